@@ -4,7 +4,7 @@
 // it is. One word is the HTTP status, the RFC 9457 problem type, the page, the
 // metric label, the log field and the details of Proxy-Status alike.
 //
-// The calls you want are [Of] (from a routing verdict), [OfFault] (from what
+// The calls you want are [OfVerdict] (from a routing verdict), [OfFault] (from what
 // went wrong on the wire) and the methods of [Code].
 //
 // It deliberately renders nothing (that is gateway/pages) and counts nothing.
@@ -234,4 +234,54 @@ func (c Code) Cacheable() bool {
 func (c Code) RetryLater() bool {
 	s := c.row().status
 	return s == 429 || s == 503
+}
+
+// Tells returns the problem members a reason has beyond those every answer
+// has. They are the names clients may rely on; a value that is not known at
+// the time is left out.
+func (c Code) Tells() []string {
+	switch c {
+	case Handover, BackendLimited, BackendBusy, QueueTimeout, DNSFailed, DNSTimeout, AddressRefused,
+		ConnectRefused, ConnectTimeout, TLSFailed, TLSCertificate, ConnectionLost, WriteTimeout,
+		ResponseTimeout, ResponseInvalid, ResponseHeadTooLarge, ResponseCoding, UpgradeFailed, ResponseIncomplete:
+		return []string{"backend"}
+	case BodyTooLarge, URITooLong, HeadTooLarge:
+		return []string{"limit"}
+	case MethodRefused:
+		return []string{"allow"}
+	case InvalidLeistung, InvalidArea:
+		return []string{"value", "hint"}
+	case ConflictingKeys:
+		return []string{"where"}
+	case UnknownArea:
+		return []string{"near", "hint"}
+	case AreaRequired:
+		return []string{"choices"}
+	case Ambiguous:
+		return []string{"candidates"}
+	case UnknownLeistung, NoRoute:
+		return []string{"near", "help"}
+	case NotJoined:
+		return []string{"offer", "joined_count"}
+	case NotAnApplication:
+		return []string{"help"}
+	case Expired:
+		return []string{"ended", "successor"}
+	case Gone:
+		return []string{"why"}
+	case TargetRefused:
+		return []string{"source", "backend"}
+	case RegistryUnavailable:
+		return []string{"source"}
+	case Maintenance:
+		return []string{"backend", "until", "instead"}
+	case SenderLimited:
+		return []string{"whose", "limit"}
+	case Waiting:
+		return []string{"position", "wait"}
+	case BackendDown:
+		return []string{"backend", "since"}
+	default:
+		return nil
+	}
 }
