@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package loop
+
+// Buffer sizes of a loop's pools, in bytes. The largest holds one full read plus its framing.
+const (
+	ReadSize = 64 << 10
+	small    = 4 << 10
+	medium   = 20 << 10
+	large    = ReadSize + 4<<10
+	// keep bounds each free list, in buffers; what is beyond goes to the garbage collector.
+	keep = 256
+)
+
+// pool keeps free buffers of a loop by size. Owned by the loop's thread.
+type pool struct {
+	free [3][][]byte
+}
+
+func class(n int) int {
+	switch {
+	case n <= small:
+		return 0
+	case n <= medium:
+		return 1
+	}
+	return 2
+}
+
+// Get returns an empty buffer of at least n bytes of capacity.
+func (p *pool) get(n int) []byte {
+	c := class(n)
+	if k := len(p.free[c]); k > 0 && n <= large {
+		b := p.free[c][k-1]
+		p.free[c] = p.free[c][:k-1]
+		return b
+	}
+	return make([]byte, 0, max(n, [...]int{small, medium, large}[c]))
+}
+
+// put takes a buffer back; its owner must have dropped every slice of it. Odd sizes are left to the collector.
+func (p *pool) put(b []byte) {
+	for c, size := range [...]int{small, medium, large} {
+		if cap(b) == size && len(p.free[c]) < keep {
+			p.free[c] = append(p.free[c], b[:0])
+			return
+		}
+	}
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package loop
+
+import (
+	"net/netip"
+	"syscall"
+	"time"
+)
+
+// Flags say what epoll reported for a descriptor.
+type Flags uint8
+
+// The conditions a [Kernel] reports. EventHangup: the peer has sent FIN (always together with EventRead). EventError
+// stands for EPOLLERR: the connection was reset or its connect failed.
+const (
+	EventRead Flags = 1 << iota
+	EventWrite
+	EventHangup
+	EventError
+)
+
+// Event is one readiness report. Gen is the generation given to [Kernel.Add]; a report whose generation is not the
+// descriptor's present one is stale.
+type Event struct {
+	FD    int32
+	Gen   uint32
+	Flags Flags
+}
+
+// Kernel is every system call the data plane makes, for one loop. All calls but Wake come from the loop's thread and
+// none but Wait may block. Errors are errno values, 0 for success; EAGAIN and EINTR are the caller's to handle.
+type Kernel interface {
+	// Now returns a monotonic time in nanoseconds and the wall clock, read together.
+	Now() (mono int64, wall time.Time)
+	// Add registers a descriptor edge-triggered for reading and writing.
+	Add(fd int32, gen uint32) syscall.Errno
+	// Wait fills events; it waits at most timeout nanoseconds (negative: for ever, 0: not at all) or until Wake.
+	// blocked says that the thread may have slept.
+	Wait(events []Event, timeout int64) (n int, blocked bool)
+	// Wake ends a Wait from any goroutine.
+	Wake()
+	// Accept takes one connection from a listening socket: non-blocking, close-on-exec, TCP_NODELAY.
+	Accept(fd int32) (conn int32, peer netip.AddrPort, err syscall.Errno)
+	// Socket opens a stream socket for an address family: non-blocking, close-on-exec, TCP_NODELAY.
+	Socket(ip6 bool) (fd int32, err syscall.Errno)
+	// Connect starts connecting; EINPROGRESS means that an EventWrite or EventError will follow.
+	Connect(fd int32, to netip.AddrPort) syscall.Errno
+	// SocketError returns and clears SO_ERROR.
+	SocketError(fd int32) syscall.Errno
+	// Read returns n = 0 with err = 0 at the end of the stream.
+	Read(fd int32, b []byte) (n int, err syscall.Errno)
+	Write(fd int32, b []byte) (n int, err syscall.Errno)
+	// Peek reports EAGAIN when an idle connection is healthy: open and without unread input.
+	Peek(fd int32) syscall.Errno
+	ShutdownWrite(fd int32)
+	Close(fd int32)
+	// Reset closes with RST, so that the peer cannot take what it got for a whole message.
+	Reset(fd int32)
+	// Release frees what the kernel side of the loop itself holds.
+	Release()
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package loop
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const wakeGeneration = ^uint32(0)
+
+// linuxKernel is the real [Kernel]: one epoll instance and one eventfd. Non-blocking calls use RawSyscall: they keep
+// the P, which is right because they return at once (a send on loopback included: ≈ 5 µs).
+type linuxKernel struct {
+	epoll  int
+	wakeFD int
+	start  time.Time
+	raw    []unix.EpollEvent
+}
+
+// NewKernel opens an epoll instance and its wake-up descriptor.
+func NewKernel() (Kernel, error) {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll_create1: %w", err)
+	}
+	ev, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		_ = unix.Close(ep)
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	k := &linuxKernel{epoll: ep, wakeFD: ev, start: time.Now()}
+	if e := k.Add(int32(ev), wakeGeneration); e != 0 {
+		k.Release()
+		return nil, fmt.Errorf("epoll_ctl: %w", e)
+	}
+	return k, nil
+}
+
+func (k *linuxKernel) Now() (int64, time.Time) {
+	t := time.Now()
+	return int64(t.Sub(k.start)), t
+}
+
+func (k *linuxKernel) Add(fd int32, gen uint32) syscall.Errno {
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: fd, Pad: int32(gen)}
+	_, _, e := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(k.epoll), unix.EPOLL_CTL_ADD, uintptr(fd),
+		uintptr(unsafe.Pointer(&ev)), 0, 0)
+	return e
+}
+
+// Wait first polls without giving up the P; only when nothing is ready does it enter a blocking call, in which the
+// runtime may hand the P to someone else.
+func (k *linuxKernel) Wait(events []Event, timeout int64) (int, bool) {
+	if len(k.raw) < len(events) {
+		k.raw = make([]unix.EpollEvent, len(events))
+	}
+	r, _, e := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(k.epoll), uintptr(unsafe.Pointer(&k.raw[0])),
+		uintptr(len(events)), 0, 0, 0)
+	n, blocked := int(r), false
+	if e != 0 {
+		n = 0
+	}
+	if n == 0 && timeout != 0 {
+		blocked = true
+		ms := -1
+		if timeout > 0 {
+			ms = int((timeout + 999_999) / 1_000_000)
+		}
+		var err error
+		if n, err = unix.EpollWait(k.epoll, k.raw[:len(events)], ms); err != nil {
+			n = 0
+		}
+	}
+	out := 0
+	for i := range k.raw[:n] {
+		ev := &k.raw[i]
+		if int(ev.Fd) == k.wakeFD && uint32(ev.Pad) == wakeGeneration {
+			var b [8]byte
+			_, _ = k.Read(int32(k.wakeFD), b[:])
+			continue
+		}
+		var f Flags
+		if ev.Events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP) != 0 {
+			f |= EventRead
+		}
+		if ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP) != 0 {
+			f |= EventHangup
+		}
+		if ev.Events&unix.EPOLLOUT != 0 {
+			f |= EventWrite
+		}
+		if ev.Events&unix.EPOLLERR != 0 {
+			f |= EventError
+		}
+		events[out] = Event{FD: ev.Fd, Gen: uint32(ev.Pad), Flags: f}
+		out++
+	}
+	return out, blocked
+}
+
+func (k *linuxKernel) Wake() {
+	b := [8]byte{}
+	binary.NativeEndian.PutUint64(b[:], 1)
+	_, _ = unix.Write(k.wakeFD, b[:])
+}
+
+func (k *linuxKernel) Accept(fd int32) (int32, netip.AddrPort, syscall.Errno) {
+	var sa unix.RawSockaddrAny
+	size := uint32(unsafe.Sizeof(sa))
+	r, _, e := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&sa)),
+		uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if e != 0 {
+		return -1, netip.AddrPort{}, e
+	}
+	noDelay(int32(r))
+	return int32(r), addrPort(&sa), 0
+}
+
+func noDelay(fd int32) {
+	one := int32(1)
+	_, _, _ = unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY,
+		uintptr(unsafe.Pointer(&one)), unsafe.Sizeof(one), 0)
+}
+
+func addrPort(sa *unix.RawSockaddrAny) netip.AddrPort {
+	switch sa.Addr.Family {
+	case unix.AF_INET:
+		a := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), swap16(a.Port))
+	case unix.AF_INET6:
+		a := (*unix.RawSockaddrInet6)(unsafe.Pointer(sa))
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), swap16(a.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// swap16 turns a port between network and native order (both supported architectures are little-endian).
+func swap16(p uint16) uint16 { return p<<8 | p>>8 }
+
+func (k *linuxKernel) Socket(ip6 bool) (int32, syscall.Errno) {
+	family := uintptr(unix.AF_INET)
+	if ip6 {
+		family = unix.AF_INET6
+	}
+	r, _, e := unix.RawSyscall(unix.SYS_SOCKET, family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if e != 0 {
+		return -1, e
+	}
+	noDelay(int32(r))
+	return int32(r), 0
+}
+
+func (k *linuxKernel) Connect(fd int32, to netip.AddrPort) syscall.Errno {
+	var e syscall.Errno
+	if to.Addr().Is4() {
+		sa := unix.RawSockaddrInet4{Family: unix.AF_INET, Port: swap16(to.Port()), Addr: to.Addr().As4()}
+		_, _, e = unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
+	} else {
+		sa := unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: swap16(to.Port()), Addr: to.Addr().As16()}
+		_, _, e = unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
+	}
+	return e
+}
+
+func (k *linuxKernel) SocketError(fd int32) syscall.Errno {
+	v := int32(0)
+	size := uint32(unsafe.Sizeof(v))
+	_, _, e := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_ERROR,
+		uintptr(unsafe.Pointer(&v)), uintptr(unsafe.Pointer(&size)), 0)
+	if e != 0 {
+		return e
+	}
+	return syscall.Errno(v)
+}
+
+func (k *linuxKernel) Read(fd int32, b []byte) (int, syscall.Errno) {
+	r, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	if e != 0 {
+		return 0, e
+	}
+	return int(r), 0
+}
+
+func (k *linuxKernel) Write(fd int32, b []byte) (int, syscall.Errno) {
+	r, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))),
+		uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
+	if e != 0 {
+		return 0, e
+	}
+	return int(r), 0
+}
+
+func (k *linuxKernel) Peek(fd int32) syscall.Errno {
+	var b [1]byte
+	_, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), 1,
+		unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+	return e
+}
+
+func (k *linuxKernel) ShutdownWrite(fd int32) {
+	_, _, _ = unix.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0)
+}
+
+func (k *linuxKernel) Close(fd int32) {
+	_, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
+}
+
+func (k *linuxKernel) Reset(fd int32) {
+	l := unix.Linger{Onoff: 1}
+	_, _, _ = unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_LINGER,
+		uintptr(unsafe.Pointer(&l)), unsafe.Sizeof(l), 0)
+	k.Close(fd)
+}
+
+func (k *linuxKernel) Release() {
+	_ = unix.Close(k.wakeFD)
+	_ = unix.Close(k.epoll)
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package loop
+
+import (
+	"net/netip"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// eventBatch is how many readiness reports one wait takes.
+const eventBatch = 256
+
+// Options configures a [Loop].
+type Options struct {
+	// Index numbers the loop among its peers, from 0.
+	Index int
+	// Kernel is what the loop calls; the loop releases it when Run returns.
+	Kernel Kernel
+	// Poison overwrites the read buffer after every dispatch, so that a slice kept too long shows itself. For tests.
+	Poison bool
+}
+
+// Stats is a loop's account of itself since it started, except StallMax, which starts anew at each reading. Times are
+// nanoseconds.
+type Stats struct {
+	Waits         uint64 // polls of epoll
+	BlockingWaits uint64 // polls that may have put the thread to sleep
+	Busy          int64  // time not spent waiting
+	StallMax      int64  // longest time between two polls
+	Stale         uint64 // events and messages for a descriptor that is no more
+	Accepted      uint64
+	Moved         uint64 // accepted here, handed to a loop with fewer connections
+	AcceptErrors  uint64 // accept failed for want of descriptors or memory
+	Connections   int32  // accepted and open
+	Streams       int    // all sockets of the loop
+	ThreadID      int
+}
+
+type source interface{ event(Flags) }
+
+// Loop is one reactor. Everything but Post, Stop, Connections and the fields said to be safe belongs to the thread in
+// Run.
+type Loop struct {
+	kernel  Kernel
+	index   int
+	poison  bool
+	fds     []source
+	gens    []uint32
+	ready   []*Stream
+	turn    []*Stream // the ready list being served
+	events  [eventBatch]Event
+	wheel   wheel
+	pool    pool
+	mailbox mailbox
+	now     int64
+	wall    time.Time
+	polled  int64
+	readBuf []byte
+	stats   Stats
+	streams int
+	peers   []*Loop
+	stop    bool
+
+	// Safe for concurrent use.
+	accepted atomic.Int32
+	done     chan struct{}
+}
+
+// New returns a loop that Run will turn.
+func New(o Options) *Loop {
+	l := &Loop{kernel: o.Kernel, index: o.Index, poison: o.Poison, readBuf: make([]byte, ReadSize), done: make(chan struct{})}
+	l.now, l.wall = l.kernel.Now()
+	return l
+}
+
+// Index returns the loop's number.
+func (l *Loop) Index() int { return l.index }
+
+// Now returns the loop's monotonic time in nanoseconds, read once per wake-up.
+func (l *Loop) Now() int64 { return l.now }
+
+// Wall returns the wall clock at the same instant.
+func (l *Loop) Wall() time.Time { return l.wall }
+
+// ReadBuffer returns the loop's shared buffer of ReadSize bytes. What stands in it is valid until the dispatch
+// returns.
+func (l *Loop) ReadBuffer() []byte { return l.readBuf }
+
+// Buffer lends an empty buffer of at least n bytes of capacity; give it back with Return.
+func (l *Loop) Buffer(n int) []byte { return l.pool.get(n) }
+
+// Return takes a buffer back. Its owner must have dropped every slice of it.
+func (l *Loop) Return(b []byte) { l.pool.put(b) }
+
+// SetTimer arms a timer that is not a stream's.
+func (l *Loop) SetTimer(t *Timer, owner Expirer, deadline int64) {
+	l.wheel.set(t, owner, deadline, l.now)
+}
+
+// StopTimer disarms it.
+func (l *Loop) StopTimer(t *Timer) { l.wheel.stop(t) }
+
+// Balance tells the loop who its peers are (itself included): new connections go to the one with fewest when this
+// loop has more than the mean and two. Call it before Run.
+func (l *Loop) Balance(peers []*Loop) { l.peers = peers }
+
+// Connections returns how many accepted connections are open. Safe for concurrent use.
+func (l *Loop) Connections() int { return int(l.accepted.Load()) }
+
+// Post hands run to the loop's thread; it is called within the next wake-up, or never if the loop has stopped. Safe
+// for concurrent use. A message about a connection must check the connection's generation itself.
+func (l *Loop) Post(run func()) {
+	if l.mailbox.put(run) {
+		l.kernel.Wake()
+	}
+}
+
+// Do runs f on the loop's thread and waits for it; it reports false if the loop has stopped instead. Not to be called
+// from a loop.
+func (l *Loop) Do(f func()) bool {
+	ran := make(chan struct{})
+	l.Post(func() { f(); close(ran) })
+	select {
+	case <-ran:
+		return true
+	case <-l.done:
+		return false
+	}
+}
+
+// Stop ends Run after the present turn. To be called on the loop's thread (Post it).
+func (l *Loop) Stop() { l.stop = true }
+
+// Done is closed when Run has returned.
+func (l *Loop) Done() <-chan struct{} { return l.done }
+
+// Stats returns the loop's figures. To be called on the loop's thread.
+func (l *Loop) Stats() Stats {
+	s := l.stats
+	s.Connections, s.Streams = l.accepted.Load(), l.streams
+	l.stats.StallMax = 0
+	return s
+}
+
+// Run turns the loop on the calling goroutine, which it locks to its thread, until Stop. Sockets that are still open
+// are closed.
+func (l *Loop) Run() {
+	runtime.LockOSThread()
+	defer close(l.done)
+	l.stats.ThreadID = syscall.Gettid()
+	l.now, l.wall = l.kernel.Now()
+	l.polled = l.now
+	for !l.stop {
+		l.Turn()
+	}
+	for _, s := range l.fds {
+		if s, ok := s.(interface{ shut() }); ok {
+			s.shut()
+		}
+	}
+	l.kernel.Release()
+}
+
+// Turn is one wake-up: wait, then messages, readiness, what was left over, timers. Exported for the simulation.
+func (l *Loop) Turn() {
+	timeout := int64(0)
+	if len(l.ready) == 0 {
+		timeout = l.wheel.wait(l.now)
+	}
+	before, _ := l.kernel.Now()
+	l.stats.Busy += before - l.polled
+	l.stats.StallMax = max(l.stats.StallMax, before-l.polled)
+	n, blocked := l.kernel.Wait(l.events[:], timeout)
+	l.stats.Waits++
+	if blocked {
+		l.stats.BlockingWaits++
+	}
+	l.now, l.wall = l.kernel.Now()
+	l.polled = l.now
+
+	for m := l.mailbox.take(); m != nil; m = m.next {
+		m.run()
+		l.dispatched()
+	}
+	for i := range l.events[:n] {
+		ev := &l.events[i]
+		if int(ev.FD) >= len(l.fds) || l.fds[ev.FD] == nil || l.gens[ev.FD] != ev.Gen {
+			l.stats.Stale++
+			continue
+		}
+		l.fds[ev.FD].event(ev.Flags)
+		l.dispatched()
+	}
+	if len(l.ready) > 0 {
+		l.turn, l.ready = l.ready, l.turn[:0]
+		for i, s := range l.turn {
+			l.turn[i] = nil
+			s.listed = false
+			if !s.closed {
+				s.owner.Readable()
+				l.dispatched()
+			}
+		}
+	}
+	l.wheel.advance(l.now)
+}
+
+func (l *Loop) dispatched() {
+	if l.poison {
+		for i := range l.readBuf {
+			l.readBuf[i] = 0xDB
+		}
+	}
+}
+
+// register gives a descriptor its owner and a fresh generation.
+func (l *Loop) register(fd int32, s source) (uint32, syscall.Errno) {
+	for int(fd) >= len(l.fds) {
+		l.fds = append(l.fds, make([]source, 256)...)
+		l.gens = append(l.gens, make([]uint32, 256)...)
+	}
+	l.gens[fd]++
+	if l.gens[fd] == wakeGeneration {
+		l.gens[fd] = 1
+	}
+	if err := l.kernel.Add(fd, l.gens[fd]); err != 0 {
+		return 0, err
+	}
+	l.fds[fd] = s
+	return l.gens[fd], 0
+}
+
+// Dial starts connecting to an address. On success the owner's Connected will be called, also when the connect is
+// already complete; a local failure (no descriptor, no port) is returned instead and nothing is called.
+func (l *Loop) Dial(to netip.AddrPort, s *Stream, owner Owner) syscall.Errno {
+	fd, err := l.kernel.Socket(!to.Addr().Is4())
+	if err != 0 {
+		return err
+	}
+	*s = Stream{loop: l, owner: owner, fd: fd, connecting: true, peer: to, moved: l.now}
+	if err = l.kernel.Connect(fd, to); err != 0 && err != syscall.EINPROGRESS {
+		l.kernel.Close(fd)
+		s.closed = true
+		return err
+	}
+	// Registered after connect: a fresh socket would report a hang-up first.
+	if s.gen, err = l.register(fd, s); err != 0 {
+		l.kernel.Close(fd)
+		s.closed = true
+		return err
+	}
+	l.streams++
+	return 0
+}
+
+// Adopt makes a stream of a connected descriptor, which the loop owns from now on.
+func (l *Loop) Adopt(fd int32, peer netip.AddrPort, s *Stream, owner Owner) syscall.Errno {
+	*s = Stream{loop: l, owner: owner, fd: fd, peer: peer, moved: l.now}
+	var err syscall.Errno
+	if s.gen, err = l.register(fd, s); err != 0 {
+		l.kernel.Close(fd)
+		s.closed = true
+		return err
+	}
+	l.streams++
+	return 0
+}
+
+func (s *Stream) shut() { s.Close() }

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package loop
+
+import (
+	"net/netip"
+	"syscall"
+)
+
+// Owner drives a [Stream]. All methods are called on the loop's thread.
+type Owner interface {
+	// Connected ends a connect: err is 0 or why it failed.
+	Connected(err syscall.Errno)
+	// Readable says that Read may have something; read until it says Again, or call Stream.Again to go on later.
+	Readable()
+	// Drained says that everything written has been taken by the kernel after some of it had to wait.
+	Drained()
+	// Broken says that the connection was reset or a queued write failed; unread input may still be there.
+	Broken()
+	Expirer
+}
+
+// ReadStatus is what Stream.Read found.
+type ReadStatus uint8
+
+// The outcomes of a read.
+const (
+	Data   ReadStatus = iota // n > 0 bytes
+	Again                    // nothing now; Readable will be called
+	EOF                      // the peer has finished sending
+	Failed                   // the connection is gone
+)
+
+// Stream is one TCP connection of a loop, edge-triggered: it remembers what epoll said until a call proves it stale.
+// Not safe for use outside the loop's thread. After Close or Reset every call is a no-op.
+type Stream struct {
+	Timer Timer
+
+	loop       *Loop
+	owner      Owner
+	fd         int32
+	gen        uint32
+	connecting bool
+	readable   bool
+	hangup     bool // epoll reported the peer's FIN or a reset
+	listed     bool // on the ready list
+	closed     bool
+	broken     bool
+	out        []byte // accepted by Write, not yet by the kernel
+	sent       int    // bytes of out already taken
+	moved      int64  // loop time when the kernel last took bytes
+	peer       netip.AddrPort
+}
+
+// Peer returns the remote address.
+func (s *Stream) Peer() netip.AddrPort { return s.peer }
+
+// Loop returns the loop that owns the stream.
+func (s *Stream) Loop() *Loop { return s.loop }
+
+// Closed reports whether the stream has been closed by this side.
+func (s *Stream) Closed() bool { return s.closed }
+
+// Pending returns the bytes written but not yet taken by the kernel.
+func (s *Stream) Pending() int { return len(s.out) - s.sent }
+
+// Moved returns the loop time of the last byte the kernel took.
+func (s *Stream) Moved() int64 { return s.moved }
+
+// Ready reports whether a Read might find something.
+func (s *Stream) Ready() bool { return s.readable && !s.closed }
+
+// SetTimer arms the stream's timer; Owner.Expire is called once at or after deadline (within a tick of 17 ms).
+func (s *Stream) SetTimer(deadline int64) {
+	if !s.closed {
+		s.loop.wheel.set(&s.Timer, s.owner, deadline, s.loop.now)
+	}
+}
+
+// StopTimer disarms it.
+func (s *Stream) StopTimer() { s.loop.wheel.stop(&s.Timer) }
+
+// Own hands the stream to another owner, in the middle of its life.
+func (s *Stream) Own(o Owner) { s.owner = o; s.Timer.owner = o }
+
+// Again asks for another Readable in the loop's next turn, after everybody else has had theirs.
+func (s *Stream) Again() {
+	if !s.listed && !s.closed {
+		s.listed = true
+		s.loop.ready = append(s.loop.ready, s)
+	}
+}
+
+// Read fills b. A read shorter than b proves that the socket is empty, unless an event said otherwise meanwhile.
+func (s *Stream) Read(b []byte) (int, ReadStatus) {
+	if s.closed {
+		return 0, Failed
+	}
+	if !s.readable {
+		return 0, Again
+	}
+	for {
+		n, err := s.loop.kernel.Read(s.fd, b)
+		switch {
+		case err == 0 && n > 0:
+			// A short read means empty, but a FIN or RST reported together with the data gives no second
+			// edge: only when the event carried no end of stream may the flag be dropped.
+			if n < len(b) && !s.hangup {
+				s.readable = false
+			}
+			return n, Data
+		case err == 0:
+			s.readable = false
+			return 0, EOF
+		case err == syscall.EINTR:
+		case err == syscall.EAGAIN:
+			s.readable = false
+			return 0, Again
+		default:
+			s.readable, s.broken = false, true
+			return 0, Failed
+		}
+	}
+}
+
+// Write sends b and queues what the kernel does not take; it reports false when the connection is broken. The queue is
+// the caller's to bound: look at Pending and stop producing until Drained.
+func (s *Stream) Write(b []byte) bool {
+	if s.closed || s.broken {
+		return false
+	}
+	if s.Pending() == 0 && !s.connecting {
+		for len(b) > 0 {
+			n, err := s.loop.kernel.Write(s.fd, b)
+			if err == syscall.EINTR {
+				continue
+			}
+			if err == syscall.EAGAIN {
+				break
+			}
+			if err != 0 {
+				s.broken = true
+				return false
+			}
+			s.moved = s.loop.now
+			b = b[n:]
+		}
+		if len(b) == 0 {
+			return true
+		}
+		s.moved = s.loop.now
+	}
+	s.queue(b)
+	return true
+}
+
+func (s *Stream) queue(b []byte) {
+	if s.out == nil {
+		s.out = s.loop.pool.get(len(b))
+	}
+	if need := len(s.out) + len(b); need > cap(s.out) {
+		bigger := append(s.loop.pool.get(need-s.sent), s.out[s.sent:]...)
+		s.loop.pool.put(s.out)
+		s.out, s.sent = bigger, 0
+	}
+	s.out = append(s.out, b...)
+}
+
+// flush writes the queue; it reports whether it is empty now.
+func (s *Stream) flush() bool {
+	for s.sent < len(s.out) {
+		n, err := s.loop.kernel.Write(s.fd, s.out[s.sent:])
+		if err == syscall.EINTR {
+			continue
+		}
+		if err == syscall.EAGAIN {
+			return false
+		}
+		if err != 0 {
+			s.broken = true
+			return false
+		}
+		s.moved = s.loop.now
+		s.sent += n
+	}
+	s.dropQueue()
+	return true
+}
+
+func (s *Stream) dropQueue() {
+	if s.out != nil {
+		s.loop.pool.put(s.out)
+		s.out, s.sent = nil, 0
+	}
+}
+
+// Healthy reports whether an idle connection is open and has nothing to read: what a pooled connection must be.
+func (s *Stream) Healthy() bool {
+	return !s.closed && !s.broken && !s.readable && s.loop.kernel.Peek(s.fd) == syscall.EAGAIN
+}
+
+// CloseWrite sends FIN; the other direction goes on.
+func (s *Stream) CloseWrite() {
+	if !s.closed {
+		s.loop.kernel.ShutdownWrite(s.fd)
+	}
+}
+
+// Close closes the descriptor. What Write has queued is lost; wait for Drained first.
+func (s *Stream) Close() {
+	if s.forget() {
+		s.loop.kernel.Close(s.fd)
+	}
+}
+
+// Reset closes with RST.
+func (s *Stream) Reset() {
+	if s.forget() {
+		s.loop.kernel.Reset(s.fd)
+	}
+}
+
+func (s *Stream) forget() bool {
+	if s.closed {
+		return false
+	}
+	s.closed = true
+	s.dropQueue()
+	s.loop.wheel.stop(&s.Timer)
+	s.loop.fds[s.fd] = nil
+	s.loop.streams--
+	return true
+}
+
+// event takes one readiness report.
+func (s *Stream) event(f Flags) {
+	if f&(EventHangup|EventError) != 0 {
+		s.hangup = true
+	}
+	if s.connecting {
+		if f&(EventWrite|EventError) == 0 {
+			return
+		}
+		s.connecting = false
+		err := s.loop.kernel.SocketError(s.fd)
+		if err == 0 && !s.flush() && s.broken {
+			err = syscall.ECONNRESET
+		}
+		s.moved = s.loop.now
+		s.owner.Connected(err)
+		if s.closed || err != 0 {
+			return
+		}
+	}
+	if f&EventError != 0 {
+		s.broken, s.readable = true, true
+		s.owner.Broken()
+		return
+	}
+	if f&EventWrite != 0 && s.Pending() > 0 {
+		if s.flush() {
+			s.owner.Drained()
+		} else if s.broken {
+			s.readable = true
+			s.owner.Broken()
+		}
+		if s.closed {
+			return
+		}
+	}
+	if f&EventRead != 0 {
+		s.readable = true
+		s.owner.Readable()
+	}
+}

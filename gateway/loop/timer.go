@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package loop
+
+import "math/bits"
+
+// Ticks are 2^24 ns ≈ 16.8 ms and the wheel has 4096 of them ≈ 68 s; a later deadline waits in the farthest slot and
+// is looked at again there. No timeout of the data plane needs to be finer.
+const (
+	tickShift  = 24
+	wheelSlots = 4096
+	firing     = -1
+)
+
+// Expirer is told that its timer has run out.
+type Expirer interface {
+	Expire(now int64)
+}
+
+// Timer is one deadline on a loop's wheel; the zero value is unarmed. It is lazy: moving a deadline later only stores
+// the number, so a busy connection that pushes its deadline at every event pays one store, and the wheel finds out
+// when the old slot comes round. Owned by the loop's thread.
+type Timer struct {
+	deadline   int64
+	owner      Expirer
+	next, prev *Timer
+	slot       int32 // 1 + index while linked, firing while its tick is fired, else 0
+}
+
+// Deadline returns the armed deadline in the loop's monotonic nanoseconds, 0 if unarmed.
+func (t *Timer) Deadline() int64 { return t.deadline }
+
+// wheel holds the armed timers by the tick of their deadline.
+type wheel struct {
+	slots [wheelSlots]*Timer
+	used  [wheelSlots / 64]uint64 // bit per slot: may hold a timer
+	tick  int64                   // next tick to look at
+	armed int
+	// firing is the list of the tick being fired; its timers carry the slot number firing.
+	firing *Timer
+}
+
+func (w *wheel) set(t *Timer, owner Expirer, deadline, now int64) {
+	t.owner, t.deadline = owner, deadline
+	if t.slot > 0 {
+		// Linked at or before the new deadline: the slot will come round in time.
+		if at := w.tickOf(t.slot); at<<tickShift <= deadline {
+			return
+		}
+	}
+	if t.slot != 0 {
+		w.unlink(t)
+	}
+	w.link(t, now)
+}
+
+// tickOf returns the tick at which a slot comes round next.
+func (w *wheel) tickOf(slot int32) int64 {
+	d := (int64(slot-1) - w.tick) & (wheelSlots - 1)
+	return w.tick + d
+}
+
+func (w *wheel) link(t *Timer, now int64) {
+	if w.armed == 0 {
+		w.tick = max(w.tick, now>>tickShift)
+	}
+	at := min(max(t.deadline>>tickShift+1, w.tick), w.tick+wheelSlots-1)
+	i := at & (wheelSlots - 1)
+	t.slot = int32(i) + 1
+	t.prev, t.next = nil, w.slots[i]
+	if t.next != nil {
+		t.next.prev = t
+	}
+	w.slots[i] = t
+	w.used[i/64] |= 1 << (i % 64)
+	w.armed++
+}
+
+func (w *wheel) unlink(t *Timer) {
+	head := &w.firing
+	if t.slot != firing {
+		head = &w.slots[t.slot-1]
+	}
+	if t.prev != nil {
+		t.prev.next = t.next
+	} else {
+		*head = t.next
+	}
+	if t.next != nil {
+		t.next.prev = t.prev
+	}
+	if i := t.slot - 1; t.slot != firing && *head == nil {
+		w.used[i/64] &^= 1 << (i % 64)
+	}
+	t.next, t.prev, t.slot = nil, nil, 0
+	w.armed--
+}
+
+func (w *wheel) stop(t *Timer) {
+	t.deadline = 0
+	if t.slot != 0 {
+		w.unlink(t)
+	}
+}
+
+// advance fires what is due at now. A callback may set or stop any timer, those of the same tick included.
+func (w *wheel) advance(now int64) {
+	last := now >> tickShift
+	for w.armed > 0 {
+		next := w.nextTick()
+		if next > last {
+			break
+		}
+		i := next & (wheelSlots - 1)
+		w.tick = next + 1
+		w.firing, w.slots[i] = w.slots[i], nil
+		w.used[i/64] &^= 1 << (i % 64)
+		for t := w.firing; t != nil; t = t.next {
+			t.slot = firing
+		}
+		for t := w.firing; t != nil; t = w.firing {
+			w.unlink(t)
+			switch {
+			case t.deadline > now:
+				w.link(t, now)
+			case t.deadline != 0:
+				t.deadline = 0
+				t.owner.Expire(now)
+			}
+		}
+	}
+	w.tick = max(w.tick, last+1)
+}
+
+// nextTick returns the first tick from the present one whose slot may hold a timer; armed must be > 0.
+func (w *wheel) nextTick() int64 {
+	start := w.tick & (wheelSlots - 1)
+	word, bit := start/64, uint(start%64)
+	if m := w.used[word] >> bit; m != 0 {
+		return w.tick + int64(bits.TrailingZeros64(m))
+	}
+	for k := int64(1); k <= wheelSlots/64; k++ {
+		if m := w.used[(word+k)%(wheelSlots/64)]; m != 0 {
+			return w.tick + 64*k - int64(bit) + int64(bits.TrailingZeros64(m))
+		}
+	}
+	return w.tick + wheelSlots
+}
+
+// wait returns the nanoseconds until the next timer may be due, negative if none is armed.
+func (w *wheel) wait(now int64) int64 {
+	if w.armed == 0 {
+		return -1
+	}
+	return max(w.nextTick()<<tickShift-now, 1)
+}
