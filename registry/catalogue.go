@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package registry
+
+// LeistungInfo is what the catalogue knows about a Leistung.
+type LeistungInfo struct {
+	Title     string
+	Types     []string // Typisierung codes: "2b", "7", "11"
+	Successor Leistung
+}
+
+// Catalogue is the list of known Leistungen with title, types and successor. A nil *Catalogue is an empty one.
+// Immutable, safe for concurrent use.
+type Catalogue struct {
+	m map[Leistung]LeistungInfo
+}
+
+// NewCatalogue takes over m.
+func NewCatalogue(m map[Leistung]LeistungInfo) *Catalogue { return &Catalogue{m} }
+
+// Info of a Leistung; ok is false if the catalogue lacks it.
+func (c *Catalogue) Info(l Leistung) (info LeistungInfo, ok bool) {
+	if c == nil {
+		return LeistungInfo{}, false
+	}
+	info, ok = c.m[l]
+	return info, ok
+}
+
+// Title of a Leistung, "" if unknown.
+func (c *Catalogue) Title(l Leistung) string {
+	info, _ := c.Info(l)
+	return info.Title
+}
+
+// Successor of a Leistung, zero if none.
+func (c *Catalogue) Successor(l Leistung) Leistung {
+	info, _ := c.Info(l)
+	return info.Successor
+}
+
+// NotAnApplication says whether all known types of the Leistung are mere information (6, 7, 10, 11, 12; R13).
+func (c *Catalogue) NotAnApplication(l Leistung) bool {
+	info, _ := c.Info(l)
+	for _, t := range info.Types {
+		switch t {
+		case "6", "7", "10", "11", "12":
+		default:
+			return false
+		}
+	}
+	return len(info.Types) > 0
+}
+
+// Len is the number of Leistungen.
+func (c *Catalogue) Len() int {
+	if c == nil {
+		return 0
+	}
+	return len(c.m)
+}
+
+// All calls f for every Leistung in no particular order.
+func (c *Catalogue) All(f func(Leistung, LeistungInfo)) {
+	if c == nil {
+		return
+	}
+	for l, info := range c.m {
+		f(l, info)
+	}
+}
