@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: EUPL-1.2
+#
+# Everything a person does with this repository. A fresh Debian machine needs Go, git and make (and root or sudo);
+# each target installs what else it needs by .ci/need.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Nothing of the caller's Go settings leaks into a build or a test.
+export GOFLAGS :=
+export GOTOOLCHAIN := local
+export GOWORK := off
+unexport GODEBUG GOEXPERIMENT GOARCH GOOS GOAMD64
+
+# The folder with the full-size test material; empty on most machines, and the tests say what they skip.
+export PVGATE_MATERIAL ?=
+
+TOOLS := .cache/tools
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+
+FUZZTIME ?= 10s
+
+# The commit goes into the binary where git can tell it (go version -m bin/pvgate).
+VCS := $(shell git rev-parse --verify -q HEAD >/dev/null 2>&1 && echo true || echo false)
+STATIC := CGO_ENABLED=0 go build -trimpath -buildvcs=$(VCS)
+
+.PHONY: help
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## bin/pvgate, one static binary
+	$(STATIC) -o bin/pvgate ./cmd/pvgate
+
+.PHONY: build-lenient
+build-lenient: # not for use: the strict checks switched off, to see the corpora harness bite
+	$(STATIC) -tags pvgate_lenient -o bin/pvgate-lenient ./cmd/pvgate
+
+.PHONY: demo
+demo: build ## pvgate with its demo registry and simulated portals; prints commands to try
+	bin/pvgate demo $(DEMO_ARGS)
+
+.PHONY: test
+test: need-test ## vet, and all tests with the race detector (15 min at most on 2 cores)
+	go vet ./...
+	CGO_ENABLED=1 go test -race -shuffle=on -timeout 15m ./...
+
+.PHONY: need-test
+need-test:
+	@.ci/need gcc
+
+.PHONY: prove
+prove: build build-lenient need-test ## the full counts behind the figures in README; hours, writes bench/proof/*.json
+	@.ci/need node
+	PVGATE_PROVE=1 CGO_ENABLED=0 go test -count=1 -timeout 4h ./...
+	go run ./bench/corpora
+	PVGATE_PROVE=1 go run ./bench/rig
+
+.PHONY: lint
+lint: $(GOLANGCI) ## gofumpt, golangci-lint with .golangci.yml, go.mod tidy
+	$(GOLANGCI) fmt --diff
+	$(GOLANGCI) run
+	go mod tidy -diff
+
+$(GOLANGCI):
+	@mkdir -p $(TOOLS)
+	@echo "building golangci-lint $(GOLANGCI_VERSION) once, some minutes"
+	GOBIN=$(abspath $(TOOLS)/build) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv $(TOOLS)/build/golangci-lint $(GOLANGCI)
+
+.PHONY: bench
+bench: build ## pvgate beside nginx, CPU per request; writes bench/results/latest.json
+	@.ci/need gcc nginx taskset
+	go run ./bench $(BENCH_ARGS)
+
+.PHONY: corpora
+corpora: build build-lenient ## hostile requests and responses through the built binary, two judges (needs PVGATE_MATERIAL)
+	@.ci/need node
+	go run ./bench/corpora
+
+.PHONY: rig
+rig: build # the fault rigs against the built binary, about a minute each
+	go run ./bench/rig
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (10s) each
+	FUZZTIME=$(FUZZTIME) .ci/fuzz
