@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package exchange
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/pvgate/pvgate/gateway/header"
+	"github.com/pvgate/pvgate/gateway/message"
+	"github.com/pvgate/pvgate/gateway/reason"
+)
+
+// Land numbers for [Plan.Land] and [Record.Land]: 0 is the Bund, 1 to 16 the Länder by the first two digits of the
+// ARS, LandNone an exchange that named no area.
+const LandNone = 17
+
+// Request is what a [Resolver] may look at. It and everything it points to is valid during the call only.
+type Request struct {
+	Head         *message.Head
+	Path         []byte     // Head.Path in the gateway's one path form (message.NormalisePath); nil for asterisk form
+	EncodedSlash bool       // Path holds %2F: the backend must allow it
+	Peer         netip.Addr // who speaks to us, IPv4 unmapped
+	TLS          bool       // the connection is encrypted
+	Listener     int        // index of the listener in the configuration
+	Now          time.Time  // read once per wake-up of the loop
+	Trace        []byte     // 32 hex digits that name this exchange
+	Seed         uint64     // random; decides weighted splits
+}
+
+// Plan is what a [Resolver] decides. The exchange owns it and clears it before each call; byte slices may point into
+// Scratch (append to it), into the request or into the snapshot.
+type Plan struct {
+	// Forward sends the request to Backend; otherwise Reply is the answer.
+	Forward bool
+	Backend int    // index of the backend in the snapshot
+	Target  []byte // origin-form target to send: normalised path and raw query
+
+	// What the backend is told in PV- fields; empty ones are not sent.
+	Leistung, ARS, Level, Sender, OE, Language []byte
+	// KnownSender lets the peer's own Forwarded fields pass.
+	KnownSender bool
+
+	// For the account: the Land of the asked area, the sender's index (0 = direct).
+	Land        uint8
+	SenderIndex int
+
+	Reply Reply
+
+	// Scratch is storage for this exchange; its capacity is kept for the next.
+	Scratch []byte
+}
+
+// reset clears the plan and keeps its storage.
+func (p *Plan) reset() {
+	*p = Plan{Land: LandNone, Scratch: p.Scratch[:0], Reply: Reply{Fields: p.Reply.Fields[:0], Body: p.Reply.Body[:0]}}
+}
+
+// Reply is an answer of our own. Date, Connection and Content-Length are added by the exchange; everything else,
+// Content-Type and Retry-After included, stands in Fields. Body is sent unless the method is HEAD.
+type Reply struct {
+	Reason reason.Code
+	Status int
+	Fields []message.Field
+	Body   []byte
+}
+
+// Detail is what the exchange knows about a reason that it chose itself.
+type Detail struct {
+	Backend    int           // index in the snapshot, -1 if no backend is concerned
+	RetryAfter time.Duration // 0 = the reason's default
+	Limit      int64         // the limit that was passed, in bytes, 0 = none
+}
+
+// Resolver decides what happens to a request. It is immutable and safe for concurrent use; it must not block and, on
+// the way to Forward, must not allocate.
+type Resolver interface {
+	// Resolve fills p.
+	Resolve(r *Request, p *Plan)
+	// Page fills p.Reply for a reason that the exchange chose. r.Head may be empty: what could not be parsed
+	// has no method, path or fields. p keeps what Resolve put there, if it was called.
+	Page(r *Request, code reason.Code, d Detail, p *Plan)
+}
+
+// Snapshot is everything one request sees; immutable.
+type Snapshot struct {
+	Resolver Resolver
+	// Via is our pseudonym, e.g. "pvgate-gw.example.de".
+	Via []byte
+	// Backends are this loop's view of the backends, by [Plan.Backend].
+	Backends []Backend
+}
+
+// Admission is a backend's answer to one more request.
+type Admission uint8
+
+// What Admit may say.
+const (
+	Admitted    Admission = iota
+	RateLimited           // the backend's whole rate is used up
+	Busy                  // as many requests as allowed are in flight
+)
+
+// Backend is one backend as one loop sees it.
+type Backend interface {
+	// Admit asks for a place at loop time now (nanoseconds); Leave gives it back. retryAfter is set when refused.
+	Admit(now int64) (a Admission, retryAfter time.Duration)
+	Leave()
+	// Connect lends a connection; fresh asks for one that has carried nothing yet. The connection calls x back; it
+	// may do so from its Flush on, never during Connect. A fault says that none can be had.
+	Connect(x *Exchange, fresh bool) (Upstream, message.Fault)
+	// Host is the authority the backend wants to be asked for.
+	Host() []byte
+	// Index is stable over snapshots: the backend's place in the meter.
+	Index() int
+}
+
+// Upstream is a connection lent to one exchange until Done or Abort.
+type Upstream interface {
+	// SendHead, SendBody and SendEnd gather the request; Flush sends what was gathered, or keeps it until the
+	// connection stands. keep holds the head back for [Upstream.Resend].
+	SendHead(h *message.Head, target []byte, keep bool)
+	SendBody(b []byte)
+	SendEnd()
+	Flush()
+	// Pending returns the bytes that the kernel has not taken yet.
+	Pending() int
+	// Reused reports that the connection had carried another exchange before.
+	Reused() bool
+	// Resend puts the kept head on another connection.
+	Resend(to Upstream)
+	// Pause stops reading the response, Resume goes on.
+	Pause()
+	Resume()
+	// Done gives the connection back after the response has ended. It is kept for the next exchange if clean says
+	// that the request was sent whole and the response was framed perfectly.
+	Done(clean bool)
+	// Abort breaks the connection off.
+	Abort()
+}
+
+// Front is the client's side of one exchange.
+type Front interface {
+	// Frame says how a response will be framed for this client: f's Close, KeepAlive10 and Chunked. length is the
+	// body's octets, -1 if unknown; bodyless responses (HEAD, 204, 304) have none whatever length says.
+	Frame(f *header.Response, length int64, bodyless bool)
+	// Head, Body and End gather the response; Flush sends what was gathered and returns the bytes the kernel
+	// has not taken yet.
+	Head(status int, fields []message.Field)
+	Body(b []byte)
+	End()
+	Flush() (pending int)
+	// Continue sends 100 at once.
+	Continue()
+	// Abort breaks the response off so that the client notices.
+	Abort()
+	// Resume says that the exchange takes more of the request body.
+	Resume()
+}
+
+// Host is the loop that an exchange lives on.
+type Host interface {
+	// Now is the loop's monotonic time in nanoseconds, Wall the clock at the same instant.
+	Now() int64
+	Wall() time.Time
+	// Snapshot returns the present snapshot as this loop sees it.
+	Snapshot() *Snapshot
+	// Date returns the present value of a Date field; valid during the call's wake-up.
+	Date() []byte
+	// Random fills b.
+	Random(b []byte)
+	// Record takes the account of a finished exchange; it must not keep it.
+	Record(r *Record)
+}
+
+// Record is the account of one exchange. Times are nanoseconds.
+type Record struct {
+	Status    int         // sent to the client; 499 if it left first
+	Reason    reason.Code // None for a backend's own answer
+	Land      uint8       // as in Plan
+	Sender    int         // as in Plan
+	Backend   int         // Backend.Index, -1 if none was asked
+	BytesIn   int64       // request body octets
+	BytesOut  int64       // response body octets
+	Total     int64       // head of the request to end of the response
+	Upstream  int64       // of that, waiting for the backend: connect to head of the response
+	Aborted   bool        // the response did not end as it should
+	Removed   header.Removed
+	Forwarded bool // the request's head was sent to the backend
+}
