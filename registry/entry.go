@@ -73,6 +73,7 @@ type LangURL struct {
 type Entry struct {
 	Leistung Leistung
 	Area     AreaID // native: the area of the key as written (R3 applied, R4 not)
+	AreaKey  string // the key as written, "01001" where Area is 010010000000; "" = the area's own
 	Kind     Kind
 	URL      string    // a registry URL, sent byte for byte, or a template of ours; "" if Backend and Path say it
 	Template bool      // URL is a template (CONTRACT 13)
@@ -127,6 +128,7 @@ type Adoption struct {
 // AdoptedArea is one area of an adoption with the organisation unit that answers there.
 type AdoptedArea struct {
 	Area   AreaID
+	Key    string // as written, as in Entry.AreaKey
 	OE     string // oe_id; "" if the service needs none
 	Origin Origin // of this area's line
 }
