@@ -113,6 +113,9 @@ type Backend interface {
 	Host() []byte
 	// Index is stable over snapshots: the backend's place in the meter.
 	Index() int
+	// OwnLocation reports whether an absolute Location names one of the backend's own addresses, and returns what
+	// follows the authority.
+	OwnLocation(location []byte) (rest []byte, own bool)
 }
 
 // Upstream is a connection lent to one exchange until Done or Abort.

@@ -1,0 +1,528 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+// Package exchange is the story of one request, protocol-neutral, from its parsed head to the last byte of the answer.
+//
+// [Exchange.Start] begins it; the client's side tells the rest by Body, BodyEnd, ClientGone and ClientFault, the
+// backend's side by the Upstream… methods. It alone chooses a reason. It sees its surroundings through the small
+// interfaces of api.go and deliberately knows no socket, no clock and no protocol version.
+//
+// The states, in order of life; each has its function below:
+//
+//	decide ──► refuse ─────────────────────────────────────────► answer ──► over
+//	   │                                                            ▲
+//	   └─► admit ──► connect ──► send ──► await ──► relay ──► over  │
+//	         │          │          │        │         │             │
+//	         └──────────┴──────────┴────────┴─ fail ──┼─────────────┘
+//	                                                  └─► break off ──► over
+//
+// connect, send and await may be one wake-up and overlap with each other: what is sent waits in the upstream until the
+// connection stands, and a backend may answer before the request has ended.
+package exchange
+
+import (
+	"net/netip"
+
+	"github.com/pvgate/pvgate/gateway/header"
+	"github.com/pvgate/pvgate/gateway/message"
+	"github.com/pvgate/pvgate/gateway/reason"
+)
+
+// earlyBody is how much of a request body is still taken after the backend's final answer has begun.
+const earlyBody = 64 << 10
+
+type state uint8
+
+const (
+	idle state = iota
+	asking
+	relaying
+	over
+)
+
+// Client is what the connection knows about the peer.
+type Client struct {
+	Addr     netip.Addr
+	Text     []byte // Addr in text form
+	TLS      bool
+	Listener int
+}
+
+// Exchange is one request in flight. It belongs to one loop; the zero value is ready for Start, and may be used again
+// when Over. It keeps its buffers.
+type Exchange struct {
+	host     Host
+	front    Front
+	client   *Client
+	snapshot *Snapshot
+	backend  Backend
+	up       Upstream
+
+	state state
+	plan  Plan
+	req   Request
+	rec   Record
+	began int64 // loop time of the head
+	asked int64 // loop time when a connection was asked for
+
+	isHEAD     bool
+	replayable bool // idempotent and without a body: may be sent a second time
+	bodyEnded  bool // the request has been read to its end
+	expecting  bool // the client waits for 100 before it sends the body
+	answered   bool // the response has ended
+	retried    bool
+	earlyLeft  int
+
+	trace     [32]byte
+	parent    [55]byte // traceparent
+	path      []byte   // storage of the normalised path
+	authority []byte   // what the client asked for, for rewriting Location
+	number    [20]byte // Content-Length of our own answers
+	kept      []byte   // storage of what wish remembers
+	wish      message.Head
+	outgoing  header.Request
+	incoming  header.Response
+}
+
+// Start begins an exchange with a request's head. When it returns, nothing of h is needed any more; the exchange may
+// be Over already.
+func (x *Exchange) Start(host Host, front Front, client *Client, h *message.Head) {
+	x.begin(host, front, client)
+	x.isHEAD = h.Method == message.HEAD
+	x.replayable = h.Method.Idempotent() && !h.HasBody()
+	x.expecting = h.Expect100
+	x.decide(h)
+}
+
+// StartFault begins and ends an exchange whose head could not be understood.
+func (x *Exchange) StartFault(host Host, front Front, client *Client, fault message.Fault) {
+	x.begin(host, front, client)
+	x.wish.Reset()
+	x.ask(&x.wish)
+	x.refuse(reason.OfFault(fault), Detail{Backend: -1})
+}
+
+func (x *Exchange) begin(host Host, front Front, client *Client) {
+	x.host, x.front, x.client = host, front, client
+	x.snapshot, x.backend, x.up = host.Snapshot(), nil, nil
+	x.state = asking
+	x.began, x.asked = host.Now(), 0
+	x.isHEAD, x.replayable, x.bodyEnded, x.expecting = false, false, false, false
+	x.answered, x.retried = false, false
+	x.earlyLeft = earlyBody
+	x.rec = Record{Backend: -1, Land: LandNone}
+	x.plan.reset()
+}
+
+// Over reports that the exchange has ended, well or badly.
+func (x *Exchange) Over() bool { return x.state == over || x.state == idle }
+
+// ask fills what the resolver may look at.
+func (x *Exchange) ask(h *message.Head) {
+	var id [32]byte
+	x.host.Random(id[:24])
+	hex(x.trace[:], id[:16])
+	x.req = Request{
+		Head: h, Peer: x.client.Addr, TLS: x.client.TLS, Listener: x.client.Listener,
+		Now: x.host.Wall(), Trace: x.trace[:], Seed: uint64(id[0]) | uint64(id[1])<<8 | uint64(id[2])<<16 | uint64(id[3])<<24,
+	}
+	p := append(x.parent[:0], "00-"...)
+	p = append(p, x.trace[:]...)
+	p = append(p, '-')
+	hex(p[len(p):len(p)+16], id[16:24])
+	copy(x.parent[52:], "-01")
+}
+
+// decide normalises the path and asks the resolver: our own answer, or which backend.
+func (x *Exchange) decide(h *message.Head) {
+	x.ask(h)
+	if !h.Asterisk {
+		path, slash, ok := message.NormalisePath(x.path[:0], h.Path)
+		if !ok {
+			x.refuse(reason.BadPath, Detail{Backend: -1})
+			return
+		}
+		x.path, x.req.Path, x.req.EncodedSlash = path, path, slash
+	}
+	x.snapshot.Resolver.Resolve(&x.req, &x.plan)
+	x.rec.Land, x.rec.Sender = x.plan.Land, x.plan.SenderIndex
+	if !x.plan.Forward {
+		x.answer()
+		return
+	}
+	x.admit(h)
+}
+
+// admit asks the backend for a place.
+func (x *Exchange) admit(h *message.Head) {
+	b := x.snapshot.Backends[x.plan.Backend]
+	x.rec.Backend = b.Index()
+	switch a, retry := b.Admit(x.began); a {
+	case Admitted:
+		x.backend = b
+		x.connect(h)
+	case RateLimited:
+		x.refuse(reason.BackendLimited, Detail{Backend: x.plan.Backend, RetryAfter: retry})
+	case Busy:
+		x.refuse(reason.BackendBusy, Detail{Backend: x.plan.Backend, RetryAfter: retry})
+	}
+}
+
+// connect borrows a connection and puts the head on it. A request that may not be sent twice wants a connection whose
+// idle time and state make it safe; the pool judges that, told by fresh.
+func (x *Exchange) connect(h *message.Head) {
+	x.remember(h)
+	x.authority = append(x.authority[:0], h.Authority...)
+	x.outgoing = header.Request{
+		Host: x.backend.Host(), Via: x.snapshot.Via, For: x.client.Text, Proto: scheme(x.client.TLS), OrigHost: h.Authority,
+		Leistung: x.plan.Leistung, ARS: x.plan.ARS, Level: x.plan.Level, Sender: x.plan.Sender, OE: x.plan.OE,
+		Language: x.plan.Language, KnownSender: x.plan.KnownSender, Chunked: h.Chunked, ContentLength: h.ContentLength,
+	}
+	x.outgoing.Traceparent = x.parent[:]
+	if given := h.Get(message.Traceparent); x.plan.KnownSender && validTraceparent(given) {
+		x.outgoing.Traceparent = given
+		copy(x.trace[:], given[3:35])
+	}
+	removed, fault := x.outgoing.Apply(h)
+	x.rec.Removed = removed
+	if fault != message.FaultNone {
+		x.fail(fault)
+		return
+	}
+	x.asked = x.host.Now()
+	up, fault := x.backend.Connect(x, !x.replayable)
+	if fault != message.FaultNone {
+		x.fail(fault)
+		return
+	}
+	x.up, x.rec.Forwarded = up, true
+	up.SendHead(h, x.plan.Target, x.replayable && up.Reused())
+}
+
+// remember copies what an error page would need of the head, whose bytes are gone by the time the backend fails.
+func (x *Exchange) remember(h *message.Head) {
+	x.wish.Reset()
+	x.wish.Method, x.wish.HasQuery = h.Method, h.HasQuery
+	k := append(x.kept[:0], h.Query...)
+	x.wish.Query = k
+	for i := range h.Fields {
+		f := &h.Fields[i]
+		if f.ID == message.Accept || f.ID == message.AcceptLanguage || f.ID == message.PVLanguage {
+			at := len(k)
+			k = append(k, f.Value...)
+			x.wish.Fields = append(x.wish.Fields, message.Field{Value: k[at:len(k):len(k)], ID: f.ID})
+		}
+	}
+	x.kept = k
+}
+
+// Body takes octets of the request body; BodyEnd says that there are no more. Both only gather: FlushRequest sends.
+func (x *Exchange) Body(b []byte) {
+	x.rec.BytesIn += int64(len(b))
+	if x.state == relaying {
+		x.earlyLeft -= len(b)
+	}
+	if x.up != nil {
+		x.up.SendBody(b)
+	}
+}
+
+// BodyEnd ends the request.
+func (x *Exchange) BodyEnd() {
+	x.bodyEnded = true
+	if x.up != nil {
+		x.up.SendEnd()
+	}
+}
+
+// FlushRequest sends what a batch of input has gathered. The exchange may be Over when it returns.
+func (x *Exchange) FlushRequest() {
+	if x.up != nil {
+		x.up.Flush()
+	}
+}
+
+// WantsBody reports whether the client's input may be read now: nothing is, while what was read before still waits for
+// the backend, while the client waits for 100, and after an early answer has taken its fill.
+func (x *Exchange) WantsBody() bool {
+	return x.up != nil && !x.expecting && x.earlyLeft > 0 && x.up.Pending() == 0
+}
+
+// Expecting reports that the client holds its body back until it sees 100.
+func (x *Exchange) Expecting() bool { return x.expecting && !x.Over() }
+
+// ExpectTimeout is called when the backend has said neither 100 nor anything else in time: we say it.
+func (x *Exchange) ExpectTimeout() {
+	if x.Expecting() && x.state == asking {
+		x.proceed()
+	}
+}
+
+func (x *Exchange) proceed() {
+	x.expecting = false
+	x.front.Continue()
+	x.front.Resume()
+}
+
+// UpstreamInterim takes a 1xx answer. Only 100 has a meaning for the client, and only while it waits for it.
+func (x *Exchange) UpstreamInterim(status int) {
+	if status == 100 && x.Expecting() {
+		x.proceed()
+	}
+}
+
+// UpstreamHead takes the head of the final answer and relays it. Its slices are valid during the call.
+func (x *Exchange) UpstreamHead(h *message.Head) {
+	x.state = relaying
+	x.expecting = false
+	x.rec.Status = h.Status
+	x.rec.Upstream = x.host.Now() - x.asked
+	bodyless := x.isHEAD || h.Status == 204 || h.Status == 304
+	x.incoming = header.Response{
+		Via: x.snapshot.Via, Trace: x.trace[:], Date: x.host.Date(), ContentLength: h.ContentLength,
+	}
+	x.front.Frame(&x.incoming, h.ContentLength, bodyless)
+	fields := x.incoming.Apply(h)
+	for i := range fields {
+		if fields[i].ID == message.Location {
+			x.plan.Scratch = x.relocate(x.plan.Scratch[:0], &fields[i])
+		}
+	}
+	x.front.Head(h.Status, fields)
+}
+
+// UpstreamData relays body octets.
+func (x *Exchange) UpstreamData(b []byte) {
+	x.rec.BytesOut += int64(len(b))
+	x.front.Body(b)
+}
+
+// UpstreamEnd ends the response.
+func (x *Exchange) UpstreamEnd() {
+	x.answered = true
+	x.front.End()
+}
+
+// UpstreamFlush ends a batch: what was gathered for the client is sent. A slow client pauses the backend; after the
+// last byte the connection goes back to its pool, clean only if the request has been sent whole too.
+func (x *Exchange) UpstreamFlush() {
+	if x.Over() {
+		return
+	}
+	if x.answered {
+		x.finish()
+		x.front.Flush()
+		return
+	}
+	if x.state == relaying && x.front.Flush() > 0 && x.up != nil {
+		x.up.Pause()
+	}
+}
+
+// Drained says that the client has taken what was sent.
+func (x *Exchange) Drained() {
+	if x.up != nil {
+		x.up.Resume()
+	}
+}
+
+// UpstreamDrained says that the backend has taken what was sent.
+func (x *Exchange) UpstreamDrained() {
+	if !x.Over() && !x.bodyEnded && x.WantsBody() {
+		x.front.Resume()
+	}
+}
+
+// UpstreamFailed says that the connection is of no further use. A request that is safe to repeat is sent once more on
+// a fresh connection if a used one was closed before it answered: the backend closed it while our request was on its
+// way, which is no failure of its own (RFC 9112, section 9.3.1).
+func (x *Exchange) UpstreamFailed(fault message.Fault) {
+	if x.Over() {
+		return
+	}
+	if x.state == relaying {
+		x.rec.Reason = reason.ResponseIncomplete
+		x.breakOff()
+		return
+	}
+	if fault == message.FaultLost && x.replayable && !x.retried && x.up.Reused() {
+		x.retried = true
+		if again, f := x.backend.Connect(x, true); f == message.FaultNone {
+			old := x.up
+			old.Resend(again)
+			x.up = again
+			old.Abort()
+			again.Flush()
+			return
+		}
+	}
+	x.fail(fault)
+}
+
+// ClientGone says that the client has left: nobody is waiting for the answer.
+func (x *Exchange) ClientGone() {
+	if x.Over() {
+		return
+	}
+	x.rec.Reason = reason.ClientGone
+	x.rec.Status = reason.ClientGone.Status()
+	x.rec.Aborted = true
+	x.finish()
+}
+
+// ClientFault says that the request's body is wrong or too slow. Nothing that was sent of it may look whole.
+func (x *Exchange) ClientFault(fault message.Fault) {
+	if x.Over() {
+		return
+	}
+	if x.state == relaying {
+		x.rec.Reason = reason.OfFault(fault)
+		x.breakOff()
+		return
+	}
+	x.fail(fault)
+}
+
+// fail answers for a fault that came after admission.
+func (x *Exchange) fail(fault message.Fault) {
+	x.leave(false)
+	x.req.Head = &x.wish
+	x.refuse(reason.OfFault(fault), Detail{Backend: x.plan.Backend})
+}
+
+// refuse renders the answer for a reason chosen here.
+func (x *Exchange) refuse(code reason.Code, d Detail) {
+	x.plan.Reply = Reply{Fields: x.plan.Reply.Fields[:0], Body: x.plan.Reply.Body[:0]}
+	x.snapshot.Resolver.Page(&x.req, code, d, &x.plan)
+	x.answer()
+}
+
+// answer sends our own reply.
+func (x *Exchange) answer() {
+	r := &x.plan.Reply
+	x.rec.Status, x.rec.Reason = r.Status, r.Reason
+	x.incoming = header.Response{}
+	x.front.Frame(&x.incoming, int64(len(r.Body)), x.isHEAD)
+	f := append(r.Fields, message.Field{Name: fieldDate, Value: x.host.Date(), ID: message.Date})
+	if r.Status != 204 {
+		f = append(f, message.Field{Name: fieldLength, Value: decimal(&x.number, len(r.Body)), ID: message.ContentLength})
+	}
+	if x.incoming.Close {
+		f = append(f, message.Field{Name: fieldConnection, Value: valueClose, ID: message.Connection})
+	} else if x.incoming.KeepAlive10 {
+		f = append(f, message.Field{Name: fieldConnection, Value: valueKeepAlive, ID: message.Connection})
+	}
+	r.Fields = f
+	x.front.Head(r.Status, f)
+	if !x.isHEAD && r.Status != 204 {
+		x.rec.BytesOut = int64(len(r.Body))
+		x.front.Body(r.Body)
+	}
+	x.front.End()
+	x.finish()
+	x.front.Flush()
+}
+
+// breakOff ends a response that cannot be completed so that the client notices.
+func (x *Exchange) breakOff() {
+	x.rec.Aborted = true
+	x.finish()
+	x.front.Abort()
+}
+
+// finish gives everything back and closes the account; it comes before the last bytes go to the kernel, so that no
+// completed answer is missing from it.
+func (x *Exchange) finish() {
+	x.leave(x.answered && x.bodyEnded)
+	x.state = over
+	x.rec.Total = x.host.Now() - x.began
+	x.host.Record(&x.rec)
+	x.snapshot = nil
+}
+
+// leave returns the connection and the place at the backend.
+func (x *Exchange) leave(clean bool) {
+	if x.up != nil {
+		up := x.up
+		x.up = nil
+		if x.answered {
+			up.Done(clean)
+		} else {
+			up.Abort()
+		}
+	}
+	if x.backend != nil {
+		x.backend.Leave()
+		x.backend = nil
+	}
+}
+
+// relocate turns a Location that names the backend's own address into one that names the host the client asked for:
+// the address behind the gateway is none of the client's business and often not reachable for it.
+func (x *Exchange) relocate(dst []byte, f *message.Field) []byte {
+	rest, own := x.backend.OwnLocation(f.Value)
+	if !own {
+		return dst
+	}
+	dst = append(dst, scheme(x.client.TLS)...)
+	dst = append(dst, "://"...)
+	dst = append(dst, x.authority...)
+	dst = append(dst, rest...)
+	f.Value = dst
+	return dst
+}
+
+func scheme(tls bool) []byte {
+	if tls {
+		return schemeHTTPS
+	}
+	return schemeHTTP
+}
+
+var (
+	schemeHTTP      = []byte("http")
+	schemeHTTPS     = []byte("https")
+	fieldDate       = []byte("Date")
+	fieldLength     = []byte("Content-Length")
+	fieldConnection = []byte("Connection")
+	valueClose      = []byte("close")
+	valueKeepAlive  = []byte("keep-alive")
+)
+
+// decimal writes n into buf and returns the digits.
+func decimal(buf *[20]byte, n int) []byte {
+	i := len(buf)
+	for {
+		i--
+		buf[i] = byte('0' + n%10)
+		if n /= 10; n == 0 {
+			return buf[i:]
+		}
+	}
+}
+
+func hex(dst, src []byte) {
+	const digits = "0123456789abcdef"
+	for i, b := range src {
+		dst[2*i], dst[2*i+1] = digits[b>>4], digits[b&15]
+	}
+}
+
+// validTraceparent checks the form of W3C trace context version 00.
+func validTraceparent(v []byte) bool {
+	if len(v) != 55 || v[0] != '0' || v[1] != '0' || v[2] != '-' || v[35] != '-' || v[52] != '-' {
+		return false
+	}
+	zero := true
+	for i, c := range v {
+		if i == 2 || i == 35 || i == 52 {
+			continue
+		}
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+		if i > 2 && i < 35 && c != '0' {
+			zero = false
+		}
+	}
+	return !zero
+}
