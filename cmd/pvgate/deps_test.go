@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The direction of imports, as policy: registry ← routing ← gateway ← cmd → config, and inside gateway the machines
+// below the reactor below the server. One line per package, "package: what of ours it may import"; "x/..." is x and
+// everything below it, a later word may not repeat an earlier one's right. A package has the first line that fits. The
+// test fails when a package has no line, when it imports more than its line says, and when a line or a word in it names
+// no package any more, so that this text stays true.
+const direction = `
+registry/gv100ad: registry
+registry/source/...: registry/...
+registry/registrytest: registry
+registry:
+
+routing: registry
+routing/routingtest: routing registry
+
+gateway/message:
+gateway/http1: gateway/message
+gateway/header: gateway/message
+gateway/reason: gateway/message routing
+gateway/limit:
+gateway/pages: gateway/reason gateway/message
+gateway/exchange: gateway/message gateway/header gateway/reason
+gateway/loop:
+gateway/loop/simsys: gateway/loop
+gateway/upstream: gateway/message gateway/http1 gateway/loop
+gateway/listen: gateway/loop
+gateway/conn: gateway/message gateway/exchange gateway/http1 gateway/loop
+gateway/surface: gateway/exchange gateway/message gateway/reason gateway/pages gateway/limit routing registry
+gateway: gateway/... routing registry
+
+config:
+
+bench/corpora/strict:
+bench/...: bench/...
+
+cmd/pvgate: registry/... routing gateway/... config
+`
+
+// What tests may import beyond the line of their package: their own folder, and what lies below it in the direction.
+const directionOfTests = `
+registry/...: registry/...
+routing/...: routing/... registry/...
+gateway/...: gateway/... routing/... registry/...
+config/...: config/...
+bench/corpora/strict:  bench/corpora/strict
+bench/...: bench/...
+cmd/pvgate: registry/... routing/... gateway/... config
+`
+
+// Imports from outside that only the named packages may have. A leading ! turns it round: the named may not.
+const outside = `
+golang.org/x/sys/unix: gateway/loop gateway/loop/... gateway/listen bench/...
+github.com/spf13/viper: config
+github.com/spf13/cobra: cmd/pvgate
+net: !gateway/message !gateway/http1 !gateway/header !gateway/exchange !routing
+net/http: !gateway/message !gateway/http1 !gateway/header !gateway/exchange !gateway/conn !gateway/loop !gateway/upstream !routing
+os: !gateway/message !gateway/http1 !gateway/header !gateway/exchange !routing
+syscall: !gateway/message !gateway/http1 !gateway/header !gateway/exchange !routing
+time: !gateway/message !gateway/http1 !gateway/header
+C: -
+unsafe: gateway/loop bench/...
+`
+
+const module = "github.com/pvgate/pvgate"
+
+type goPackage struct {
+	ImportPath                         string
+	Imports, TestImports, XTestImports []string
+}
+
+// rule is one line of a policy: a name or pattern, and the words after the colon.
+type rule struct {
+	name  string
+	words []string
+}
+
+func rules(text string) []rule {
+	var rs []rule
+	for line := range strings.Lines(text) {
+		name, rest, ok := strings.Cut(line, ":")
+		if !ok {
+			continue
+		}
+		rs = append(rs, rule{strings.TrimSpace(name), strings.Fields(rest)})
+	}
+	return rs
+}
+
+// fits says whether the package path lies in pattern.
+func fits(pattern, path string) bool {
+	if base, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return path == base || strings.HasPrefix(path, base+"/")
+	}
+	return path == pattern
+}
+
+func find(rs []rule, path string) (rule, bool) {
+	i := slices.IndexFunc(rs, func(r rule) bool { return fits(r.name, path) })
+	if i < 0 {
+		return rule{}, false
+	}
+	return rs[i], true
+}
+
+// packages asks the go command what each package of the module imports, files of all build tags we use included.
+func packages(t *testing.T) map[string]goPackage {
+	t.Helper()
+	all := map[string]goPackage{}
+	for _, tags := range []string{"", "pvgate_lenient"} {
+		cmd := exec.Command("go", "list", "-tags", tags, "-json=ImportPath,Imports,TestImports,XTestImports", module+"/...")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+			var p goPackage
+			if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatalf("go list: %v", err)
+			}
+			path := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+			old := all[path]
+			p.Imports = append(p.Imports, old.Imports...)
+			p.TestImports = append(p.TestImports, old.TestImports...)
+			p.XTestImports = append(p.XTestImports, old.XTestImports...)
+			all[path] = p
+		}
+	}
+	return all
+}
+
+// ours returns the imports of this module, without the module's name, each once and sorted.
+func ours(imports []string) []string {
+	var own []string
+	for _, i := range imports {
+		if path, ok := strings.CutPrefix(i, module+"/"); ok {
+			own = append(own, path)
+		}
+	}
+	slices.Sort(own)
+	return slices.Compact(own)
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	t.Parallel()
+	all := packages(t)
+	policy, testPolicy := rules(direction), rules(directionOfTests)
+	for path, p := range all {
+		r, ok := find(policy, path)
+		if !ok {
+			t.Errorf("%s: no line in the direction policy; say there what it may import", path)
+			continue
+		}
+		allowed := func(i string) bool {
+			return slices.ContainsFunc(r.words, func(w string) bool { return fits(w, i) })
+		}
+		for _, i := range ours(p.Imports) {
+			if !allowed(i) {
+				t.Errorf("%s imports %s; it may import only: %s", path, i, strings.Join(r.words, " "))
+			}
+		}
+		tr, _ := find(testPolicy, path)
+		for _, i := range ours(append(p.TestImports, p.XTestImports...)) {
+			if i != path && !allowed(i) && !slices.ContainsFunc(tr.words, func(w string) bool { return fits(w, i) }) {
+				t.Errorf("a test of %s imports %s; it may import only: %s", path, i, strings.Join(tr.words, " "))
+			}
+		}
+	}
+	for _, text := range []string{direction, directionOfTests, outside} {
+		for _, r := range rules(text) {
+			names := r.words
+			if text != outside {
+				names = append([]string{r.name}, names...)
+			}
+			for _, name := range names {
+				name = strings.TrimPrefix(name, "!")
+				if name != "-" && !anyFits(name, all) {
+					t.Errorf("the policy names %s, which is no package any more; mend the policy", name)
+				}
+			}
+		}
+	}
+}
+
+func anyFits(pattern string, all map[string]goPackage) bool {
+	for path := range all {
+		if fits(pattern, path) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestForeignImportsStayWhereTheyBelong(t *testing.T) {
+	t.Parallel()
+	for path, p := range packages(t) {
+		for _, r := range rules(outside) {
+			if !slices.Contains(p.Imports, r.name) {
+				continue
+			}
+			named, refuses := false, false
+			for _, w := range r.words {
+				pattern, not := strings.CutPrefix(w, "!")
+				refuses = refuses || not
+				named = named || fits(pattern, path)
+			}
+			if named == refuses {
+				t.Errorf("%s imports %s, against the policy %q", path, r.name, r.name+": "+strings.Join(r.words, " "))
+			}
+		}
+	}
+}
