@@ -106,9 +106,10 @@ type Backend interface {
 	// Admit asks for a place at loop time now (nanoseconds); Leave gives it back. retryAfter is set when refused.
 	Admit(now int64) (a Admission, retryAfter time.Duration)
 	Leave()
-	// Connect lends a connection; fresh asks for one that has carried nothing yet. The connection calls x back; it
-	// may do so from its Flush on, never during Connect. A fault says that none can be had.
-	Connect(x *Exchange, fresh bool) (Upstream, message.Fault)
+	// Connect lends a connection that has been idle for at most maxIdle; 0 asks for one that has carried nothing
+	// yet. The connection calls x back; it may do so from its Flush on, never during Connect. A fault says that
+	// none can be had.
+	Connect(x *Exchange, maxIdle time.Duration) (Upstream, message.Fault)
 	// Host is the authority the backend wants to be asked for.
 	Host() []byte
 	// Index is stable over snapshots: the backend's place in the meter.

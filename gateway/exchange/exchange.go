@@ -21,6 +21,7 @@ package exchange
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/pvgate/pvgate/gateway/header"
 	"github.com/pvgate/pvgate/gateway/message"
@@ -29,6 +30,13 @@ import (
 
 // earlyBody is how much of a request body is still taken after the backend's final answer has begun.
 const earlyBody = 64 << 10
+
+// How long a connection may have been idle: one that carries a request which must not be sent twice is taken from the
+// pool only within freshEnough of its last use.
+const (
+	freshEnough = time.Second
+	anyIdle     = time.Hour
+)
 
 type state uint8
 
@@ -168,7 +176,7 @@ func (x *Exchange) admit(h *message.Head) {
 }
 
 // connect borrows a connection and puts the head on it. A request that may not be sent twice wants a connection whose
-// idle time and state make it safe; the pool judges that, told by fresh.
+// short idle time makes it unlikely that the backend is closing it just now.
 func (x *Exchange) connect(h *message.Head) {
 	x.remember(h)
 	x.authority = append(x.authority[:0], h.Authority...)
@@ -189,7 +197,11 @@ func (x *Exchange) connect(h *message.Head) {
 		return
 	}
 	x.asked = x.host.Now()
-	up, fault := x.backend.Connect(x, !x.replayable)
+	maxIdle := freshEnough
+	if x.replayable {
+		maxIdle = anyIdle
+	}
+	up, fault := x.backend.Connect(x, maxIdle)
 	if fault != message.FaultNone {
 		x.fail(fault)
 		return
@@ -346,7 +358,7 @@ func (x *Exchange) UpstreamFailed(fault message.Fault) {
 	}
 	if fault == message.FaultLost && x.replayable && !x.retried && x.up.Reused() {
 		x.retried = true
-		if again, f := x.backend.Connect(x, true); f == message.FaultNone {
+		if again, f := x.backend.Connect(x, 0); f == message.FaultNone {
 			old := x.up
 			old.Resend(again)
 			x.up = again

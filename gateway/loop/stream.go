@@ -123,8 +123,9 @@ func (s *Stream) Read(b []byte) (int, ReadStatus) {
 	}
 }
 
-// Write sends b and queues what the kernel does not take; it reports false when the connection is broken. The queue is
-// the caller's to bound: look at Pending and stop producing until Drained.
+// Write sends b and queues what the kernel does not take; it reports false when the connection is broken, and Readable
+// will follow for what is left to read. The queue is the caller's to bound: look at Pending and stop producing until
+// Drained.
 func (s *Stream) Write(b []byte) bool {
 	if s.closed || s.broken {
 		return false
@@ -139,7 +140,9 @@ func (s *Stream) Write(b []byte) bool {
 				break
 			}
 			if err != 0 {
-				s.broken = true
+				// What the peer said before it stopped listening may still be read.
+				s.broken, s.readable = true, true
+				s.Again()
 				return false
 			}
 			s.moved = s.loop.now

@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+// Package conn is one client connection: it moves bytes between a loop's stream and the HTTP/1.1 machine, and events
+// between that machine and an exchange.
+//
+// The calls to know: [NewHost] for what the connections of one loop share, [Host.Accept] for a new one and
+// [Host.Drain] for the end of all.
+//
+// It deliberately decides nothing about a request; it decides only when to read, when to close, and how an answer is
+// framed for this client.
+package conn
+
+import (
+	"net/netip"
+	"syscall"
+
+	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/header"
+	"github.com/pvgate/pvgate/gateway/http1"
+	"github.com/pvgate/pvgate/gateway/loop"
+	"github.com/pvgate/pvgate/gateway/message"
+)
+
+const (
+	// turnBytes and turnReads bound what one connection may read per turn of the loop.
+	turnBytes = 64 << 10
+	turnReads = 16
+	// direct is the size from which a piece of a body is written from where it stands instead of being gathered.
+	direct = 16 << 10
+)
+
+// H1 is one HTTP/1.x client connection. It implements [exchange.Front] and [loop.Owner]; owned by its loop's thread.
+type H1 struct {
+	stream  loop.Stream
+	host    *Host
+	machine http1.Server
+	x       *exchange.Exchange // the request in flight, nil between requests
+	client  exchange.Client
+	text    [45]byte // longest IPv6 text form
+	in      []byte   // read, not yet used: an incomplete head, or what must wait
+	gather  []byte   // the answer's bytes, not yet written
+
+	since  int64 // loop time at which the present wait began
+	window int64 // body octets since then
+
+	unfed     bool  // in holds bytes that the machine has not seen
+	minor     uint8 // of the request's version
+	lastOne   bool  // the client wants no further request
+	bodyDone  bool  // the request has been read to its end
+	chunked   bool  // framing of the answer
+	closing   bool  // no further request is served
+	ended     bool  // the answer has been handed over whole
+	lingering bool
+	lingered  int
+
+	prev, next *H1
+}
+
+// Accept takes a connection.
+func (h *Host) Accept(fd int32, peer netip.AddrPort, listener int) {
+	c := &H1{host: h}
+	if h.loop.Adopt(fd, peer, &c.stream, c) != 0 {
+		h.loop.Release()
+		return
+	}
+	c.client = exchange.Client{Addr: peer.Addr(), Text: peer.Addr().AppendTo(c.text[:0]), Listener: listener}
+	c.machine.Init(h.limits)
+	h.enter(c)
+	c.wait(int64(h.timeouts.Head))
+}
+
+// wait starts a wait of at most ns.
+func (c *H1) wait(ns int64) {
+	c.since, c.window = c.host.loop.Now(), 0
+	c.stream.SetTimer(c.since + ns)
+}
+
+// wants reports whether input may be read now.
+func (c *H1) wants() bool {
+	switch {
+	case c.closing || c.stream.Closed():
+		return false
+	case c.x == nil:
+		return c.stream.Pending() == 0
+	}
+	return !c.bodyDone && c.x.WantsBody()
+}
+
+// Readable reads and feeds until there is nothing more, nobody wants more, or the turn is used up.
+func (c *H1) Readable() {
+	if c.lingering {
+		c.discardInput()
+		return
+	}
+	buf := c.host.loop.ReadBuffer()
+	got := 0
+	for range turnReads {
+		if !c.wants() {
+			return
+		}
+		k := copy(buf, c.in)
+		n := 0
+		if !c.unfed {
+			var st loop.ReadStatus
+			n, st = c.stream.Read(buf[k:])
+			switch st {
+			case loop.Again:
+				return
+			case loop.EOF:
+				c.eof()
+				return
+			case loop.Failed:
+				c.gone()
+				return
+			}
+		}
+		got += n
+		c.window += int64(n)
+		c.feed(buf[:k+n])
+		if !c.unfed && !c.stream.Ready() {
+			return
+		}
+		if got >= turnBytes {
+			break
+		}
+	}
+	c.stream.Again()
+}
+
+// feed uses a batch of input and sends what it gathered.
+func (c *H1) feed(b []byte) {
+	c.unfed = false
+	head := &c.host.head
+	for {
+		n, ev, data := c.machine.Feed(b, head)
+		b = b[n:]
+		switch ev {
+		case http1.More:
+			c.more(b)
+			return
+		case http1.HeadDone:
+			c.begin(head)
+		case http1.Data:
+			if c.x != nil {
+				c.x.Body(data)
+			}
+		case http1.End:
+			c.bodyDone = true
+			if c.x != nil {
+				c.x.BodyEnd()
+				c.x.FlushRequest()
+			}
+			if c.x != nil || c.closing || c.stream.Pending() > 0 {
+				c.retain(b, true)
+				return
+			}
+		case http1.Failed:
+			c.fault(c.machine.Fault())
+			return
+		}
+		if c.closing {
+			return
+		}
+		if c.x != nil && !c.bodyDone && c.x.Expecting() {
+			c.retain(b, true)
+			c.x.FlushRequest()
+			c.wait(int64(c.host.timeouts.Expect))
+			return
+		}
+	}
+}
+
+// more keeps the rest of a batch that the machine cannot use yet.
+func (c *H1) more(rest []byte) {
+	first := len(c.in) == 0
+	c.retain(rest, false)
+	switch {
+	case c.x != nil:
+		c.x.FlushRequest()
+		if c.x != nil && !c.bodyDone && first && c.stream.Timer.Deadline() > c.host.loop.Now()+int64(c.host.timeouts.Body) {
+			c.wait(int64(c.host.timeouts.Body))
+		}
+	case first && len(rest) > 0 && !c.closing:
+		c.wait(int64(c.host.timeouts.Head))
+	}
+}
+
+// begin starts the exchange of a request.
+func (c *H1) begin(h *message.Head) {
+	c.minor, c.lastOne, c.bodyDone, c.ended = h.Minor, h.Close, !h.HasBody(), false
+	c.x = c.host.exchange()
+	c.x.Start(c.host.services, c, &c.client, h)
+}
+
+// fault ends a request that breaks the protocol: its answer says why, and nothing after it is read.
+func (c *H1) fault(f message.Fault) {
+	c.lastOne = true
+	if c.x != nil {
+		c.x.ClientFault(f)
+		return
+	}
+	c.bodyDone, c.ended, c.minor = false, false, 1
+	c.x = c.host.exchange()
+	c.x.StartFault(c.host.services, c, &c.client, f)
+}
+
+// retain keeps bytes for later; unfed says that the machine has not seen them.
+func (c *H1) retain(b []byte, unfed bool) {
+	if len(b) == 0 {
+		c.giveBack(&c.in)
+		c.unfed = false
+		return
+	}
+	if cap(c.in) < len(b) {
+		c.giveBack(&c.in)
+		c.in = c.host.loop.Buffer(len(b))
+	}
+	c.in = append(c.in[:0], b...)
+	c.unfed = unfed
+}
+
+func (c *H1) giveBack(b *[]byte) {
+	if *b != nil {
+		c.host.loop.Return(*b)
+		*b = nil
+	}
+}
+
+// Frame decides how the answer is framed. An answer that comes before the request has ended is the last one on the
+// connection.
+func (c *H1) Frame(f *header.Response, length int64, bodyless bool) {
+	last := c.lastOne || !c.bodyDone || c.host.draining
+	c.chunked = false
+	if !bodyless && length < 0 {
+		if c.minor == 1 {
+			c.chunked = true
+		} else {
+			last = true
+		}
+	}
+	c.lastOne = last
+	f.Chunked, f.Close, f.KeepAlive10 = c.chunked, last, c.minor == 0 && !last
+}
+
+// room returns the buffer that gathers the answer.
+func (c *H1) room(n int) []byte {
+	if c.gather == nil {
+		c.gather = c.host.loop.Buffer(n)
+	}
+	return c.gather
+}
+
+// Head gathers the head of the answer.
+func (c *H1) Head(status int, fields []message.Field) {
+	c.gather = http1.AppendResponse(c.room(1), status, fields)
+}
+
+// Body gathers octets of the answer; a large piece is written from where it stands.
+func (c *H1) Body(b []byte) {
+	if len(b) < direct {
+		if c.chunked {
+			c.gather = http1.AppendChunk(c.room(len(b)+32), b)
+		} else {
+			c.gather = append(c.room(len(b)), b...)
+		}
+		return
+	}
+	if c.chunked {
+		c.gather = http1.AppendChunkSize(c.room(32), len(b))
+	}
+	c.write()
+	c.stream.Write(b)
+	if c.chunked {
+		c.gather = append(c.room(2), "\r\n"...)
+	}
+}
+
+// End ends the answer.
+func (c *H1) End() {
+	if c.chunked {
+		c.gather = append(c.room(len(http1.LastChunk)), http1.LastChunk...)
+	}
+	c.ended = true
+}
+
+// Continue sends 100 at once.
+func (c *H1) Continue() {
+	c.stream.Write(continueLine)
+}
+
+var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")
+
+func (c *H1) write() {
+	if len(c.gather) > 0 {
+		c.stream.Write(c.gather)
+	}
+	c.giveBack(&c.gather)
+}
+
+// Flush sends the answer as far as it is there; after its end the connection goes on to the next request.
+func (c *H1) Flush() int {
+	c.write()
+	pending := c.stream.Pending()
+	if c.ended && c.x != nil {
+		c.after()
+	}
+	if pending > 0 && !c.stream.Closed() {
+		c.stream.SetTimer(c.host.loop.Now() + int64(c.host.timeouts.Write))
+	}
+	return pending
+}
+
+// after leaves an exchange that is over.
+func (c *H1) after() {
+	c.host.release(c.x)
+	c.x, c.ended = nil, false
+	if c.lastOne || c.host.draining {
+		c.closing = true
+		if c.stream.Pending() == 0 {
+			c.close()
+		}
+		return
+	}
+	c.wait(int64(c.host.timeouts.Idle))
+	if c.unfed || c.stream.Ready() {
+		c.stream.Again()
+	}
+}
+
+// Resume goes on reading the request in the loop's next turn.
+func (c *H1) Resume() {
+	c.wait(int64(c.host.timeouts.Body))
+	c.stream.Again()
+}
+
+// Abort breaks the answer off: the client must not take it for a whole one.
+func (c *H1) Abort() {
+	c.write()
+	c.leave()
+	c.stream.Reset()
+}
+
+// Connected is of no meaning for an accepted connection.
+func (c *H1) Connected(syscall.Errno) {}
+
+// Drained says that the client has taken what was written.
+func (c *H1) Drained() {
+	switch {
+	case c.closing:
+		c.close()
+	case c.x != nil:
+		c.x.Drained()
+	case c.unfed || c.stream.Ready():
+		c.stream.Again()
+	}
+}
+
+// Broken says that the client has reset the connection.
+func (c *H1) Broken() { c.gone() }
+
+// gone ends everything: the client has left.
+func (c *H1) gone() {
+	if c.x != nil {
+		c.x.ClientGone()
+	}
+	c.leave()
+	c.stream.Close()
+}
+
+// eof takes the client's FIN: inside a request it is an abort, between requests the end.
+func (c *H1) eof() { c.gone() }
+
+// close ends the connection after its last answer. While unread input may be there, a plain close would reset the
+// connection and destroy the answer on its way: shut down writing, read a while, then close (RFC 9112, section 9.6).
+func (c *H1) close() {
+	if c.bodyDone && !c.unfed && !c.stream.Ready() {
+		c.leave()
+		c.stream.Close()
+		return
+	}
+	c.lingering = true
+	c.giveBack(&c.in)
+	c.stream.CloseWrite()
+	c.wait(int64(c.host.timeouts.Linger))
+	c.discardInput()
+}
+
+// discardInput reads and drops what a client still sends.
+func (c *H1) discardInput() {
+	buf := c.host.loop.ReadBuffer()
+	for range turnReads {
+		n, st := c.stream.Read(buf)
+		c.lingered += n
+		switch {
+		case st == loop.Again:
+			return
+		case st != loop.Data || c.lingered > c.host.lingerBytes:
+			c.leave()
+			c.stream.Close()
+			return
+		}
+	}
+	c.stream.Again()
+}
+
+// leave takes the connection out of the host's account; the stream is closed by the caller.
+func (c *H1) leave() {
+	if c.x != nil {
+		c.host.release(c.x)
+		c.x = nil
+	}
+	c.giveBack(&c.in)
+	c.giveBack(&c.gather)
+	c.closing = true
+	c.host.exit(c)
+}
+
+// Expire finds out what the client is late with.
+func (c *H1) Expire(now int64) {
+	t := &c.host.timeouts
+	switch {
+	case c.lingering:
+		c.leave()
+		c.stream.Close()
+	case c.stream.Pending() > 0:
+		if left := c.stream.Moved() + int64(t.Write); left > now {
+			c.stream.SetTimer(left)
+			return
+		}
+		c.gone()
+	case c.x == nil && len(c.in) > 0:
+		c.fault(message.FaultTimeout)
+	case c.x == nil:
+		c.gone()
+	case c.x.Expecting():
+		c.x.ExpectTimeout()
+		if c.x != nil && c.x.Expecting() {
+			c.stream.SetTimer(now + int64(t.Expect))
+		}
+	case c.wants():
+		if c.window < int64(t.BodyRate)*int64(t.Body)/1e9 {
+			c.fault(message.FaultTimeout)
+			return
+		}
+		c.wait(int64(t.Body))
+	default:
+		c.wait(int64(t.Idle))
+	}
+}

@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package upstream
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/pvgate/pvgate/gateway/http1"
+	"github.com/pvgate/pvgate/gateway/loop"
+	"github.com/pvgate/pvgate/gateway/message"
+)
+
+const (
+	// turnBytes and turnReads bound what one connection may read per turn of the loop.
+	turnBytes = 64 << 10
+	turnReads = 16
+	// direct is the size from which a piece of a body is written from where it stands instead of being gathered.
+	direct = 16 << 10
+)
+
+// Conn is one connection to a backend. It is lent to one [User] at a time. Owned by its loop's thread.
+type Conn struct {
+	pool    *Pool
+	loop    *loop.Loop
+	stream  *loop.Stream // nil while dialing
+	dialing *dialer
+	user    User // nil while idle or closed
+	machine http1.Client
+
+	gather []byte // sent by the user, not yet written
+	kept   []byte // the request's head, for Resend
+	in     []byte // an incomplete head
+
+	chunked  bool // the request's body
+	isHEAD   bool
+	sentEnd  bool // the request has been handed over whole
+	headSeen bool // the response's head has come
+	ended    bool // the response has ended
+	surplus  bool // more was received than the response
+	reused   bool
+	paused   bool
+	closed   bool
+	since    int64 // loop time of the last byte either way
+	keep     int64 // how long it may be idle, ns
+
+	listed             bool
+	idleSince          int64
+	poolNext, poolPrev *Conn
+	lruNext, lruPrev   *Conn
+}
+
+func (c *Conn) lend(u User) {
+	c.user = u
+	c.headSeen, c.ended, c.surplus, c.reused, c.paused, c.sentEnd = false, false, false, false, false, false
+	c.since = c.loop.Now()
+	c.keep = int64(c.pool.options.Timeouts.Keep)
+}
+
+// Reused reports that the connection has carried another exchange before.
+func (c *Conn) Reused() bool { return c.reused }
+
+// SendHead gathers the request's head; keep holds a copy for Resend.
+func (c *Conn) SendHead(h *message.Head, target []byte, keep bool) {
+	c.gather = http1.AppendRequest(c.room(1), h, target)
+	c.chunked = h.Chunked
+	c.isHEAD = h.Method == message.HEAD
+	c.machine.Start(c.isHEAD, false)
+	if keep {
+		c.kept = append(c.loop.Buffer(len(c.gather)), c.gather...)
+	}
+}
+
+// Resend gathers the kept head on another connection.
+func (c *Conn) Resend(to *Conn) {
+	to.gather = append(to.room(len(c.kept)), c.kept...)
+	to.chunked, to.sentEnd = c.chunked, c.sentEnd
+	to.isHEAD = c.isHEAD
+	to.machine.Start(c.isHEAD, false)
+}
+
+// room returns the buffer that gathers.
+func (c *Conn) room(n int) []byte {
+	if c.gather == nil {
+		c.gather = c.loop.Buffer(n)
+	}
+	return c.gather
+}
+
+// SendBody gathers body octets, framed as the head said.
+func (c *Conn) SendBody(b []byte) {
+	switch {
+	case c.closed:
+	case c.chunked:
+		c.gather = http1.AppendChunk(c.room(len(b)+32), b)
+	case len(b) >= direct && c.stream != nil:
+		c.write()
+		if c.stream.Write(b) {
+			c.since = c.loop.Now()
+		}
+	default:
+		c.gather = append(c.room(len(b)), b...)
+	}
+}
+
+// SendEnd ends the request.
+func (c *Conn) SendEnd() {
+	if c.chunked && !c.closed {
+		c.gather = append(c.room(len(http1.LastChunk)), http1.LastChunk...)
+	}
+	c.sentEnd = true
+}
+
+// Flush sends what was gathered, as soon as the connection stands.
+func (c *Conn) Flush() {
+	if c.stream == nil || c.closed {
+		return
+	}
+	c.write()
+	c.arm()
+}
+
+func (c *Conn) write() {
+	if len(c.gather) > 0 {
+		// A broken connection is noticed by reading: the backend may have answered before it closed.
+		if c.stream.Write(c.gather) {
+			c.since = c.loop.Now()
+		}
+	}
+	c.giveBack(&c.gather)
+}
+
+func (c *Conn) giveBack(b *[]byte) {
+	if *b != nil {
+		c.loop.Return(*b)
+		*b = nil
+	}
+}
+
+// Pending returns the bytes that the kernel has not taken.
+func (c *Conn) Pending() int {
+	if c.stream == nil {
+		return len(c.gather)
+	}
+	return len(c.gather) + c.stream.Pending()
+}
+
+// arm sets the timer to the earliest moment at which something may be late.
+func (c *Conn) arm() {
+	t := &c.pool.options.Timeouts
+	c.stream.SetTimer(c.loop.Now() + int64(min(t.FirstByte, t.Idle)))
+}
+
+// Expire finds out what is late, if anything.
+func (c *Conn) Expire(now int64) {
+	t := &c.pool.options.Timeouts
+	if c.user == nil {
+		if left := c.idleSince + c.keep; left > now {
+			c.stream.SetTimer(left)
+			return
+		}
+		c.discard()
+		return
+	}
+	late := message.FaultNone
+	limit := int64(t.Idle)
+	switch {
+	case c.Pending() > 0:
+		if now-c.stream.Moved() >= limit {
+			late = message.FaultWriteTimeout
+		}
+	case c.headSeen:
+		if !c.paused && now-c.since >= limit {
+			late = message.FaultIncomplete
+		}
+	case c.sentEnd:
+		limit = int64(t.FirstByte)
+		if now-c.since >= limit {
+			late = message.FaultResponseTimeout
+		}
+	}
+	if late != message.FaultNone {
+		c.fail(late)
+		return
+	}
+	next := c.since + limit
+	if next <= now {
+		next = now + limit
+	}
+	c.stream.SetTimer(next)
+}
+
+// connected takes the stream that won the dial.
+func (c *Conn) connected(s *loop.Stream) {
+	c.stream = s
+	s.Own(c)
+	c.since = c.loop.Now()
+	waited := len(c.gather) > 0
+	c.Flush()
+	if waited && c.user != nil && s.Pending() == 0 {
+		c.user.UpstreamDrained()
+	}
+}
+
+func (c *Conn) dialFailed(f message.Fault) { c.fail(f) }
+
+// Connected is the dialer's business.
+func (c *Conn) Connected(syscall.Errno) {}
+
+// Drained says that the queue is empty.
+func (c *Conn) Drained() {
+	c.since = c.loop.Now()
+	if c.user != nil {
+		c.user.UpstreamDrained()
+	}
+}
+
+// Broken reads what is left before the reset.
+func (c *Conn) Broken() { c.Readable() }
+
+// Readable reads the response. An idle connection has nothing to say: whatever it sends, it is closed.
+func (c *Conn) Readable() {
+	if c.user == nil {
+		if c.listed {
+			c.pool.cache.stats.Surplus++
+		}
+		c.discard()
+		return
+	}
+	buf := c.loop.ReadBuffer()
+	got := 0
+	for range turnReads {
+		if c.paused {
+			return
+		}
+		k := copy(buf, c.in)
+		n, st := c.stream.Read(buf[k:])
+		switch st {
+		case loop.Again:
+			return
+		case loop.EOF:
+			c.eof()
+			return
+		case loop.Failed:
+			c.lost()
+			return
+		}
+		c.since = c.loop.Now()
+		got += n
+		if !c.feed(buf[:k+n]) {
+			return
+		}
+		if !c.stream.Ready() {
+			return
+		}
+		if got >= turnBytes {
+			break
+		}
+	}
+	c.stream.Again()
+}
+
+// feed hands a batch to the user; it reports whether there is a user that wants more.
+func (c *Conn) feed(b []byte) bool {
+	h := &c.pool.cache.head
+	for {
+		n, ev, data := c.machine.Feed(b, h)
+		b = b[n:]
+		switch ev {
+		case http1.More:
+			c.retain(b)
+			c.user.UpstreamFlush()
+			return c.user != nil && !c.paused
+		case http1.Interim:
+			c.user.UpstreamInterim(h.Status)
+		case http1.HeadDone:
+			c.headSeen = true
+			c.hint(h)
+			c.user.UpstreamHead(h)
+		case http1.Data:
+			c.user.UpstreamData(data)
+		case http1.End:
+			c.surplus = len(b) > 0
+			c.end()
+			return false
+		case http1.Failed:
+			f := c.machine.Fault()
+			if c.headSeen {
+				c.user.UpstreamFlush()
+				f = message.FaultIncomplete
+			}
+			c.fail(f)
+			return false
+		}
+		if c.user == nil {
+			return false
+		}
+	}
+}
+
+// end finishes the response.
+func (c *Conn) end() {
+	c.ended = true
+	c.giveBack(&c.in)
+	c.user.UpstreamEnd()
+	if c.user != nil {
+		c.user.UpstreamFlush()
+	}
+}
+
+// retain keeps the bytes of an incomplete head (or chunk line) for the next read; the machine bounds them.
+func (c *Conn) retain(b []byte) {
+	if len(b) == 0 {
+		c.giveBack(&c.in)
+		return
+	}
+	if cap(c.in) < len(b) {
+		c.giveBack(&c.in)
+		c.in = c.loop.Buffer(len(b))
+	}
+	c.in = append(c.in[:0], b...)
+}
+
+// hint reads Keep-Alive: timeout=N, so that a connection is not used when the backend is about to close it.
+func (c *Conn) hint(h *message.Head) {
+	v := h.Get(message.KeepAlive)
+	const name = "timeout="
+	for i := 0; i+len(name) < len(v); i++ {
+		if string(v[i:i+len(name)]) != name {
+			continue
+		}
+		n := int64(0)
+		for _, d := range v[i+len(name):] {
+			if d < '0' || d > '9' || n > 1e6 {
+				break
+			}
+			n = 10*n + int64(d-'0')
+		}
+		c.keep = min(c.keep, (n-1)*int64(time.Second))
+		return
+	}
+}
+
+func (c *Conn) eof() {
+	switch {
+	case c.ended:
+		c.discard()
+	case c.machine.EOF() == http1.End:
+		c.end()
+	default:
+		c.lost()
+	}
+}
+
+// lost fails a connection that has gone away.
+func (c *Conn) lost() {
+	f := message.FaultLost
+	if c.headSeen {
+		f = message.FaultIncomplete
+	}
+	c.fail(f)
+}
+
+// fail tells the user, who aborts the connection.
+func (c *Conn) fail(f message.Fault) {
+	if u := c.user; u != nil {
+		u.UpstreamFailed(f)
+	}
+	if c.user == nil {
+		c.discard()
+	}
+}
+
+// Pause stops reading.
+func (c *Conn) Pause() { c.paused = true }
+
+// Resume goes on reading in the loop's next turn.
+func (c *Conn) Resume() {
+	if c.paused {
+		c.paused = false
+		c.since = c.loop.Now()
+		c.stream.Again()
+	}
+}
+
+// Done gives the connection back. It is kept if clean (the request was sent whole) and if the response was framed
+// perfectly, nothing came after it and the backend keeps the connection too.
+func (c *Conn) Done(clean bool) {
+	c.user = nil
+	c.giveBack(&c.kept)
+	if clean && c.ended && !c.surplus && !c.pool.closed && c.keep > 0 && c.Pending() == 0 && c.machine.Reusable() {
+		c.list()
+		if !c.closed {
+			c.stream.SetTimer(c.idleSince + c.keep)
+		}
+		return
+	}
+	c.discard()
+}
+
+// Abort breaks the connection off: what was sent of the request does not look whole to the backend.
+func (c *Conn) Abort() {
+	c.user = nil
+	if c.stream != nil && !c.closed {
+		c.stream.Reset()
+	}
+	c.discard()
+}
+
+// discard closes the connection and frees what it holds.
+func (c *Conn) discard() {
+	if c.closed {
+		return
+	}
+	c.unlist()
+	c.closed = true
+	if c.dialing != nil {
+		c.dialing.stop(nil)
+	}
+	if c.stream != nil {
+		c.stream.Close()
+	}
+	c.giveBack(&c.gather)
+	c.giveBack(&c.kept)
+	c.giveBack(&c.in)
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package upstream
+
+import (
+	"net/netip"
+	"syscall"
+
+	"github.com/pvgate/pvgate/gateway/loop"
+	"github.com/pvgate/pvgate/gateway/message"
+)
+
+// attemptDelay is how long one address may be silent before the next is tried beside it (RFC 8305, section 5).
+const attemptDelay = 250e6
+
+// dialer connects to the first of several addresses that answers: the next one is tried at once when one fails, and
+// beside it when it is slow.
+type dialer struct {
+	conn     *Conn
+	left     []netip.AddrPort
+	open     []*attempt
+	timer    loop.Timer
+	deadline int64
+	last     syscall.Errno
+}
+
+// attempt is one connect under way.
+type attempt struct {
+	dialer *dialer
+	stream loop.Stream
+}
+
+// dial starts connecting; the connection's connected or dialFailed will be called, unless a fault is returned.
+func (c *Conn) dial(addrs []netip.AddrPort) message.Fault {
+	d := &dialer{conn: c, left: addrs, deadline: c.loop.Now() + int64(c.pool.options.Timeouts.Connect)}
+	c.dialing = d
+	if !d.next() {
+		c.dialing = nil
+		return faultOf(d.last)
+	}
+	d.arm()
+	return message.FaultNone
+}
+
+// next starts the next attempt that can be started.
+func (d *dialer) next() bool {
+	for len(d.left) > 0 {
+		to := d.left[0]
+		d.left = d.left[1:]
+		a := &attempt{dialer: d}
+		if err := d.conn.loop.Dial(to, &a.stream, a); err != 0 {
+			d.last = err
+			continue
+		}
+		d.open = append(d.open, a)
+		return true
+	}
+	return false
+}
+
+func (d *dialer) arm() {
+	at := d.deadline
+	if len(d.left) > 0 {
+		at = min(at, d.conn.loop.Now()+attemptDelay)
+	}
+	d.conn.loop.SetTimer(&d.timer, d, at)
+}
+
+// Expire starts a further attempt, or gives up.
+func (d *dialer) Expire(now int64) {
+	if now >= d.deadline {
+		d.stop(nil)
+		d.conn.dialFailed(message.FaultConnectTimeout)
+		return
+	}
+	d.next()
+	d.arm()
+}
+
+// stop closes all attempts but the winner.
+func (d *dialer) stop(winner *attempt) {
+	d.conn.loop.StopTimer(&d.timer)
+	for _, a := range d.open {
+		if a != winner {
+			a.stream.Close()
+		}
+	}
+	d.open, d.left = nil, nil
+	d.conn.dialing = nil
+}
+
+// Connected ends one attempt.
+func (a *attempt) Connected(err syscall.Errno) {
+	d := a.dialer
+	if err == 0 {
+		d.stop(a)
+		d.conn.connected(&a.stream)
+		return
+	}
+	a.stream.Close()
+	d.last = err
+	for i, o := range d.open {
+		if o == a {
+			d.open = append(d.open[:i], d.open[i+1:]...)
+			break
+		}
+	}
+	if d.next() {
+		d.arm()
+		return
+	}
+	if len(d.open) == 0 {
+		d.stop(nil)
+		d.conn.dialFailed(faultOf(d.last))
+	}
+}
+
+// The rest of loop.Owner has no meaning before the connection stands.
+func (a *attempt) Readable()    {}
+func (a *attempt) Drained()     {}
+func (a *attempt) Broken()      {}
+func (a *attempt) Expire(int64) {}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+// Package upstream keeps the connections to backends: per loop, per backend, HTTP/1.1 with keep-alive over TCP.
+//
+// The two calls to know: [NewPool] for a backend's addresses on one loop, and [Pool.Get], which lends a [Conn] to a
+// [User] until its Done or Abort.
+//
+// It deliberately does not choose a backend, resolve names, count requests or decide what a failure means to a client;
+// and it never sends a request twice by itself.
+package upstream
+
+import (
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/pvgate/pvgate/gateway/http1"
+	"github.com/pvgate/pvgate/gateway/loop"
+	"github.com/pvgate/pvgate/gateway/message"
+)
+
+// User is lent a connection and hears of it. All calls come on the loop's thread; slices are valid during the call.
+type User interface {
+	UpstreamInterim(status int)
+	UpstreamHead(h *message.Head)
+	UpstreamData(b []byte)
+	// UpstreamEnd comes after the last octet; UpstreamFlush ends each batch of the calls above.
+	UpstreamEnd()
+	UpstreamFlush()
+	// UpstreamDrained says that everything sent has been taken by the kernel after some of it had to wait.
+	UpstreamDrained()
+	// UpstreamFailed says that the connection is of no further use; Abort it.
+	UpstreamFailed(f message.Fault)
+}
+
+// Timeouts of a backend's connections.
+type Timeouts struct {
+	Connect   time.Duration // until the connection stands
+	FirstByte time.Duration // from the last byte of the request to the response's head
+	Idle      time.Duration // no byte of an exchange either way
+	Keep      time.Duration // how long a pooled connection may wait; a backend's Keep-Alive: timeout − 1 s shortens it
+}
+
+// Options describes a backend to its pools.
+type Options struct {
+	// Endpoints are the backend's endpoints, each with its addresses in the order of RFC 6724 / RFC 8305.
+	Endpoints [][]netip.AddrPort
+	Timeouts  Timeouts
+	Limits    http1.Limits
+}
+
+// Cache is what the pools of one loop share: the budget of idle connections and the scratch head.
+type Cache struct {
+	loop   *loop.Loop
+	budget int
+	idle   int
+	// oldest and newest end the list of all idle connections of the loop, least recently used first.
+	oldest, newest *Conn
+	head           message.Head
+	stats          Stats
+}
+
+// Stats counts what the pools of a loop did.
+type Stats struct {
+	Dials   uint64 // connections opened
+	Reuses  uint64 // exchanges on a connection that had carried another
+	Idle    int    // connections waiting now
+	Evicted uint64 // idle connections closed to stay within the budget
+	Surplus uint64 // connections closed because a backend sent what was not asked for
+}
+
+// NewCache returns the shared part for a loop; budget bounds its idle connections over all backends.
+func NewCache(l *loop.Loop, budget int) *Cache { return &Cache{loop: l, budget: max(budget, 1)} }
+
+// Stats returns the counts. To be called on the loop's thread.
+func (c *Cache) Stats() Stats {
+	s := c.stats
+	s.Idle = c.idle
+	return s
+}
+
+// DropIdle closes every idle connection of the loop.
+func (c *Cache) DropIdle() {
+	for c.oldest != nil {
+		c.oldest.discard()
+	}
+}
+
+// Pool is one backend's connections on one loop.
+type Pool struct {
+	cache   *Cache
+	options Options
+	// orders[i] is every address, those of endpoint i first: what is tried when the turn is at i.
+	orders [][]netip.AddrPort
+	turn   int
+	newest *Conn // idle ones, most recently used first
+	closed bool
+}
+
+// NewPool returns a pool without connections. To be called on the loop's thread or before it runs.
+func NewPool(c *Cache, o Options) *Pool {
+	p := &Pool{cache: c, options: o}
+	for i := range o.Endpoints {
+		var order []netip.AddrPort
+		for j := range o.Endpoints {
+			order = append(order, o.Endpoints[(i+j)%len(o.Endpoints)]...)
+		}
+		p.orders = append(p.orders, order)
+	}
+	return p
+}
+
+// Close drops the idle connections; those that are lent end with their exchange.
+func (p *Pool) Close() {
+	p.closed = true
+	for p.newest != nil {
+		p.newest.discard()
+	}
+}
+
+// Get lends a connection to u: the most recently used idle one that has waited at most maxIdle, else a new one, whose
+// connect is under way. A wait of a second or less also asks the kernel whether the peer has closed meanwhile. The
+// fault is FaultLocal or FaultRefused if no attempt could even be started.
+func (p *Pool) Get(u User, maxIdle time.Duration) (*Conn, message.Fault) {
+	now := p.cache.loop.Now()
+	for c := p.newest; c != nil && maxIdle > 0; c = p.newest {
+		if now-c.idleSince > int64(maxIdle) {
+			break // the others have waited longer
+		}
+		if c.stream.Ready() || maxIdle <= time.Second && !c.stream.Healthy() {
+			c.discard()
+			continue
+		}
+		c.unlist()
+		c.lend(u)
+		c.reused = true
+		p.cache.stats.Reuses++
+		return c, message.FaultNone
+	}
+	c := &Conn{pool: p, loop: p.cache.loop}
+	c.machine.Init(&p.options.Limits)
+	p.turn++
+	if len(p.orders) == 0 {
+		return nil, message.FaultRefused
+	}
+	if fault := c.dial(p.orders[p.turn%len(p.orders)]); fault != message.FaultNone {
+		return nil, fault
+	}
+	p.cache.stats.Dials++
+	c.lend(u)
+	return c, message.FaultNone
+}
+
+// list puts a connection to the idle ones.
+func (c *Conn) list() {
+	p, cache := c.pool, c.pool.cache
+	c.idleSince = c.loop.Now()
+	c.poolNext, c.poolPrev = p.newest, nil
+	if p.newest != nil {
+		p.newest.poolPrev = c
+	}
+	p.newest = c
+	c.lruPrev, c.lruNext = cache.newest, nil
+	if cache.newest != nil {
+		cache.newest.lruNext = c
+	} else {
+		cache.oldest = c
+	}
+	cache.newest = c
+	cache.idle++
+	c.listed = true
+	if cache.idle > cache.budget {
+		cache.stats.Evicted++
+		cache.oldest.discard()
+	}
+}
+
+func (c *Conn) unlist() {
+	if !c.listed {
+		return
+	}
+	p, cache := c.pool, c.pool.cache
+	if c.poolPrev != nil {
+		c.poolPrev.poolNext = c.poolNext
+	} else {
+		p.newest = c.poolNext
+	}
+	if c.poolNext != nil {
+		c.poolNext.poolPrev = c.poolPrev
+	}
+	if c.lruPrev != nil {
+		c.lruPrev.lruNext = c.lruNext
+	} else {
+		cache.oldest = c.lruNext
+	}
+	if c.lruNext != nil {
+		c.lruNext.lruPrev = c.lruPrev
+	} else {
+		cache.newest = c.lruPrev
+	}
+	c.poolNext, c.poolPrev, c.lruNext, c.lruPrev = nil, nil, nil, nil
+	cache.idle--
+	c.listed = false
+}
+
+// faultOf says what a failed connect means. Want of descriptors, ports or memory is ours and never counts against the
+// backend.
+func faultOf(err syscall.Errno) message.Fault {
+	switch err {
+	case 0:
+		return message.FaultNone
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL, syscall.EADDRINUSE:
+		return message.FaultLocal
+	case syscall.ETIMEDOUT:
+		return message.FaultConnectTimeout
+	}
+	return message.FaultRefused
+}
