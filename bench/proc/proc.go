@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+// Package proc reads what the kernel counts about processes and cores, and binds
+// processes to cores.
+//
+// The calls you want: [CPU], [Cores], [PinAll], [Start].
+//
+// It deliberately reads only what a benchmark needs, on Linux.
+package proc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// tick is the unit of the kernel's user-visible times: USER_HZ is 100 on all of
+// Linux's architectures that Go runs on.
+const tick = time.Second / 100
+
+// CPU is user + system time of all threads of a process, in steps of 10 ms.
+func CPU(pid int) (time.Duration, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, fmt.Errorf("proc: %w", err)
+	}
+	return parseStat(b)
+}
+
+// parseStat adds fields 14 and 15 (utime, stime) of /proc/PID/stat. The name,
+// field 2, stands in parentheses and may itself hold spaces and parentheses.
+func parseStat(b []byte) (time.Duration, error) {
+	i := bytes.LastIndexByte(b, ')')
+	if i < 0 {
+		return 0, fmt.Errorf("proc: stat without a name: %q", b)
+	}
+	f := strings.Fields(string(b[i+1:]))
+	if len(f) < 13 {
+		return 0, fmt.Errorf("proc: stat of %d fields", len(f)+2)
+	}
+	user, err1 := strconv.ParseUint(f[11], 10, 63)
+	system, err2 := strconv.ParseUint(f[12], 10, 63)
+	if err := errors.Join(err1, err2); err != nil {
+		return 0, fmt.Errorf("proc: stat: %w", err)
+	}
+	return time.Duration(user+system) * tick, nil
+}
+
+// Core is what one core did since boot.
+type Core struct {
+	// Busy is all time neither idle nor waiting for a disk nor stolen.
+	Busy time.Duration `json:"busy"`
+	// Steal is time the hypervisor gave to others.
+	Steal time.Duration `json:"steal"`
+}
+
+// Cores reads all cores by number.
+func Cores() (map[int]Core, error) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return nil, fmt.Errorf("proc: %w", err)
+	}
+	return parseCores(b)
+}
+
+func parseCores(b []byte) (map[int]Core, error) {
+	cores := map[int]Core{}
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if len(f) < 9 || !strings.HasPrefix(f[0], "cpu") || f[0] == "cpu" {
+			continue
+		}
+		n, err := strconv.Atoi(f[0][3:])
+		if err != nil {
+			return nil, fmt.Errorf("proc: /proc/stat: %w", err)
+		}
+		var v [8]uint64 // user nice system idle iowait irq softirq steal
+		for i := range v {
+			if v[i], err = strconv.ParseUint(f[i+1], 10, 63); err != nil {
+				return nil, fmt.Errorf("proc: /proc/stat: %w", err)
+			}
+		}
+		cores[n] = Core{
+			Busy:  time.Duration(v[0]+v[1]+v[2]+v[5]+v[6]) * tick,
+			Steal: time.Duration(v[7]) * tick,
+		}
+	}
+	if len(cores) == 0 {
+		return nil, errors.New("proc: /proc/stat names no core")
+	}
+	return cores, nil
+}
+
+// PinAll binds every thread of this process, and so all it starts later, to core.
+func PinAll(core int) error {
+	var set unix.CPUSet
+	set.Set(core)
+	// Threads may be born meanwhile, on the mask of their parent: once more finds them.
+	for range 2 {
+		tasks, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			return fmt.Errorf("proc: %w", err)
+		}
+		for _, t := range tasks {
+			tid, err := strconv.Atoi(t.Name())
+			if err != nil {
+				continue
+			}
+			if err := unix.SchedSetaffinity(tid, &set); err != nil && !errors.Is(err, unix.ESRCH) {
+				return fmt.Errorf("proc: bind to core %d: %w", core, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Start starts cmd bound to core from its first instruction and, where we may,
+// at nice (-20 to 19). It returns the niceness it really has.
+func Start(cmd *exec.Cmd, core, nice int) (int, error) {
+	type started struct {
+		nice int
+		err  error
+	}
+	done := make(chan started)
+	go func() {
+		// The mask and niceness of a thread pass to the process it forks. The thread
+		// is not unlocked: it ends with this goroutine, and its settings with it.
+		runtime.LockOSThread()
+		var set unix.CPUSet
+		set.Set(core)
+		if err := unix.SchedSetaffinity(0, &set); err != nil {
+			done <- started{err: fmt.Errorf("proc: bind to core %d: %w", core, err)}
+			return
+		}
+		tid := unix.Gettid()
+		_ = unix.Setpriority(unix.PRIO_PROCESS, tid, nice) // without the right it stays as it was
+		got, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
+		if err != nil {
+			got = 20
+		}
+		done <- started{nice: 20 - got, err: cmd.Start()}
+	}()
+	s := <-done
+	return s.nice, s.err
+}
