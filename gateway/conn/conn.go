@@ -129,7 +129,9 @@ func (c *H1) Readable() {
 
 // feed uses a batch of input and sends what it gathered.
 func (c *H1) feed(b []byte) {
-	c.unfed = false
+	if c.unfed { // c.in has been copied into b
+		c.in, c.unfed = c.in[:0], false
+	}
 	head := &c.host.head
 	for {
 		n, ev, data := c.machine.Feed(b, head)
@@ -177,7 +179,7 @@ func (c *H1) more(rest []byte) {
 	switch {
 	case c.x != nil:
 		c.x.FlushRequest()
-		if c.x != nil && !c.bodyDone && first && c.stream.Timer.Deadline() > c.host.loop.Now()+int64(c.host.timeouts.Body) {
+		if c.x != nil && !c.bodyDone && c.stream.Timer.Deadline() > c.host.loop.Now()+int64(c.host.timeouts.Body) {
 			c.wait(int64(c.host.timeouts.Body))
 		}
 	case first && len(rest) > 0 && !c.closing:

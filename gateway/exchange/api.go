@@ -23,7 +23,9 @@ type Request struct {
 	Peer         netip.Addr // who speaks to us, IPv4 unmapped
 	TLS          bool       // the connection is encrypted
 	Listener     int        // index of the listener in the configuration
-	Now          time.Time  // read once per wake-up of the loop
+	Now          time.Time  // wall clock, read once per wake-up of the loop
+	Mono         int64      // the same instant in monotonic nanoseconds: what limits are asked with
+	Tick         int64      // the loop's monotonic time at the same instant, nanoseconds; limits count by it
 	Trace        []byte     // 32 hex digits that name this exchange
 	Seed         uint64     // random; decides weighted splits
 }
@@ -122,7 +124,8 @@ type Backend interface {
 // Upstream is a connection lent to one exchange until Done or Abort.
 type Upstream interface {
 	// SendHead, SendBody and SendEnd gather the request; Flush sends what was gathered, or keeps it until the
-	// connection stands. keep holds the head back for [Upstream.Resend].
+	// connection stands. keep holds the head's bytes for Kept; SendKept gathers them on another connection instead of
+	// SendHead (a request without a body).
 	SendHead(h *message.Head, target []byte, keep bool)
 	SendBody(b []byte)
 	SendEnd()
@@ -131,8 +134,8 @@ type Upstream interface {
 	Pending() int
 	// Reused reports that the connection had carried another exchange before.
 	Reused() bool
-	// Resend puts the kept head on another connection.
-	Resend(to Upstream)
+	Kept() []byte
+	SendKept(head []byte, isHEAD bool)
 	// Pause stops reading the response, Resume goes on.
 	Pause()
 	Resume()

@@ -131,7 +131,7 @@ func (x *Exchange) ask(h *message.Head) {
 	hex(x.trace[:], id[:16])
 	x.req = Request{
 		Head: h, Peer: x.client.Addr, TLS: x.client.TLS, Listener: x.client.Listener,
-		Now: x.host.Wall(), Trace: x.trace[:], Seed: uint64(id[0]) | uint64(id[1])<<8 | uint64(id[2])<<16 | uint64(id[3])<<24,
+		Now: x.host.Wall(), Tick: x.began, Trace: x.trace[:], Seed: uint64(id[0]) | uint64(id[1])<<8 | uint64(id[2])<<16 | uint64(id[3])<<24,
 	}
 	p := append(x.parent[:0], "00-"...)
 	p = append(p, x.trace[:]...)
@@ -360,7 +360,7 @@ func (x *Exchange) UpstreamFailed(fault message.Fault) {
 		x.retried = true
 		if again, f := x.backend.Connect(x, 0); f == message.FaultNone {
 			old := x.up
-			old.Resend(again)
+			again.SendKept(old.Kept(), x.isHEAD)
 			x.up = again
 			old.Abort()
 			again.Flush()

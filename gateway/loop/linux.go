@@ -24,8 +24,9 @@ type linuxKernel struct {
 	raw    []unix.EpollEvent
 }
 
-// NewKernel opens an epoll instance and its wake-up descriptor.
-func NewKernel() (Kernel, error) {
+// NewKernel opens an epoll instance and its wake-up descriptor. Monotonic time counts from start, which must be the
+// same for all loops of a process: limits are shared between them.
+func NewKernel(start time.Time) (Kernel, error) {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll_create1: %w", err)
@@ -35,7 +36,7 @@ func NewKernel() (Kernel, error) {
 		_ = unix.Close(ep)
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
-	k := &linuxKernel{epoll: ep, wakeFD: ev, start: time.Now()}
+	k := &linuxKernel{epoll: ep, wakeFD: ev, start: start}
 	if e := k.Add(int32(ev), wakeGeneration); e != 0 {
 		k.Release()
 		return nil, fmt.Errorf("epoll_ctl: %w", e)

@@ -270,3 +270,6 @@ func (l *Loop) Adopt(fd int32, peer netip.AddrPort, s *Stream, owner Owner) sysc
 }
 
 func (s *Stream) shut() { s.Close() }
+
+// Free releases the kernel of a loop that was never run.
+func (l *Loop) Free() { l.kernel.Release() }

@@ -29,7 +29,7 @@ type Conn struct {
 	machine http1.Client
 
 	gather []byte // sent by the user, not yet written
-	kept   []byte // the request's head, for Resend
+	kept   []byte // the request's head, for sending it again
 	in     []byte // an incomplete head
 
 	chunked  bool // the request's body
@@ -71,12 +71,14 @@ func (c *Conn) SendHead(h *message.Head, target []byte, keep bool) {
 	}
 }
 
-// Resend gathers the kept head on another connection.
-func (c *Conn) Resend(to *Conn) {
-	to.gather = append(to.room(len(c.kept)), c.kept...)
-	to.chunked, to.sentEnd = c.chunked, c.sentEnd
-	to.isHEAD = c.isHEAD
-	to.machine.Start(c.isHEAD, false)
+// Kept returns the head that SendHead was told to keep; valid until Done or Abort.
+func (c *Conn) Kept() []byte { return c.kept }
+
+// SendKept gathers a kept head; the request has no body.
+func (c *Conn) SendKept(head []byte, isHEAD bool) {
+	c.gather = append(c.room(len(head)), head...)
+	c.isHEAD, c.chunked, c.sentEnd = isHEAD, false, true
+	c.machine.Start(isHEAD, false)
 }
 
 // room returns the buffer that gathers.
@@ -388,7 +390,8 @@ func (c *Conn) Resume() {
 func (c *Conn) Done(clean bool) {
 	c.user = nil
 	c.giveBack(&c.kept)
-	if clean && c.ended && !c.surplus && !c.pool.closed && c.keep > 0 && c.Pending() == 0 && c.machine.Reusable() {
+	if clean && c.ended && !c.surplus && !c.pool.closed && c.keep > 0 && c.Pending() == 0 && !c.stream.Ready() &&
+		c.machine.Reusable() {
 		c.list()
 		if !c.closed {
 			c.stream.SetTimer(c.idleSince + c.keep)

@@ -69,6 +69,15 @@ type Stats struct {
 	Surplus uint64 // connections closed because a backend sent what was not asked for
 }
 
+// Add adds another loop's counts.
+func (s *Stats) Add(o Stats) {
+	s.Dials += o.Dials
+	s.Reuses += o.Reuses
+	s.Idle += o.Idle
+	s.Evicted += o.Evicted
+	s.Surplus += o.Surplus
+}
+
 // NewCache returns the shared part for a loop; budget bounds its idle connections over all backends.
 func NewCache(l *loop.Loop, budget int) *Cache { return &Cache{loop: l, budget: max(budget, 1)} }
 

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+// Package meter counts exchanges: one [Meter] per loop, plain additions, no locks; a reading is a copy made on the
+// loop's own thread and added up elsewhere.
+//
+// The calls you want are [Meter.Record] on the request path and [Meter.AddTo] at a scrape. It deliberately knows
+// no labels and no exposition format (metrics), and keeps nothing of a request but numbers.
+package meter
+
+import (
+	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/reason"
+)
+
+// Lands is the number of values of the land label: Bund, sixteen Länder, none.
+const Lands = exchange.LandNone + 1
+
+// Classes of a backend's answers: index 1 to 5 by the first digit of the status; 0 is an exchange without an answer
+// of the backend.
+const Classes = 6
+
+// Buckets of the histograms, upper bounds in seconds; the last bucket of a [Histogram] is open.
+var (
+	BackendBuckets  = [...]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+	OverheadBuckets = [...]float64{.000025, .00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1}
+)
+
+// Histogram counts durations; Counts are per bucket, not cumulative.
+type Histogram struct {
+	Counts [16]uint64
+	Sum    int64 // nanoseconds
+}
+
+func (h *Histogram) observe(ns int64, bounds []float64) {
+	h.Sum += ns
+	s := float64(ns) / 1e9
+	for i, b := range bounds {
+		if s <= b {
+			h.Counts[i]++
+			return
+		}
+	}
+	h.Counts[len(bounds)]++
+}
+
+func (h *Histogram) add(o *Histogram) {
+	for i := range h.Counts {
+		h.Counts[i] += o.Counts[i]
+	}
+	h.Sum += o.Sum
+}
+
+// Backend is one backend's account.
+type Backend struct {
+	Requests [Classes]uint64
+	Failures [reason.Count]uint64
+	Seconds  Histogram
+	BytesIn  uint64
+	BytesOut uint64
+}
+
+// Meter is one loop's account. Owned by the loop's thread.
+type Meter struct {
+	Codes    [600]uint64 // by status
+	Reasons  [reason.Count][Lands]uint64
+	Backends []Backend
+	Overhead Histogram
+	Removed  [3]uint64 // pv, forwarded, alias
+}
+
+// Record counts one finished exchange.
+func (m *Meter) Record(r *exchange.Record) {
+	if r.Status > 0 && r.Status < len(m.Codes) {
+		m.Codes[r.Status]++
+	}
+	if r.Reason != reason.None {
+		m.Reasons[r.Reason][min(int(r.Land), Lands-1)]++
+	}
+	m.Removed[0] += uint64(r.Removed.PV)
+	m.Removed[1] += uint64(r.Removed.Forwarded)
+	m.Removed[2] += uint64(r.Removed.Alias)
+	if r.Backend < 0 {
+		return
+	}
+	for r.Backend >= len(m.Backends) {
+		m.Backends = append(m.Backends, Backend{})
+	}
+	b := &m.Backends[r.Backend]
+	class := 0
+	if r.Reason == reason.None {
+		class = min(r.Status/100, Classes-1)
+	} else {
+		b.Failures[r.Reason]++
+	}
+	b.Requests[class]++
+	b.BytesIn += uint64(r.BytesIn)
+	b.BytesOut += uint64(r.BytesOut)
+	if r.Upstream > 0 {
+		b.Seconds.observe(r.Upstream, BackendBuckets[:])
+	}
+	// Bodies that fill more than a buffer measure the client's line, not us.
+	if r.BytesIn+r.BytesOut < 64<<10 {
+		m.Overhead.observe(max(r.Total-r.Upstream, 0), OverheadBuckets[:])
+	}
+}
+
+// AddTo adds this account to a sum.
+func (m *Meter) AddTo(sum *Meter) {
+	for i, n := range m.Codes {
+		sum.Codes[i] += n
+	}
+	for i := range m.Reasons {
+		for j, n := range m.Reasons[i] {
+			sum.Reasons[i][j] += n
+		}
+	}
+	for i, n := range m.Removed {
+		sum.Removed[i] += n
+	}
+	sum.Overhead.add(&m.Overhead)
+	for len(sum.Backends) < len(m.Backends) {
+		sum.Backends = append(sum.Backends, Backend{})
+	}
+	for i := range m.Backends {
+		b, s := &m.Backends[i], &sum.Backends[i]
+		for j, n := range b.Requests {
+			s.Requests[j] += n
+		}
+		for j, n := range b.Failures {
+			s.Failures[j] += n
+		}
+		s.Seconds.add(&b.Seconds)
+		s.BytesIn += b.BytesIn
+		s.BytesOut += b.BytesOut
+	}
+}

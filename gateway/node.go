@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package gateway
+
+import (
+	"crypto/rand"
+	mathrand "math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/pvgate/pvgate/gateway/conn"
+	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/loop"
+	"github.com/pvgate/pvgate/gateway/meter"
+	"github.com/pvgate/pvgate/gateway/upstream"
+)
+
+// node is one loop with all that lives on it; it implements exchange.Host.
+type node struct {
+	server    *Server
+	loop      *loop.Loop
+	index     int
+	host      *conn.Host
+	cache     *upstream.Cache
+	meter     meter.Meter
+	random    *mathrand.ChaCha8
+	date      []byte
+	dateOf    int64
+	listeners []*loop.Listener
+}
+
+func newNode(s *Server, l *loop.Loop, idleBudget int) *node {
+	var seed [32]byte
+	_, _ = rand.Read(seed[:]) // never fails (crypto/rand)
+	n := &node{server: s, loop: l, index: l.Index(), random: mathrand.NewChaCha8(seed)}
+	n.cache = upstream.NewCache(l, idleBudget)
+	n.host = conn.NewHost(l, n, &s.options.Limits, s.options.Timeouts)
+	return n
+}
+
+// Now, Wall, Snapshot, Date, Random and Record are the exchange's surroundings.
+
+// Now returns the loop's time.
+func (n *node) Now() int64 { return n.loop.Now() }
+
+// Wall returns the wall clock.
+func (n *node) Wall() time.Time { return n.loop.Wall() }
+
+// Snapshot returns this loop's view of the generation in service.
+func (n *node) Snapshot() *exchange.Snapshot { return &n.server.current.Load().views[n.index] }
+
+// Date returns the Date field's value, rendered once a second.
+func (n *node) Date() []byte {
+	if s := n.loop.Wall().Unix(); s != n.dateOf {
+		n.dateOf = s
+		n.date = n.loop.Wall().UTC().AppendFormat(n.date[:0], "Mon, 02 Jan 2006 15:04:05 GMT")
+	}
+	return n.date
+}
+
+// Random fills b with bytes that cannot be guessed (they name traces).
+func (n *node) Random(b []byte) { _, _ = n.random.Read(b) }
+
+// Record counts a finished exchange.
+func (n *node) Record(r *exchange.Record) { n.meter.Record(r) }
+
+// listen accepts on a socket; index is the listener's in the configuration.
+func (n *node) listen(fd int32, index int) error {
+	ln, err := n.loop.Listen(fd, func(l *loop.Loop) loop.Accepted {
+		host := n.server.nodes[l.Index()].host
+		return func(_ *loop.Loop, fd int32, peer netip.AddrPort) { host.Accept(fd, peer, index) }
+	})
+	if err != 0 {
+		return err
+	}
+	n.listeners = append(n.listeners, ln)
+	return nil
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/pvgate/pvgate/gateway/conn"
+	"github.com/pvgate/pvgate/gateway/http1"
+	"github.com/pvgate/pvgate/gateway/listen"
+	"github.com/pvgate/pvgate/gateway/loop"
+	"github.com/pvgate/pvgate/gateway/meter"
+	"github.com/pvgate/pvgate/gateway/upstream"
+)
+
+// Options configures a [Server]. A zero field takes the default of [DefaultOptions].
+type Options struct {
+	// Loops is the number of reactors; 0 means one per core. GOMAXPROCS is raised to one more: the slot beside the
+	// loops is for everything that is not a request.
+	Loops int
+	// Listen are the addresses, in the order of the configuration's listeners.
+	Listen []string
+	// Limits bound requests, ResponseHead and ResponseFields the heads of responses.
+	Limits         http1.Limits
+	ResponseHead   int
+	ResponseFields int
+	Timeouts       conn.Timeouts
+	// NewKernel makes a loop's kernel; nil for the real one. For tests.
+	NewKernel func(start time.Time) (loop.Kernel, error)
+	// Poison overwrites read buffers after use. For tests.
+	Poison bool
+}
+
+// DefaultOptions returns what a server uses when the operator says nothing.
+func DefaultOptions() Options {
+	return Options{
+		Loops: runtime.NumCPU(), Limits: http1.DefaultLimits(), ResponseHead: 32 << 10, ResponseFields: 200,
+		Timeouts: conn.DefaultTimeouts(), NewKernel: loop.NewKernel,
+	}
+}
+
+// Server is a running data plane. Its methods are safe for concurrent use, except on a loop.
+type Server struct {
+	options Options
+	nodes   []*node
+	current atomic.Pointer[generation]
+	sockets []listen.Sockets
+	started time.Time
+
+	// mu serialises Swap and guards indexes: the backends' places in the meters, by name, never reused.
+	mu      sync.Mutex
+	indexes map[string]int
+	names   []string
+}
+
+// Start opens the addresses and serves the snapshot. On an error nothing is left open.
+func Start(o Options, snap *Snapshot) (*Server, error) {
+	o = o.withDefaults()
+	s := &Server{options: o, indexes: map[string]int{}, started: time.Now()}
+	if procs := o.Loops + 1; runtime.GOMAXPROCS(0) < procs {
+		runtime.GOMAXPROCS(procs)
+	}
+	for i := range o.Loops {
+		kernel, err := o.NewKernel(s.started)
+		if err != nil {
+			s.release()
+			return nil, fmt.Errorf("start loop %d: %w", i, err)
+		}
+		l := loop.New(loop.Options{Index: i, Kernel: kernel, Poison: o.Poison})
+		s.nodes = append(s.nodes, newNode(s, l, idleBudget()/o.Loops))
+	}
+	g, _ := s.prepare(snap, nil)
+	s.current.Store(g)
+	if err := s.open(); err != nil {
+		s.release()
+		return nil, err
+	}
+	loops := make([]*loop.Loop, len(s.nodes))
+	for i, n := range s.nodes {
+		loops[i] = n.loop
+	}
+	for _, n := range s.nodes {
+		n.loop.Balance(loops)
+		go n.loop.Run()
+	}
+	return s, nil
+}
+
+func (o Options) withDefaults() Options {
+	d := DefaultOptions()
+	if o.Loops == 0 {
+		o.Loops = d.Loops
+	}
+	if o.Limits == (http1.Limits{}) {
+		o.Limits = d.Limits
+	}
+	if o.ResponseHead == 0 {
+		o.ResponseHead = d.ResponseHead
+	}
+	if o.ResponseFields == 0 {
+		o.ResponseFields = d.ResponseFields
+	}
+	if o.Timeouts == (conn.Timeouts{}) {
+		o.Timeouts = d.Timeouts
+	}
+	if o.NewKernel == nil {
+		o.NewKernel = d.NewKernel
+	}
+	return o
+}
+
+// idleBudget is how many idle upstream connections the process may hold: half its descriptors.
+func idleBudget() int {
+	var r syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r) != nil {
+		return 512
+	}
+	return int(min(r.Cur/2, 1<<16))
+}
+
+// open listens on every address with one socket per loop.
+func (s *Server) open() error {
+	for i, address := range s.options.Listen {
+		sockets, err := listen.Open(address, len(s.nodes))
+		if err != nil {
+			return err
+		}
+		s.sockets = append(s.sockets, sockets)
+		for j, n := range s.nodes {
+			if err := n.listen(sockets.FDs[j], i); err != nil {
+				return fmt.Errorf("listen on %s: %w", address, err)
+			}
+		}
+	}
+	return nil
+}
+
+// release frees what Start has opened before it failed.
+func (s *Server) release() {
+	for i := range s.sockets {
+		s.sockets[i].Close()
+	}
+	for _, n := range s.nodes {
+		n.loop.Free()
+	}
+}
+
+// Addresses returns what the server listens on, in the order of Options.Listen, with the ports that were chosen.
+func (s *Server) Addresses() []netip.AddrPort {
+	var a []netip.AddrPort
+	for _, k := range s.sockets {
+		a = append(a, k.Addr)
+	}
+	return a
+}
+
+// Snapshot returns the snapshot in service.
+func (s *Server) Snapshot() *Snapshot { return s.current.Load().snapshot }
+
+// Swap puts a snapshot in service: every request whose head is read after Swap returns sees it. Requests in flight keep
+// the decision they were given, and their connection.
+func (s *Server) Swap(snap *Snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g, retired := s.prepare(snap, s.current.Load())
+	s.current.Store(g)
+	for i, n := range s.nodes {
+		retire(n.loop, retired[i])
+	}
+}
+
+// meterIndex returns a backend's place in the meters. The caller holds mu, or is Start.
+func (s *Server) meterIndex(name string) int {
+	i, ok := s.indexes[name]
+	if !ok {
+		i = len(s.names)
+		s.indexes[name] = i
+		s.names = append(s.names, name)
+	}
+	return i
+}
+
+// Drain stops accepting, lets requests in flight end, and stops the loops. When ctx ends first, what is left is broken
+// off and its error is returned. The server is of no further use.
+func (s *Server) Drain(ctx context.Context) error {
+	for _, n := range s.nodes {
+		n.loop.Do(func() {
+			for _, ln := range n.listeners {
+				ln.Close()
+			}
+			n.host.Drain()
+		})
+	}
+	var err error
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for s.busy() && err == nil {
+		select {
+		case <-ctx.Done():
+			err = fmt.Errorf("drain: %w with connections left", context.Cause(ctx))
+		case <-tick.C:
+		}
+	}
+	for _, n := range s.nodes {
+		n.loop.Post(func() {
+			n.host.Cut()
+			n.cache.DropIdle()
+			n.loop.Stop()
+		})
+	}
+	for _, n := range s.nodes {
+		<-n.loop.Done()
+	}
+	return err
+}
+
+// busy reports whether any client connection is open; one handed between loops while draining is closed on arrival.
+func (s *Server) busy() bool {
+	left := 0
+	for _, n := range s.nodes {
+		n.loop.Do(func() {
+			n.host.Drain()
+			open, _ := n.host.Count()
+			left += open
+		})
+	}
+	return left > 0
+}
+
+// Stats is a reading of the whole server.
+type Stats struct {
+	Meter  meter.Meter
+	Names  []string // of Meter.Backends
+	Loops  []loop.Stats
+	Pools  upstream.Stats
+	Open   int // client connections
+	Active int // of them with a request in flight
+	Uptime time.Duration
+}
+
+var errStopped = errors.New("the server has stopped")
+
+// Stats asks every loop for its figures and adds them up. It waits for each loop's next turn.
+func (s *Server) Stats() (*Stats, error) {
+	st := &Stats{Uptime: time.Since(s.started)}
+	for _, n := range s.nodes {
+		var l loop.Stats
+		ok := n.loop.Do(func() {
+			n.meter.AddTo(&st.Meter)
+			l = n.loop.Stats()
+			p := n.cache.Stats()
+			st.Pools.Add(p)
+			open, active := n.host.Count()
+			st.Open += open
+			st.Active += active
+		})
+		if !ok {
+			return nil, errStopped
+		}
+		st.Loops = append(st.Loops, l)
+	}
+	s.mu.Lock()
+	st.Names = append(st.Names, s.names...)
+	s.mu.Unlock()
+	return st, nil
+}

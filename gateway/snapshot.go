@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package gateway
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/http1"
+	"github.com/pvgate/pvgate/gateway/limit"
+	"github.com/pvgate/pvgate/gateway/loop"
+	"github.com/pvgate/pvgate/gateway/message"
+	"github.com/pvgate/pvgate/gateway/upstream"
+)
+
+// Snapshot is everything one request sees, built whole before it is put in service. Immutable once given to the
+// server.
+type Snapshot struct {
+	// ID names the snapshot in explain, status and logs.
+	ID string
+	// Resolver decides; its Plan.Backend indexes Backends.
+	Resolver exchange.Resolver
+	// Via is our pseudonym, the same on all nodes of a fleet: "pvgate-gw.example.de".
+	Via      string
+	Backends []Backend
+}
+
+// Backend is a backend as the data plane needs it.
+type Backend struct {
+	Name string
+	// Host is the authority sent to the endpoints.
+	Host string
+	// Endpoints are the resolved addresses of each endpoint. A redirect backend has none.
+	Endpoints [][]netip.AddrPort
+	// Authorities are the spellings of the endpoints and Host under which the backend may name itself in
+	// Location, lower-case: "http://10.0.0.1:8080".
+	Authorities []string
+	Timeouts    upstream.Timeouts
+	// Limiter is the backend's state over snapshots, from one limit.Book.
+	Limiter *limit.Backend
+}
+
+// sameConnections reports whether two definitions may share their pooled connections.
+func (b *Backend) sameConnections(o *Backend) bool {
+	return b.Timeouts == o.Timeouts && slices.EqualFunc(b.Endpoints, o.Endpoints, slices.Equal)
+}
+
+// generation is a snapshot in service: one view per loop behind one pointer, so that all loops change at once.
+type generation struct {
+	snapshot *Snapshot
+	views    []exchange.Snapshot
+	pools    [][]*upstream.Pool // by loop, backend; nil for a redirect backend
+}
+
+// member is one backend as one loop sees it; it implements exchange.Backend.
+type member struct {
+	def   *Backend
+	host  []byte
+	index int
+	pool  *upstream.Pool
+}
+
+func (m *member) Admit(now int64) (exchange.Admission, time.Duration) {
+	switch outcome, retry := m.def.Limiter.Admit(now); outcome {
+	case limit.Admitted:
+		return exchange.Admitted, 0
+	case limit.RateUsedUp:
+		return exchange.RateLimited, time.Duration(retry)
+	default:
+		return exchange.Busy, time.Duration(retry)
+	}
+}
+
+func (m *member) Leave() { m.def.Limiter.Release() }
+
+func (m *member) Connect(x *exchange.Exchange, maxIdle time.Duration) (exchange.Upstream, message.Fault) {
+	if m.pool == nil {
+		return nil, message.FaultRefused
+	}
+	c, fault := m.pool.Get(x, maxIdle)
+	if fault != message.FaultNone {
+		return nil, fault
+	}
+	return c, message.FaultNone
+}
+
+func (m *member) Host() []byte { return m.host }
+
+func (m *member) Index() int { return m.index }
+
+// OwnLocation recognises the backend's own addresses; scheme and host compare without case (RFC 3986, section 6.2.2.1).
+func (m *member) OwnLocation(location []byte) ([]byte, bool) {
+	for _, a := range m.def.Authorities {
+		if len(location) < len(a) || !message.EqualFold(location[:len(a)], a) {
+			continue
+		}
+		rest := location[len(a):]
+		if len(rest) == 0 || rest[0] == '/' || rest[0] == '?' || rest[0] == '#' {
+			return rest, true
+		}
+	}
+	return nil, false
+}
+
+// prepare builds the views of a snapshot, sharing pools with the generation it follows where a backend has not
+// changed. It returns the pools that nobody uses any more.
+func (s *Server) prepare(snap *Snapshot, before *generation) (*generation, [][]*upstream.Pool) {
+	g := &generation{snapshot: snap}
+	old := map[string]int{}
+	if before != nil {
+		for i := range before.snapshot.Backends {
+			old[before.snapshot.Backends[i].Name] = i
+		}
+	}
+	kept := make([]bool, len(old))
+	limits := http1.DefaultLimits()
+	limits.Head, limits.Fields = s.options.ResponseHead, s.options.ResponseFields
+	for n, node := range s.nodes {
+		view := exchange.Snapshot{Resolver: snap.Resolver, Via: []byte(snap.Via)}
+		pools := make([]*upstream.Pool, len(snap.Backends))
+		for i := range snap.Backends {
+			b := &snap.Backends[i]
+			if len(b.Endpoints) > 0 {
+				if j, ok := old[b.Name]; ok && before.pools[n][j] != nil && b.sameConnections(&before.snapshot.Backends[j]) {
+					pools[i], kept[j] = before.pools[n][j], true
+				} else {
+					pools[i] = upstream.NewPool(node.cache, upstream.Options{Endpoints: b.Endpoints, Timeouts: b.Timeouts, Limits: limits})
+				}
+			}
+			view.Backends = append(view.Backends, &member{def: b, host: []byte(b.Host), index: s.meterIndex(b.Name), pool: pools[i]})
+		}
+		g.views = append(g.views, view)
+		g.pools = append(g.pools, pools)
+	}
+	retired := make([][]*upstream.Pool, len(s.nodes))
+	if before != nil {
+		for n := range s.nodes {
+			for j, p := range before.pools[n] {
+				if p != nil && !kept[j] {
+					retired[n] = append(retired[n], p)
+				}
+			}
+		}
+	}
+	return g, retired
+}
+
+// retire closes pools on their loop.
+func retire(l *loop.Loop, pools []*upstream.Pool) {
+	if len(pools) > 0 {
+		l.Post(func() {
+			for _, p := range pools {
+				p.Close()
+			}
+		})
+	}
+}
