@@ -31,11 +31,13 @@ type Area struct {
 // Short is the name as people say it: "Marburg" for "Marburg, Universitätsstadt".
 func (a Area) Short() string {
 	name := a.Name
-	if i := strings.Index(name, ", "); i > 0 {
+	if i := strings.IndexByte(name, ','); i > 0 {
 		name = name[:i]
 	}
-	name = strings.TrimPrefix(name, "Reg.-Bez. ")
-	return strings.TrimPrefix(name, "Statistische Region ")
+	for _, prefix := range [...]string{"früher: ", "Direktionsbezirk ", "Reg.-Bez. ", "Statistische Region "} {
+		name = strings.TrimPrefix(name, prefix)
+	}
+	return name
 }
 
 // Alias is a dated change of keys (R4): from On on, the keys in From mean the areas in To.

@@ -57,8 +57,11 @@ func parseTime(text string, dateAddsDays int) (time.Time, error) {
 		return day.AddDate(0, 0, dateAddsDays), nil
 	}
 	t, err := parseClock(day, date, rest)
-	if err != nil {
+	if errors.Is(err, errTime) {
 		return time.Time{}, fmt.Errorf("time %q: %w", clip(text), err)
+	}
+	if err != nil {
+		return time.Time{}, err // names the time itself
 	}
 	if date == openBegin || date == openEnd || t.In(berlin).Format(time.DateOnly) == openEnd {
 		return time.Time{}, nil
