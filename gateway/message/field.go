@@ -32,6 +32,7 @@ const (
 	ProxyAuthenticate
 	ProxyAuthorization
 	ProxyAuthenticationInfo
+	Proxy // no standard field: CGI programs read it as the HTTP_PROXY variable
 
 	// Who asks, through whom.
 	Via
@@ -41,7 +42,8 @@ const (
 	XForwardedHost
 	XForwardedOther // any other X-Forwarded-…
 	XRealIP
-	XClientIP // X-Client-IP, X-Cluster-Client-IP, True-Client-IP, CF-Connecting-IP, X-Original-…, X-Rewrite-URL and their like
+	XClientIP // vendor names for the client's address or the original URL
+	Identity  // names that carry a person or certificate somebody verified: X-PVP-…, X-SSL-Client-… and their like
 	Traceparent
 	Tracestate
 
@@ -53,6 +55,8 @@ const (
 
 	// Read by the gateway, otherwise end-to-end.
 	Expect
+	MaxForwards
+	EarlyData
 	Date
 	Server
 	Accept
@@ -78,8 +82,215 @@ const (
 	fieldCount
 )
 
+// maxKnown is longer than any known name or prefix; longer names are compared by
+// their beginning only.
+const maxKnown = 32
+
 // Classify returns the FieldID of a field name, compared without case.
-func Classify(name []byte) FieldID { return FieldOther }
+func Classify(name []byte) FieldID {
+	n, id := ScanName(name)
+	if n != len(name) {
+		return FieldOther
+	}
+	return id
+}
+
+// ScanName returns how many leading octets of line form a token, and what field
+// that names. One walk validates, folds and classifies.
+func ScanName(line []byte) (n int, id FieldID) {
+	var buf [maxKnown]byte
+	var seen byte
+	for n < len(line) {
+		c := folded[line[n]]
+		if c == 0 {
+			break
+		}
+		if n < maxKnown {
+			buf[n] = c
+		}
+		seen |= separators[c]
+		n++
+	}
+	if seen != 0 {
+		return n, alias(&buf, n)
+	}
+	return n, classify(&buf, n)
+}
+
+// classify names the field whose folded name, or its first maxKnown octets,
+// stands in buf.
+func classify(buf *[maxKnown]byte, n int) FieldID {
+	if n <= maxKnown {
+		if id := known(buf[:n]); id != FieldOther {
+			return id
+		}
+	}
+	switch buf[0] {
+	case 'p', 'x', 'f', 'c':
+		return byPrefix(buf[:min(n, maxKnown)])
+	default:
+		return FieldOther
+	}
+}
+
+// alias handles names with "_" or ".": a backend that maps "-", "_" and "." to
+// one character would take some of them for a field the gateway owns.
+func alias(buf *[maxKnown]byte, n int) FieldID {
+	for i := range min(n, maxKnown) {
+		if separators[buf[i]] != 0 {
+			buf[i] = '-'
+		}
+	}
+	if classify(buf, n) == FieldOther {
+		return FieldOther
+	}
+	return Alias
+}
+
+func known(name []byte) FieldID {
+	switch string(name) { // compiled to a search by length and content, no conversion
+	case "te":
+		return TE
+	case "via":
+		return Via
+	case "host":
+		return Host
+	case "date":
+		return Date
+	case "proxy":
+		return Proxy
+	case "accept":
+		return Accept
+	case "cookie":
+		return Cookie
+	case "expect":
+		return Expect
+	case "origin":
+		return Origin
+	case "pv-ars":
+		return PVARS
+	case "server":
+		return Server
+	case "alt-svc":
+		return AltSvc
+	case "trailer":
+		return Trailer
+	case "referer":
+		return Referer
+	case "refresh":
+		return Refresh
+	case "upgrade":
+		return Upgrade
+	case "location":
+		return Location
+	case "forwarded":
+		return Forwarded
+	case "x-real-ip":
+		return XRealIP
+	case "connection":
+		return Connection
+	case "early-data":
+		return EarlyData
+	case "keep-alive":
+		return KeepAlive
+	case "set-cookie":
+		return SetCookie
+	case "tracestate":
+		return Tracestate
+	case "user-agent":
+		return UserAgent
+	case "traceparent":
+		return Traceparent
+	case "pv-language":
+		return PVLanguage
+	case "pv-leistung":
+		return PVLeistung
+	case "retry-after":
+		return RetryAfter
+	case "content-type":
+		return ContentType
+	case "max-forwards":
+		return MaxForwards
+	case "proxy-status":
+		return ProxyStatus
+	case "authorization":
+		return Authorization
+	case "cache-control":
+		return CacheControl
+	case "content-length":
+		return ContentLength
+	case "http2-settings":
+		return HTTP2Settings
+	case "accept-encoding":
+		return AcceptEncoding
+	case "accept-language":
+		return AcceptLanguage
+	case "x-forwarded-for":
+		return XForwardedFor
+	case "content-encoding":
+		return ContentEncoding
+	case "content-location":
+		return ContentLocation
+	case "proxy-connection":
+		return ProxyConnection
+	case "x-forwarded-host":
+		return XForwardedHost
+	case "transfer-encoding":
+		return TransferEncoding
+	case "x-forwarded-proto":
+		return XForwardedProto
+	case "proxy-authenticate":
+		return ProxyAuthenticate
+	case "proxy-authorization":
+		return ProxyAuthorization
+	case "proxy-authentication-info":
+		return ProxyAuthenticationInfo
+	case "strict-transport-security":
+		return StrictTransportSecurity
+	case "true-client-ip", "cf-connecting-ip", "fastly-client-ip", "x-client-ip", "x-cluster-client-ip",
+		"x-original-url", "x-original-host", "x-original-for", "x-rewrite-url", "x-envoy-external-address",
+		"x-appengine-user-ip", "x-azure-clientip", "client-ip", "x-http-method-override", "x-host":
+		return XClientIP
+	case "x-client-cert", "x-ssl-cert", "client-cert", "client-cert-chain", "x-client-verify", "x-client-dn", "x-remote-user", "remote-user":
+		return Identity
+	default:
+		return FieldOther
+	}
+}
+
+func byPrefix(name []byte) FieldID {
+	switch {
+	case hasPrefix(name, "pv-"):
+		return PVOther
+	case hasPrefix(name, "x-forwarded-client-cert"):
+		return Identity
+	case hasPrefix(name, "x-forwarded-"):
+		return XForwardedOther
+	case hasPrefix(name, "x-pvp-"), hasPrefix(name, "x-authenticate-"), hasPrefix(name, "x-authorize-"), hasPrefix(name, "x-ssl-client-"):
+		return Identity
+	default:
+		return FieldOther
+	}
+}
+
+func hasPrefix(name []byte, prefix string) bool {
+	return len(name) >= len(prefix) && string(name[:len(prefix)]) == prefix
+}
+
+// folded maps each tchar to its lower case and everything else to 0.
+var folded = makeFolded()
+
+func makeFolded() (t [256]byte) {
+	for b := range 256 {
+		if Token.Has(byte(b)) {
+			t[b] = Lower(byte(b))
+		}
+	}
+	return t
+}
+
+// separators marks the octets some backends map to "-" (or all of them to "_").
+var separators = [256]byte{'_': 1, '.': 1}
 
 // PV reports whether the field is one of the gateway's own PV- names.
 func (id FieldID) PV() bool { return id >= PVLeistung && id <= PVOther }
