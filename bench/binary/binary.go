@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+// Package binary runs the built pvgate for the programs that test it from outside: it writes a configuration, starts
+// `pvgate serve`, waits until it answers, reads what the kernel and the admin listener say about it, and stops it.
+//
+// The call you want is [Start]; everything else is a question to the [Process]. It knows nothing of what is sent through
+// the gateway, and it never restarts a process that died: that is what its users are looking for.
+package binary
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Options is what to run.
+type Options struct {
+	Path   string // the binary; "" is bin/pvgate
+	Config string // pvgate.yaml without the admin block
+	// Env is added to an environment without PVGATE_… and GO… settings.
+	Env []string
+	// Wrap is put before the command, such as "taskset", "-c", "0".
+	Wrap []string
+	// Wait is how long it may take to get ready; 0 is 20 s.
+	Wait time.Duration
+}
+
+// Process is one running gateway.
+type Process struct {
+	cmd    *exec.Cmd
+	dir    string
+	admin  string
+	log    string
+	path   string
+	pid    int
+	exited chan error
+	client *http.Client
+}
+
+// FreeAddress returns a loopback address nobody listens on just now.
+func FreeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// Start writes the configuration, starts the gateway and waits until it is ready.
+func Start(ctx context.Context, o Options) (*Process, error) {
+	if o.Path == "" {
+		o.Path = "bin/pvgate"
+	}
+	if o.Wait == 0 {
+		o.Wait = 20 * time.Second
+	}
+	path, err := filepath.Abs(o.Path)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", o.Path, err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("start %s: %w; make build first", o.Path, err)
+	}
+	admin, err := FreeAddress()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "pvgate-")
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", o.Path, err)
+	}
+	p := &Process{
+		dir: dir, admin: admin, path: path,
+		log:    filepath.Join(dir, "log"),
+		exited: make(chan error, 1),
+		client: &http.Client{Timeout: 10 * time.Second},
+	}
+	if err := p.start(ctx, o); err != nil {
+		p.Stop()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Process) start(ctx context.Context, o Options) error {
+	if err := p.Configure(o.Config); err != nil {
+		return err
+	}
+	logFile, err := os.Create(p.log)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", o.Path, err)
+	}
+	defer logFile.Close()
+	args := append(append([]string{}, o.Wrap...), p.path, "serve", "--config", p.ConfigPath())
+	p.cmd = exec.Command(args[0], args[1:]...)
+	p.cmd.Env = append(cleanEnv(), o.Env...)
+	p.cmd.Stdout, p.cmd.Stderr = logFile, logFile
+	// The gateway must not outlive the program that tests it.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", o.Path, err)
+	}
+	p.pid = p.cmd.Process.Pid
+	go func() { p.exited <- p.cmd.Wait() }()
+	return p.awaitReady(ctx, o.Wait)
+}
+
+func cleanEnv() []string {
+	var env []string
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "PVGATE_") && !strings.HasPrefix(e, "GO") {
+			env = append(env, e)
+		}
+	}
+	return env
+}
+
+func (p *Process) awaitReady(ctx context.Context, wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-p.exited:
+			p.exited <- err
+			return fmt.Errorf("pvgate ended before it was ready: %v\n%s", err, p.LogTail())
+		case <-ctx.Done():
+			return fmt.Errorf("pvgate is not ready: %w\n%s", ctx.Err(), p.LogTail())
+		case <-tick.C:
+			res, err := p.client.Get("http://" + p.admin + "/readyz")
+			if err != nil {
+				continue
+			}
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+	}
+}
+
+// ConfigPath is where its pvgate.yaml stands.
+func (p *Process) ConfigPath() string { return filepath.Join(p.dir, "pvgate.yaml") }
+
+// PID is its process id.
+func (p *Process) PID() int { return p.pid }
+
+// Admin is the address of its admin listener.
+func (p *Process) Admin() string { return p.admin }
+
+// Configure replaces its pvgate.yaml at once (by rename), without telling it.
+func (p *Process) Configure(text string) error {
+	text += "\nadmin: {address: \"" + p.admin + "\"}\n"
+	tmp := p.ConfigPath() + ".new"
+	if err := os.WriteFile(tmp, []byte(text), 0o644); err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	if err := os.Rename(tmp, p.ConfigPath()); err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	return nil
+}
+
+// Reload runs `pvgate reload` against it and returns when the new configuration serves.
+func (p *Process) Reload(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, p.path, "reload", "--config", p.ConfigPath())
+	cmd.Env = cleanEnv()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("pvgate reload: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// Dead says how it ended, nil while it runs.
+func (p *Process) Dead() error {
+	select {
+	case err := <-p.exited:
+		p.exited <- err
+		return fmt.Errorf("pvgate ended: %v\n%s", err, p.LogTail())
+	default:
+		return nil
+	}
+}
+
+// Stop ends it by SIGTERM, by SIGKILL after 10 s, and removes its folder. It returns an error if it did not end by
+// itself with code 0.
+func (p *Process) Stop() error {
+	defer os.RemoveAll(p.dir)
+	if p.cmd == nil || p.cmd.Process == nil {
+		return nil
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stop pvgate: %w", err)
+	}
+	select {
+	case err := <-p.exited:
+		p.exited <- err
+		if err != nil {
+			return fmt.Errorf("stop pvgate: %w\n%s", err, p.LogTail())
+		}
+		return nil
+	case <-time.After(10 * time.Second):
+		_ = p.cmd.Process.Kill()
+		<-p.exited
+		p.exited <- errors.New("killed")
+		return fmt.Errorf("stop pvgate: still there 10 s after SIGTERM\n%s", p.LogTail())
+	}
+}
+
+// Panicked returns the first line of its output that tells of a crash, "" if there is none.
+func (p *Process) Panicked() string {
+	f, err := os.Open(p.log)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if l := lines.Text(); strings.Contains(l, "panic:") || strings.Contains(l, "fatal error:") || strings.HasPrefix(l, "goroutine ") {
+			return l
+		}
+	}
+	return ""
+}
+
+// LogTail is the end of its output.
+func (p *Process) LogTail() string {
+	b, err := os.ReadFile(p.log)
+	if err != nil {
+		return ""
+	}
+	if len(b) > 4000 {
+		b = b[len(b)-4000:]
+	}
+	return string(bytes.TrimSpace(b))
+}
+
+// Get reads a page of the admin listener.
+func (p *Process) Get(path string) ([]byte, error) {
+	res, err := p.client.Get("http://" + p.admin + path)
+	if err != nil {
+		return nil, fmt.Errorf("admin %s: %w", path, err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, fmt.Errorf("admin %s: %w", path, err)
+	}
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("admin %s: status %d: %.200s", path, res.StatusCode, b)
+	}
+	return b, nil
+}
+
+// Metrics are the samples of /metrics, by name with labels as printed.
+type Metrics map[string]float64
+
+// Metrics reads /metrics.
+func (p *Process) Metrics() (Metrics, error) {
+	b, err := p.Get("/metrics")
+	if err != nil {
+		return nil, err
+	}
+	m := Metrics{}
+	for line := range strings.Lines(string(b)) {
+		line = strings.TrimSpace(line)
+		at := strings.LastIndexByte(line, ' ')
+		if at < 0 || line[0] == '#' {
+			continue
+		}
+		value, err := strconv.ParseFloat(line[at+1:], 64)
+		if err != nil {
+			return nil, fmt.Errorf("metrics: %q: %w", line, err)
+		}
+		m[line[:at]] = value
+	}
+	return m, nil
+}
+
+// Sum adds the samples called name whose labels contain every one of labels (`backend="a"`); ok is false without any.
+func (m Metrics) Sum(name string, labels ...string) (sum float64, ok bool) {
+	for key, value := range m {
+		base, rest, _ := strings.Cut(key, "{")
+		if base != name {
+			continue
+		}
+		all := true
+		for _, l := range labels {
+			all = all && strings.Contains(rest, l)
+		}
+		if all {
+			sum, ok = sum+value, true
+		}
+	}
+	return sum, ok
+}
+
+// FDs is how many file descriptors it has open.
+func (p *Process) FDs() (int, error) {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.pid))
+	if err != nil {
+		return 0, fmt.Errorf("count descriptors: %w", err)
+	}
+	return len(entries), nil
+}
+
+// RSS is its resident memory in bytes, now and at its highest so far.
+func (p *Process) RSS() (now, peak int64, err error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+	if err != nil {
+		return 0, 0, fmt.Errorf("read memory: %w", err)
+	}
+	return statusKiB(b, "VmRSS:"), statusKiB(b, "VmHWM:"), nil
+}
+
+// ResetPeak makes the peak of RSS start again from now.
+func (p *Process) ResetPeak() error {
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.pid), []byte("5"), 0); err != nil {
+		return fmt.Errorf("reset peak memory: %w", err)
+	}
+	return nil
+}
+
+// CPU is the processor time it has used, user and system.
+func (p *Process) CPU() (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
+	if err != nil {
+		return 0, fmt.Errorf("read processor time: %w", err)
+	}
+	// The name in brackets may hold spaces; fields 14 and 15 count from behind it, in ticks of 10 ms.
+	_, rest, _ := strings.Cut(string(b), ") ")
+	f := strings.Fields(rest)
+	if len(f) < 13 {
+		return 0, errors.New("read processor time: short /proc/PID/stat")
+	}
+	user, err1 := strconv.ParseInt(f[11], 10, 64)
+	system, err2 := strconv.ParseInt(f[12], 10, 64)
+	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
+}
+
+// VoluntarySwitches is, per thread id, how often the kernel took the processor from a thread that waited.
+func (p *Process) VoluntarySwitches() (map[int]int64, error) {
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", p.pid))
+	if err != nil {
+		return nil, fmt.Errorf("read threads: %w", err)
+	}
+	out := map[int]int64{}
+	for _, task := range tasks {
+		id, err := strconv.Atoi(task.Name())
+		if err != nil {
+			continue
+		}
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/status", p.pid, id))
+		if err != nil {
+			continue // the thread ended meanwhile
+		}
+		for line := range strings.Lines(string(b)) {
+			if rest, ok := strings.CutPrefix(line, "voluntary_ctxt_switches:"); ok {
+				n, _ := strconv.ParseInt(strings.TrimSpace(rest), 10, 64)
+				out[id] = n
+			}
+		}
+	}
+	return out, nil
+}
+
+func statusKiB(status []byte, key string) int64 {
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, key); ok {
+			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			return n << 10
+		}
+	}
+	return 0
+}

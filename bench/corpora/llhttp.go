@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/binary"
+	"fmt"
+	"os/exec"
+	"strings"
+)
+
+//go:embed llhttp.js
+var llhttpScript string
+
+// secondOpinion lets llhttp read what each upstream connection carried and returns where it disagrees with judge 1: they
+// must count the same requests, and llhttp may complain only where the connection ended inside a request.
+func secondOpinion(logs []upstreamLog) (disagreements []string, version string, err error) {
+	out, err := exec.Command("node", "-p", "process.versions.node + ' llhttp ' + process.versions.llhttp").Output()
+	if err != nil {
+		return nil, "", fmt.Errorf("node: %w; it is Debian's package nodejs", err)
+	}
+	version = strings.TrimSpace(string(out))
+	var in bytes.Buffer
+	for _, l := range logs {
+		in.Write(binary.BigEndian.AppendUint32(nil, uint32(len(l.bytes))))
+		in.Write(l.bytes)
+	}
+	cmd := exec.Command("node", "--no-warnings", "-e", llhttpScript)
+	cmd.Stdin = &in
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	out, err = cmd.Output()
+	if err != nil {
+		return nil, version, fmt.Errorf("second judge: %w: %s", err, complaints.Bytes())
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if len(lines) != len(logs) {
+		return nil, version, fmt.Errorf("second judge: %d verdicts for %d connections: %s", len(lines), len(logs), complaints.Bytes())
+	}
+	for i, l := range logs {
+		var count int
+		var code string
+		if _, err := fmt.Sscanf(lines[i], "%d %s", &count, &code); err != nil {
+			return nil, version, fmt.Errorf("second judge: line %q: %w", lines[i], err)
+		}
+		unfinished := code == "HPE_INVALID_EOF_STATE" && l.partial
+		if count != l.complete || code != "-" && !unfinished {
+			tail := l.bytes[max(0, len(l.bytes)-300):]
+			disagreements = append(disagreements, fmt.Sprintf("judge 1 counts %d requests, llhttp %d with %s; the connection ends in %q", l.complete, count, code, tail))
+		}
+	}
+	return disagreements, version, nil
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pvgate/pvgate/bench/binary"
+)
+
+// job is one case and how to run it.
+type job struct {
+	k   *kase
+	run func(*lane, *kase) []finding
+}
+
+func (m *material) keep(text string) {
+	drop := func(k *kase) bool { return !strings.Contains(k.corpus+" "+k.Name, text) }
+	m.requests = slices.DeleteFunc(m.requests, drop)
+	m.sequences = slices.DeleteFunc(m.sequences, drop)
+	m.paths = slices.DeleteFunc(m.paths, drop)
+	m.responses = slices.DeleteFunc(m.responses, drop)
+}
+
+func (m *material) jobs() []job {
+	var jobs []job
+	for _, k := range m.requests {
+		jobs = append(jobs, job{k, (*lane).request})
+	}
+	for _, k := range m.sequences {
+		jobs = append(jobs, job{k, (*lane).sequence})
+	}
+	for _, k := range m.paths {
+		jobs = append(jobs, job{k, (*lane).pathCase})
+	}
+	for _, k := range m.responses {
+		jobs = append(jobs, job{k, (*lane).response})
+	}
+	// Mixed, so that each lane sees every kind behind every other; the same order every time.
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(jobs), func(i, j int) { jobs[i], jobs[j] = jobs[j], jobs[i] })
+	return jobs
+}
+
+// config is the smallest configuration that forwards everything: one listener and one backend for each lane.
+func config(lanes []*lane) string {
+	var b strings.Builder
+	b.WriteString("loops: 1\nlisten:\n")
+	for _, l := range lanes {
+		fmt.Fprintf(&b, "  - {address: %q, hosts: any, default: origin-%d}\n", l.gateway, l.id)
+	}
+	b.WriteString("backends:\n")
+	for _, l := range lanes {
+		fmt.Fprintf(&b, "  origin-%d: {mode: proxy, endpoints: [\"http://%s\"], allow_encoded_slash: true}\n", l.id, l.origin.address)
+	}
+	return b.String()
+}
+
+// session runs all cases of m through one process of the binary at path.
+func session(ctx context.Context, path string, o options, m *material) (*report, error) {
+	var lanes []*lane
+	for i := range o.lanes {
+		origin, err := newOrigin()
+		if err != nil {
+			return nil, err
+		}
+		defer origin.stop()
+		gateway, err := binary.FreeAddress()
+		if err != nil {
+			return nil, err
+		}
+		lanes = append(lanes, &lane{id: i, gateway: gateway, origin: origin, from: net.IPv4(127, 0, 1, byte(1+i))})
+	}
+	p, err := binary.Start(ctx, binary.Options{Path: path, Config: config(lanes)})
+	if err != nil {
+		return nil, err
+	}
+	defer p.Stop()
+	baseline, err := p.FDs()
+	if err != nil {
+		return nil, err
+	}
+	r := newReport()
+	start := time.Now()
+	if err := drive(ctx, p, lanes, m.jobs(), r); err != nil {
+		return nil, err
+	}
+	r.Seconds = time.Since(start).Seconds()
+	for _, l := range lanes {
+		if l.other != nil {
+			l.other.close()
+		}
+	}
+	r.settled(p, baseline)
+	r.accounts(p, lanes)
+	var logs []upstreamLog
+	for _, l := range lanes {
+		l.origin.do(func() { logs = append(logs, l.origin.logs...) })
+	}
+	r.Upstream = len(logs)
+	disagreements, version, err := secondOpinion(logs)
+	if err != nil {
+		return nil, err
+	}
+	r.Judge2 = version
+	for _, d := range disagreements {
+		r.wrong("judge 2", d)
+	}
+	if err := p.Stop(); err != nil {
+		r.wrong("process", err.Error())
+	}
+	if o.seconds {
+		r.printSlowest()
+	}
+	return r, nil
+}
+
+// drive hands the jobs to the lanes. Every fiftieth case is followed by a canary: a plain request on a fresh connection.
+func drive(ctx context.Context, p *binary.Process, lanes []*lane, jobs []job, r *report) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	feed := make(chan job)
+	var wg sync.WaitGroup
+	for _, l := range lanes {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			done := 0
+			for j := range feed {
+				begin := time.Now()
+				found := j.run(l, j.k)
+				r.add(j.k, found, time.Since(begin))
+				if done++; done%50 == 0 {
+					r.canary(l.canary())
+				}
+				if err := p.Dead(); err != nil {
+					cancel(fmt.Errorf("while running %s %s: %w", j.k.corpus, j.k.Name, err))
+				}
+			}
+		}()
+	}
+	for _, j := range jobs {
+		select {
+		case feed <- j:
+		case <-ctx.Done():
+			close(feed)
+			wg.Wait()
+			return context.Cause(ctx)
+		}
+	}
+	close(feed)
+	wg.Wait()
+	if errors.Is(context.Cause(ctx), context.Canceled) || context.Cause(ctx) == nil {
+		return nil
+	}
+	return context.Cause(ctx)
+}
+
+// canary is a plain request on a connection of its own.
+func (l *lane) canary() error {
+	c, err := l.dial()
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return l.follow(c)
+}
