@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package config
+
+import (
+	"maps"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// names are the things that are known by a name over all files.
+type names struct {
+	backends map[string]Origin
+	modes    map[string]string
+	offers   map[string]Origin
+	senders  map[string]Origin
+}
+
+// check looks at what one value cannot tell: names over all files, keys that
+// belong together, hosts that belong to two.
+func (l *loader) check() {
+	n := names{
+		backends: map[string]Origin{}, modes: map[string]string{},
+		offers: map[string]Origin{}, senders: map[string]Origin{},
+	}
+	for _, f := range l.cfg.Files {
+		for i := range f.Blocks.Backends {
+			b := &f.Blocks.Backends[i]
+			l.define("backend", b.Name, n.backends)
+			n.modes[b.Name.V] = b.V.Mode.V
+			if contains(l.opts.Reasons, b.Name.V) {
+				l.fail(b.Name.Origin, "backend %q is named like a reason; choose another name, so that want: %s is clear", b.Name.V, b.Name.V)
+			}
+		}
+		for i := range f.Blocks.Offers {
+			l.define("offer", f.Blocks.Offers[i].Name, n.offers)
+		}
+	}
+	l.checkSenders(&n)
+	l.checkListeners(&n)
+	l.checkSources()
+	hosts := map[string]Origin{}
+	for _, f := range l.cfg.Files {
+		for i := range f.Blocks.Backends {
+			l.checkBackend(&f.Blocks.Backends[i], hosts)
+		}
+		l.checkEntries(f, &n)
+		l.checkOffers(f, &n)
+		l.checkOverrides(f, &n)
+		l.checkTests(f, &n)
+	}
+}
+
+// define notes a name and reports a second definition.
+func (l *loader) define(noun string, name Text, known map[string]Origin) {
+	if name.V == "" {
+		return // reported
+	}
+	if first, twice := known[name.V]; twice {
+		if first.Name == name.Origin.Name {
+			return // a key given twice in one mapping: reported with the file
+		}
+		l.fail(name.Origin, "%s %q is already defined at %s; names are unique over all files, rename one", noun, name.V, first)
+		return
+	}
+	known[name.V] = name.Origin
+}
+
+// refer reports a name that nothing defines.
+func (l *loader) refer(noun string, name Text, known map[string]Origin) bool {
+	if name.V == "" {
+		return false // absent or reported
+	}
+	if _, ok := known[name.V]; ok {
+		return true
+	}
+	l.fail(name.Origin, "%s", Undefined(noun, name.V, slices.Collect(maps.Keys(known))))
+	return false
+}
+
+func (l *loader) checkSenders(n *names) {
+	seen := map[netip.Prefix]Text{}
+	for i := range l.cfg.Root.Senders {
+		s := &l.cfg.Root.Senders[i]
+		l.define("sender", s.Name, n.senders)
+		for _, t := range s.V.Networks {
+			p, err := netip.ParsePrefix(t.V)
+			if err != nil {
+				a, err := netip.ParseAddr(t.V)
+				if err != nil {
+					continue // reported
+				}
+				p = netip.PrefixFrom(a, a.BitLen())
+			}
+			if other, twice := seen[p]; twice {
+				l.fail(t.Origin, "network %s already belongs to sender %q at %s; a request has one sender", t.V, other.V, other.Origin)
+				continue
+			}
+			seen[p] = Text{V: s.Name.V, Origin: t.Origin}
+		}
+	}
+}
+
+func (l *loader) checkListeners(n *names) {
+	seen := map[string]Origin{}
+	for i := range l.cfg.Root.Listen {
+		ln := &l.cfg.Root.Listen[i]
+		if a := ln.Address; a.V != "" && !strings.HasSuffix(a.V, ":0") {
+			if first, twice := seen[a.V]; twice {
+				l.fail(a.Origin, "address %q is already listened on at %s; remove one", a.V, first)
+			}
+			seen[a.V] = a.Origin
+		}
+		if l.refer("backend", ln.Default, n.backends) && n.modes[ln.Default.V] == "redirect" {
+			l.fail(ln.Default.Origin, "default %q is in redirect mode and has no answer to a bare path; write mode: proxy there", ln.Default.V)
+		}
+	}
+	if a := l.cfg.Root.Admin.Address; a.V != "" && !strings.HasSuffix(a.V, ":0") {
+		if first, twice := seen[a.V]; twice {
+			l.fail(a.Origin, "admin address %q is already listened on at %s; choose another port", a.V, first)
+		}
+	}
+}
+
+func (l *loader) checkSources() {
+	seen := map[string]Origin{}
+	for i := range l.cfg.Root.Sources {
+		s := &l.cfg.Root.Sources[i]
+		l.define("source", s.Name, seen)
+		if first := seen[s.Name.V]; s.Name.V != "" && first != s.Name.Origin {
+			l.fail(s.Name.Origin, "source %q is already defined at %s; rename one", s.Name.V, first)
+		}
+		columns := s.Columns.At.Where != FromDefault
+		switch {
+		case s.Type.V == "datahub" && columns:
+			l.fail(s.Columns.At, "columns are for type csv; a datahub export names its own")
+		case s.Type.V == "csv" && !s.Columns.URL.Set() && !s.Columns.Page.Set():
+			l.fail(s.At, "source %q names no column for a target; write columns: {url: …} or {page: …}", s.Name.V)
+		}
+	}
+}
+
+func (l *loader) checkBackend(b *Named[Backend], hosts map[string]Origin) {
+	name, v := b.Name.V, &b.V
+	for _, h := range v.Hosts {
+		if h.V == "" {
+			continue
+		}
+		if d := l.cfg.Root.Domain.V; h.V == d || strings.HasSuffix(h.V, "."+d) {
+			l.fail(h.Origin, "host %q is the gateway's own (domain %s); a backend cannot have it", h.V, d)
+		}
+		if first, twice := hosts[h.V]; twice {
+			l.fail(h.Origin, "host %q already belongs to a backend at %s; a host belongs to one backend", h.V, first)
+			continue
+		}
+		hosts[h.V] = h.Origin
+	}
+	for i := range v.Endpoints {
+		l.checkEndpoint(v.Endpoints[i])
+	}
+	if v.Limits.Burst.Set() && !v.Limits.Rate.Set() {
+		l.fail(v.Limits.Burst.Origin, "burst without rate limits nothing; write rate: 50/s beside it")
+	}
+	switch v.Mode.V {
+	case "proxy":
+		if len(v.Endpoints) == 0 {
+			l.fail(v.At, "backend %q is in proxy mode without endpoints; write endpoints: [http://host:port]", name)
+		}
+	case "redirect":
+		if len(v.Hosts) == 0 {
+			l.fail(v.At, "backend %q has no hosts; a redirect backend is known by the hosts of its URLs, write hosts: [www.example.de]", name)
+		}
+		for key, o := range map[string]Origin{
+			"endpoints": first(v.Endpoints), "host": v.Host.Origin,
+			"isolation": v.Isolation.Origin, "timeouts": v.Timeouts.At,
+		} {
+			if o.Where != FromDefault {
+				l.fail(o, "%s of backend %q does nothing in redirect mode; write mode: proxy or remove it", key, name)
+			}
+		}
+	}
+}
+
+// first is the place of a list's first member.
+func first(list []Text) Origin {
+	if len(list) == 0 {
+		return Origin{}
+	}
+	return list[0].Origin
+}
+
+// checkEndpoint holds what an endpoint may be: scheme, host and port, nothing
+// else.
+func (l *loader) checkEndpoint(t Text) {
+	if t.V == "" {
+		return
+	}
+	u, err := url.Parse(t.V)
+	switch {
+	case err != nil || u.Hostname() == "" || u.Opaque != "":
+		l.fail(t.Origin, "endpoint %q is no address; write http://host:port", t.V)
+	case u.Scheme == "https":
+		l.fail(t.Origin, "endpoint %q: TLS to backends is not built yet; write http://host:port and keep the way there private", t.V)
+	case u.Scheme != "http":
+		l.fail(t.Origin, "endpoint %q has scheme %q; write http://host:port", t.V, u.Scheme)
+	case u.User != nil, u.RawQuery != "", u.ForceQuery, u.Fragment != "", u.Path != "" && u.Path != "/":
+		l.fail(t.Origin, "endpoint %q says more than scheme, host and port; write http://%s (paths belong to entries)", t.V, u.Host)
+	case !isAuthority(u.Host) && !isListenHost(u.Host):
+		l.fail(t.Origin, "endpoint %q names no host in lower case or no port from 1 to 65535; write http://host:port", t.V)
+	}
+}
+
+func (l *loader) checkEntries(f *RouteFile, n *names) {
+	for i := range f.Blocks.Entries {
+		e := &f.Blocks.Entries[i]
+		l.refer("backend", e.Backend, n.backends)
+		switch {
+		case e.URL.Set() && (e.Backend.Set() || e.Path.Set()):
+			l.fail(e.At, "url and backend with path are two targets; keep one of them")
+		case !e.URL.Set() && !e.Backend.Set() && !e.Path.Set():
+			l.fail(e.At, "no target; write url: \"https://…\", or backend: and path:")
+		case e.Backend.Set() && !e.Path.Set():
+			l.fail(e.At, "path is missing; a target by backend: needs path: /…")
+		case e.Path.Set() && !e.Backend.Set():
+			l.fail(e.At, "backend is missing; a target by path: needs backend: NAME")
+		}
+	}
+}
+
+func (l *loader) checkOffers(f *RouteFile, n *names) {
+	for i := range f.Blocks.Offers {
+		o := &f.Blocks.Offers[i]
+		l.refer("backend", o.V.Backend, n.backends)
+		if l.refer("offer", o.V.Successor, n.offers) && o.V.Successor.V == o.Name.V {
+			l.fail(o.V.Successor.Origin, "offer %q cannot follow itself; name another or remove successor", o.Name.V)
+		}
+	}
+	for i := range f.Blocks.Adoptions.List {
+		l.refer("offer", f.Blocks.Adoptions.List[i].Offer, n.offers)
+	}
+}
+
+func (l *loader) checkOverrides(f *RouteFile, n *names) {
+	for i := range f.Blocks.Overrides {
+		o := &f.Blocks.Overrides[i]
+		to := o.To.Origin.Where != FromDefault
+		switch {
+		case to && o.Gone.Set():
+			l.fail(o.At, "to and gone contradict each other; keep one of them")
+		case !to && !o.Gone.Set():
+			l.fail(o.At, "an override needs to: (backend, URL or weights) or gone: (text)")
+		}
+		if o.To.Target.V != "" && !o.To.IsURL() {
+			l.refer("backend", o.To.Target, n.backends)
+		}
+		for j := range o.To.Weights {
+			l.refer("backend", o.To.Weights[j].Name, n.backends)
+		}
+		if o.Sender.V != "direct" {
+			l.refer("sender", o.Sender, n.senders)
+		}
+		if o.Priority.V != 0 && !f.IsRoot() {
+			l.fail(o.Priority.Origin, "priority is for root files (area \"00\" and %s); this file's area is %s, remove it", l.cfg.Files[0].Name, f.Area.V)
+		}
+	}
+}
+
+func (l *loader) checkTests(f *RouteFile, n *names) {
+	for i := range f.Blocks.Tests {
+		t := &f.Blocks.Tests[i]
+		if t.Sender.V != "direct" {
+			l.refer("sender", t.Sender, n.senders)
+		}
+		// A host is an implicit backend (a URL's host that no backend lists).
+		if t.Want.V == "" || strings.Contains(t.Want.V, ".") || contains(l.opts.Reasons, t.Want.V) {
+			continue
+		}
+		if _, ok := n.backends[t.Want.V]; ok || l.opts.Reasons == nil {
+			continue
+		}
+		all := append(slices.Collect(maps.Keys(n.backends)), l.opts.Reasons...)
+		hint := "write a backend's name, a host, or a reason such as no_route"
+		if near, ok := Nearest(t.Want.V, slices.Sorted(slices.Values(all))); ok {
+			hint = "did you mean " + strconv.Quote(near) + "?"
+		}
+		l.fail(t.Want.Origin, "want %q is neither a backend nor a reason; %s", t.Want.V, hint)
+	}
+}

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package config
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// text decodes a scalar as text. YAML's own ideas of what a plain word means
+// (number, boolean, date) never apply: a number loses its leading zeros on the
+// way, so it must be quoted; a date stays the text that was written.
+func (d *decoder) text(n *yaml.Node, p *Text, f *field) {
+	p.Origin = d.at(n)
+	if n.Kind != yaml.ScalarNode {
+		d.wrongKind(n, f, "text")
+		return
+	}
+	switch n.Tag {
+	case "!!str", "!!timestamp":
+	case "!!int", "!!float":
+		d.unquoted(n, f)
+		return
+	case "!!null":
+		d.fail(n, "%s is empty; give it a value or remove the key", f.key)
+		return
+	case "!!bool":
+		d.fail(n, "%s %s is a boolean; quote it: %q", f.key, n.Value, n.Value)
+		return
+	default:
+		d.fail(n, "%s is %s; it must be text", f.key, n.Tag)
+		return
+	}
+	if n.Value == "" {
+		d.fail(n, "%s is empty; give it a value or remove the key", f.key)
+		return
+	}
+	if problem := checkForm(f.is, n.Value); problem != "" {
+		d.fail(n, "%s %q %s", f.key, n.Value, problem)
+		return
+	}
+	p.V = n.Value
+}
+
+// unquoted reports a number where text belongs.
+func (d *decoder) unquoted(n *yaml.Node, f *field) {
+	becomes, differs := plainNumber(n)
+	switch {
+	case differs:
+		d.fail(n, "%s %s is a number and would become %s; quote it: %q", f.key, n.Value, becomes, n.Value)
+	case f.is == "digits":
+		d.fail(n, "%s %s is a number and would lose digits; quote it: %q", f.key, n.Value, n.Value)
+	default:
+		d.fail(n, "%s %s is a number; quote it: %q", f.key, n.Value, n.Value)
+	}
+}
+
+var decimal = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,9})$`)
+
+// ranges are the forms of numbers: lowest and highest allowed.
+var ranges = [...]struct {
+	is     string
+	lo, hi int
+}{
+	{"", math.MinInt32, math.MaxInt32},
+	{"loops", 0, 1024},
+	{"positive", 1, 10_000_000},
+	{"tie", -1000, 1000},
+	{"priority", 0, 9},
+	{"weight", 0, 100},
+}
+
+func (d *decoder) number(n *yaml.Node, p *Int, f *field) {
+	p.Origin = d.at(n)
+	if n.Kind != yaml.ScalarNode {
+		d.wrongKind(n, f, "a whole number")
+		return
+	}
+	v, err := strconv.Atoi(n.Value)
+	if n.Tag != "!!int" || err != nil || !decimal.MatchString(n.Value) {
+		d.fail(n, "%s %q is not a whole number; write plain digits without quotes", f.key, n.Value)
+		return
+	}
+	for _, r := range ranges {
+		if r.is == f.is && (v < r.lo || v > r.hi) {
+			d.fail(n, "%s %d is out of range; it must be %d to %d", f.key, v, r.lo, r.hi)
+			return
+		}
+	}
+	p.V = v
+}
+
+func (d *decoder) boolean(n *yaml.Node, p *Bool, f *field) {
+	p.Origin = d.at(n)
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" || (n.Value != "true" && n.Value != "false") {
+		d.fail(n, "%s must be true or false, without quotes", f.key)
+		return
+	}
+	p.V = n.Value == "true"
+}
+
+// maxDuration bounds every wait; longer ones are typing errors.
+const maxDuration = 24 * time.Hour
+
+func (d *decoder) duration(n *yaml.Node, p *Duration, f *field) {
+	p.Origin = d.at(n)
+	if n.Kind != yaml.ScalarNode {
+		d.wrongKind(n, f, "a time span, such as 2s")
+		return
+	}
+	if decimal.MatchString(n.Value) {
+		d.fail(n, "%s %s has no unit; write %ss or %sms", f.key, n.Value, n.Value, n.Value)
+		return
+	}
+	v, err := time.ParseDuration(n.Value)
+	switch {
+	case err != nil:
+		d.fail(n, "%s %q is no time span; write one such as 500ms, 2s or 1m30s", f.key, n.Value)
+	case v < time.Millisecond || v > maxDuration:
+		d.fail(n, "%s %s is out of range; it must be 1ms to 24h", f.key, n.Value)
+	default:
+		p.V = v
+	}
+}
+
+var rateForm = regexp.MustCompile(`^([1-9][0-9]{0,7})/([smh])$`)
+
+func (d *decoder) rate(n *yaml.Node, p *Rate, f *field) {
+	p.Origin = d.at(n)
+	if n.Kind != yaml.ScalarNode {
+		d.wrongKind(n, f, "a rate, such as 50/s")
+		return
+	}
+	if decimal.MatchString(n.Value) {
+		d.fail(n, "%s %s has no unit; write %s/s, %s/m or %s/h", f.key, n.Value, n.Value, n.Value, n.Value)
+		return
+	}
+	m := rateForm.FindStringSubmatch(n.Value)
+	if m == nil {
+		d.fail(n, "%s %q is no rate; write requests per s, m or h, such as 50/s", f.key, n.Value)
+		return
+	}
+	p.V.Count, _ = strconv.Atoi(m[1]) // eight digits at most: cannot fail
+	switch m[2] {
+	case "s":
+		p.V.Per = time.Second
+	case "m":
+		p.V.Per = time.Minute
+	default:
+		p.V.Per = time.Hour
+	}
+}
+
+var (
+	labelForm    = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
+	timeForm     = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?([Zz]|[+-][0-9]{2}:[0-9]{2})?)?$`)
+	langForm     = regexp.MustCompile(`^[a-z]{2,3}(-[A-Za-z0-9]{1,8})*$`)
+	hostnameForm = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$`)
+	mailForm     = regexp.MustCompile(`^[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+$`)
+	phoneForm    = regexp.MustCompile(`^\+?[0-9][0-9 /()-]{1,30}$`)
+)
+
+// checkForm says what is wrong with a text and what to write instead, "" if
+// nothing is. A form with | lists the allowed words.
+func checkForm(is, s string) string {
+	if strings.Contains(is, "|") {
+		words := strings.Split(is, "|")
+		for _, w := range words {
+			if s == w {
+				return ""
+			}
+		}
+		last := len(words) - 1
+		text := "is not allowed; write " + strings.Join(words[:last], ", ") + " or " + words[last]
+		if near, ok := Nearest(s, words); ok {
+			text = fmt.Sprintf("is not allowed; did you mean %q? (allowed: %s)", near, strings.Join(words, " "))
+		}
+		return text
+	}
+	for _, f := range forms {
+		if f.is == is && !f.ok(s) {
+			return f.problem
+		}
+	}
+	return ""
+}
+
+// forms are the checks of a text's shape. Forms that are not here (digits,
+// backend, offer, sender, path) are judged where their meaning is known.
+var forms = [...]struct {
+	is      string
+	ok      func(string) bool
+	problem string
+}{
+	{"host", isHost, "is no host name; write lower-case labels such as gw.example.de, without scheme or port"},
+	{"hostname", isHost, "is no host name; write lower-case labels such as www.example.de, without scheme or port"},
+	{"listenhost", isListenHost, "is no host name; write gw.example.de, *.gw.example.de, an address, or hosts: any"},
+	{"isolation", func(s string) bool { return s == "host" }, "is not built yet; write host"},
+	{"address", isAddress, "is no address to listen on; write host:port, such as 127.0.0.1:8080 or :8080"},
+	{"loopback", isLoopback, "is not on the loopback interface; write 127.0.0.1:9180 or [::1]:9180"},
+	{"network", isNetwork, "is no network; write a prefix such as 192.0.2.0/24 (no bits after it) or one address"},
+	{"separator", isSeparator, `is no separator; write one character, such as ";"`},
+	{"weburl", isWebURL, "is no web address; write https://host/…"},
+	{"authority", isAuthority, "is no host; write host or host:port"},
+	{"abspath", func(s string) bool { return strings.HasPrefix(s, "/") && !strings.ContainsAny(s, " #\\") },
+		"is no path; it begins with / and has no space, # or \\"},
+	{"time", timeForm.MatchString, "is no time; write YYYY-MM-DD, YYYY-MM-DD HH:MM (Europe/Berlin) or RFC 3339"},
+	{"lang", langForm.MatchString, "is no language; write a tag such as de or en"},
+	{"mail", mailForm.MatchString, "is no mail address; write name@host"},
+	{"phone", phoneForm.MatchString, `is no telephone number; write digits, such as "115" or "+49 30 115"`},
+	{"name", isName, "is no name; write 1 to 40 of a–z, 0–9 and -, no - first or last"},
+	{"sendername", func(s string) bool { return isName(s) && s != "direct" },
+		"is no sender name; write 1 to 40 of a–z, 0–9 and -, no - first or last, and not direct"},
+	{"backendname", isBackendName,
+		"is no backend name; it is a host label: 1 to 40 of a–z, 0–9 and -, no - first or last, no -- at 3–4, not www"},
+}
+
+func isName(s string) bool {
+	return labelForm.MatchString(s) && s[0] != '-' && s[len(s)-1] != '-'
+}
+
+// isBackendName holds the grammar of CONFIG: the name becomes the first label
+// of {backend}.{domain}, so it is a host label that is no A-label.
+func isBackendName(s string) bool {
+	return isName(s) && !(len(s) >= 4 && s[2:4] == "--") && s != "www"
+}
+
+func isHost(s string) bool { return len(s) <= 253 && hostnameForm.MatchString(s) }
+
+func isListenHost(s string) bool {
+	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		return a.Zone() == ""
+	}
+	return isHost(strings.TrimPrefix(s, "*."))
+}
+
+func isAddress(s string) bool {
+	host, port, ok := cutPort(s)
+	if !ok {
+		return false
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil || n < 0 || n > 65535 || len(port) > 5 {
+		return false
+	}
+	if host == "" || host == "localhost" {
+		return true
+	}
+	_, err = netip.ParseAddr(host)
+	return err == nil
+}
+
+func isLoopback(s string) bool {
+	host, _, ok := cutPort(s)
+	if !ok || !isAddress(s) {
+		return false
+	}
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || (err == nil && a.IsLoopback())
+}
+
+// cutPort splits host:port, with brackets around an IPv6 address.
+func cutPort(s string) (host, port string, ok bool) {
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 || i == len(s)-1 {
+		return "", "", false
+	}
+	host, port = s[:i], s[i+1:]
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		return host[1 : len(host)-1], port, true
+	}
+	return host, port, !strings.ContainsAny(host, ":[]")
+}
+
+func isNetwork(s string) bool {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return a.Zone() == ""
+	}
+	p, err := netip.ParsePrefix(s)
+	return err == nil && p == p.Masked()
+}
+
+func isSeparator(s string) bool {
+	return len(s) == 1 && s != `"` && s != "\n" && s != "\r"
+}
+
+func isURL(s string) bool {
+	return strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://")
+}
+
+func isWebURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && isURL(s) && u.Hostname() != "" && u.User == nil && !strings.ContainsAny(s, " {}")
+}
+
+func isAuthority(s string) bool {
+	if isListenHost(s) && !strings.HasPrefix(s, "*") {
+		return true
+	}
+	host, port, ok := cutPort(s)
+	n, err := strconv.Atoi(port)
+	return ok && err == nil && n > 0 && n <= 65535 && isListenHost(host) && !strings.HasPrefix(host, "*")
+}
+
+// isBund reports whether an area key is all zeros (R2).
+func isBund(s string) bool { return s != "" && strings.Trim(s, "0") == "" }

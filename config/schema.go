@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package config
+
+// The schema. Each struct is a block, each field with a key tag one key of it;
+// the tags are the one source of the key's name, its default, the check of its
+// form, whether it must be there, and its line in the reference:
+//
+//	key      name in the file; "-" is no key
+//	default  value when the key is absent, in the form of the file
+//	is       form of the text (see forms in form.go)
+//	need     "yes": absent is an error
+//	help     one line for the reference
+//
+// A key that this version cannot honour is not in the schema, and so is an
+// unknown key: silence about a setting that does nothing helps nobody.
+
+// Config is a whole configuration. It is immutable after Load.
+type Config struct {
+	Path string // of pvgate.yaml, as given to Load
+	Dir  string // the folder all relative paths start from
+	Root Root
+	// Files holds the route blocks: of pvgate.yaml itself first (area "00"),
+	// then of each file of routes.d in order of their names.
+	Files []*RouteFile
+	// Hash is the digest over the names and contents of all configuration files.
+	Hash Hash
+
+	read []string // files Load read, for Inputs
+}
+
+// Root is pvgate.yaml without its route blocks.
+type Root struct {
+	Domain     Text        `key:"domain" default:"pvgate.localhost" is:"host" help:"entry host; proxied backends answer at {backend}.{domain}"`
+	Listen     []Listener  `key:"listen" help:"where requests come in; absent: one listener at 127.0.0.1:8080"`
+	Admin      Admin       `key:"admin" help:"the listener for operators"`
+	Areas      AreaFiles   `key:"areas" help:"the Gemeindeverzeichnis; absent: the embedded table"`
+	Senders    Map[Sender] `key:"senders" is:"sendername" help:"portals we know, by name; everyone else is \"direct\""`
+	Sources    []Source    `key:"sources" help:"registry sources; their order is their trust, only for the same area and kind"`
+	Loops      Int         `key:"loops" default:"0" is:"loops" help:"event loops; 0 is one per core"`
+	Leistungen Text        `key:"leistungen" is:"path" help:"csv of Leistungen: leistung, title, types, successor; absent: none"`
+	Routes     RouteBlocks `key:",inline"`
+}
+
+// Listener is one place where requests come in; plaintext HTTP.
+type Listener struct {
+	At      Origin `key:"-"`
+	Address Text   `key:"address" need:"yes" is:"address" help:"host:port; an empty host is all of them"`
+	Hosts   Hosts  `key:"hosts" help:"hosts answered here: a list, *.name for all below it, or any; absent: the domain and *.domain"`
+	Default Text   `key:"default" is:"backend" help:"backend for what no other form matches; absent: none"`
+}
+
+// Hosts is the list of host names of a listener, or any host.
+type Hosts struct {
+	Any    bool
+	Names  []Text
+	Origin Origin
+}
+
+// Admin is the listener for operators.
+type Admin struct {
+	At      Origin `key:"-"`
+	Address Text   `key:"address" default:"127.0.0.1:9180" is:"loopback" help:"host:port on the loopback interface: /metrics, /livez, /readyz, /api/v1/"`
+}
+
+// AreaFiles names the Gemeindeverzeichnis.
+type AreaFiles struct {
+	At      Origin `key:"-"`
+	File    Text   `key:"file" is:"path" help:"GV100AD file of Destatis; absent: the embedded table"`
+	Aliases Text   `key:"aliases" is:"path" help:"file of dated changes: aliases: [{from: [keys], to: key or [keys], on: date, name: text}]; absent: none"`
+}
+
+// Sender is a portal that sends us requests.
+type Sender struct {
+	At       Origin `key:"-"`
+	Area     Text   `key:"area" need:"yes" is:"digits" help:"area the portal stands for, \"00\" for Bund"`
+	Networks []Text `key:"networks" need:"yes" is:"network" help:"its addresses, as prefixes (192.0.2.0/24) or single ones"`
+}
+
+// Source is one registry source.
+type Source struct {
+	At        Origin  `key:"-"`
+	Name      Text    `key:"name" need:"yes" is:"name" help:"name, shown where a row comes from"`
+	Type      Text    `key:"type" need:"yes" is:"csv|datahub" help:"form of the file"`
+	Path      Text    `key:"path" need:"yes" is:"path" help:"the file, absolute or from the folder of pvgate.yaml"`
+	Separator Text    `key:"separator" is:"separator" help:"one character between columns; absent: , for csv, the export's own for datahub"`
+	Columns   Columns `key:"columns" help:"csv only: the file's names of the columns"`
+	Hosts     []Text  `key:"hosts" is:"hostname" help:"the only hosts its URLs may name; absent: any public host"`
+	Allow     []Text  `key:"allow" is:"http|private" help:"what is otherwise refused in its URLs: http, private (addresses); absent: none"`
+}
+
+// Columns maps what pvgate reads to the names of a csv file's columns.
+type Columns struct {
+	At          Origin `key:"-"`
+	Leistung    Text   `key:"leistung" default:"leistung" help:"column of the Leistungsschlüssel"`
+	Area        Text   `key:"area" default:"area" help:"column of the area (ARS or AGS)"`
+	URL         Text   `key:"url" help:"column of the Onlinedienst's URL"`
+	Page        Text   `key:"page" help:"column of the source portal's page"`
+	Title       Text   `key:"title" help:"column of the title"`
+	Keep        Text   `key:"keep" help:"column that must say true, ja or 1 for the row to be read"`
+	Begin       Text   `key:"begin" help:"column of the first day"`
+	End         Text   `key:"end" help:"column of the last day"`
+	Active      Text   `key:"active" help:"column that makes the row dead when it says nein or false"`
+	Role        Text   `key:"role" help:"column of the role (01 is responsible)"`
+	Specialised Text   `key:"specialised" help:"column that says the row is a Spezialisierung"`
+	Priority    Text   `key:"priority" help:"column of the priority in a tie"`
+	Lang        Text   `key:"lang" help:"column of the URL's language"`
+	OE          Text   `key:"oe_id" help:"column of the Organisationseinheit"`
+	LB          Text   `key:"lb_id" help:"column of the Leistungsbeschreibung"`
+	OD          Text   `key:"od_id" help:"column of the Onlinedienst"`
+}
+
+// RouteBlocks are the blocks that say where things go.
+type RouteBlocks struct {
+	Help      *Help        `key:"help" help:"shown where nothing is found in the file's area"`
+	ParentKey Bool         `key:"parent_key" default:"false" help:"a Leistung nobody offers may be answered by its parent …VVV000 (a Land's file)"`
+	Backends  Map[Backend] `key:"backends" is:"backendname" help:"portals that answer requests, by name; names are unique over all files"`
+	Entries   []Entry      `key:"entries" help:"who answers which Leistung where"`
+	Offers    Map[Offer]   `key:"offers" is:"name" help:"EfA services, by name; their backends are closed"`
+	Adoptions Adoptions    `key:"adoptions" help:"areas that joined an offer: a list, or {csv: FILE}"`
+	Overrides []Override   `key:"overrides" help:"rules that outrank every entry until they end"`
+	Tests     []Test       `key:"tests" help:"what pvgate check must find"`
+}
+
+// RouteFile is one file of routes.d, or the route blocks of pvgate.yaml.
+type RouteFile struct {
+	Name string `key:"-"` // relative to Config.Dir
+	At   Origin `key:"-"`
+	// Area is the area everything in the file lies at or below.
+	Area   Text        `key:"area" need:"yes" is:"digits" help:"area that everything in the file lies at or below; \"00\" for Bund"`
+	Blocks RouteBlocks `key:",inline"`
+}
+
+// IsRoot reports whether the file may say what only root files may (priority
+// of overrides): pvgate.yaml itself and files whose area is Bund.
+func (f *RouteFile) IsRoot() bool { return isBund(f.Area.V) }
+
+// Help is what a citizen is told where nothing is found.
+type Help struct {
+	At     Origin `key:"-"`
+	Portal Text   `key:"portal" is:"weburl" help:"URL of the Land's portal"`
+	Phone  Text   `key:"phone" is:"phone" help:"number to call, such as \"115\""`
+}
+
+// Backend is a portal that answers requests.
+type Backend struct {
+	At                Origin   `key:"-"`
+	Hosts             []Text   `key:"hosts" is:"hostname" help:"hosts whose URLs belong to it"`
+	Mode              Text     `key:"mode" default:"redirect" is:"redirect|proxy" help:"redirect: 303 with the deep link; proxy: pvgate forwards"`
+	Owner             Text     `key:"owner" is:"digits" help:"area that owns it; absent: the file's area"`
+	Endpoints         []Text   `key:"endpoints" is:"endpoint" help:"proxy: addresses to forward to, http://host:port"`
+	Host              Text     `key:"host" is:"authority" help:"proxy: Host sent to the endpoints; absent: the first endpoint's"`
+	Isolation         Text     `key:"isolation" default:"host" is:"isolation" help:"proxy: host = it answers at {backend}.{domain}"`
+	Timeouts          Timeouts `key:"timeouts" help:"proxy: how long to wait"`
+	Limits            Limits   `key:"limits" help:"what it may be given"`
+	Require           []Text   `key:"require" is:"oe_id|lb_id|od_id" help:"context its templates cannot do without"`
+	AllowEncodedSlash Bool     `key:"allow_encoded_slash" default:"false" help:"let %2F pass in a path"`
+	Contact           Contact  `key:"contact" help:"whom to ask when it is down"`
+}
+
+// Timeouts are the waits of a proxied backend.
+type Timeouts struct {
+	At        Origin   `key:"-"`
+	Connect   Duration `key:"connect" default:"2s" help:"for a connection"`
+	FirstByte Duration `key:"first_byte" default:"30s" help:"for the head of the answer"`
+	Idle      Duration `key:"idle" default:"60s" help:"with no byte of an exchange either way"`
+	Keep      Duration `key:"keep" default:"4s" help:"how long a pooled connection may wait for its next request"`
+}
+
+// Limits bound what a backend is given.
+type Limits struct {
+	At       Origin `key:"-"`
+	Rate     Rate   `key:"rate" help:"requests per s, m or h, such as 50/s; absent: no limit"`
+	Burst    Int    `key:"burst" is:"positive" help:"requests at once; absent: those of one second of the rate"`
+	InFlight Int    `key:"in_flight" is:"positive" help:"requests at the same time; absent: no limit"`
+}
+
+// Contact is whom to ask about a backend.
+type Contact struct {
+	At    Origin `key:"-"`
+	Name  Text   `key:"name" help:"of the team"`
+	URL   Text   `key:"url" is:"weburl" help:"of a page for citizens"`
+	Mail  Text   `key:"mail" is:"mail" help:"address"`
+	Phone Text   `key:"phone" is:"phone" help:"number"`
+}
+
+// Entry is one operator's row: a Leistung in an area goes there.
+type Entry struct {
+	At          Origin `key:"-"`
+	Leistung    Text   `key:"leistung" need:"yes" is:"digits" help:"Leistungsschlüssel, 14 digits, quoted"`
+	Area        Text   `key:"area" need:"yes" is:"digits" help:"ARS or AGS, quoted"`
+	URL         Text   `key:"url" help:"deep link, may hold placeholders; or backend and path"`
+	Backend     Text   `key:"backend" is:"backend" help:"with path: the backend by name"`
+	Path        Text   `key:"path" is:"abspath" help:"with backend: path there, may hold placeholders"`
+	Kind        Text   `key:"kind" default:"service" is:"service|page" help:"an Onlinedienst, or a page about the Leistung"`
+	Title       Text   `key:"title" help:"for pages and explain"`
+	Begin       Text   `key:"begin" is:"time" help:"first moment; absent: open"`
+	End         Text   `key:"end" is:"time" help:"last day, or first moment it is over; absent: open"`
+	Role        Text   `key:"role" default:"01" is:"digits" help:"01 is responsible and wins over others"`
+	Specialised Bool   `key:"specialised" default:"false" help:"a Spezialisierung wins over the Leistung"`
+	Priority    Int    `key:"priority" default:"0" is:"tie" help:"last word in a tie; higher wins"`
+	OE          Text   `key:"oe_id" help:"Organisationseinheit"`
+	LB          Text   `key:"lb_id" help:"Leistungsbeschreibung"`
+	OD          Text   `key:"od_id" help:"Onlinedienst"`
+	Lang        Text   `key:"lang" default:"de" is:"lang" help:"language of the URL"`
+}
+
+// Offer is an EfA service offered by a Land.
+type Offer struct {
+	At         Origin    `key:"-"`
+	Backend    Text      `key:"backend" need:"yes" is:"backend" help:"its backend; closed by the offer"`
+	Provider   Provider  `key:"provider" help:"who offers it"`
+	Leistungen Map[Text] `key:"leistungen" need:"yes" is:"digits" help:"deep link for each Leistung, may hold placeholders"`
+	Begin      Text      `key:"begin" is:"time" help:"first moment; absent: open"`
+	End        Text      `key:"end" is:"time" help:"last day; absent: open"`
+	Successor  Text      `key:"successor" is:"offer" help:"offer that follows it"`
+}
+
+// Provider is who offers an EfA service.
+type Provider struct {
+	At   Origin `key:"-"`
+	Area Text   `key:"area" is:"digits" help:"of the provider; absent: the file's"`
+	Name Text   `key:"name" help:"of the provider"`
+	Via  Text   `key:"via" help:"contract way, such as fit-store"`
+}
+
+// Adoptions is a list of adoptions, or the csv file that holds them.
+type Adoptions struct {
+	CSV  Text // path as written; the rows are in List
+	List []Adoption
+}
+
+// Adoption says that areas joined an offer.
+type Adoption struct {
+	At         Origin        `key:"-"`
+	Offer      Text          `key:"offer" need:"yes" is:"offer" help:"offer by name"`
+	Contract   Text          `key:"contract" help:"number of the contract"`
+	Areas      AdoptionAreas `key:"areas" need:"yes" help:"area: oe_id of each area that joined; a list when there are no oe_id"`
+	Without    []Text        `key:"without" is:"digits" help:"areas inside that did not join"`
+	Leistungen []Text        `key:"leistungen" is:"digits" help:"which of the offer's Leistungen; absent: all"`
+	Begin      Text          `key:"begin" is:"time" help:"first moment; absent: open"`
+	End        Text          `key:"end" is:"time" help:"last day; absent: open"`
+}
+
+// AdoptionAreas are the areas of an adoption with their oe_id ("" for none).
+type AdoptionAreas Map[Text]
+
+// Override is an operator's rule that outranks entries.
+type Override struct {
+	At       Origin `key:"-"`
+	To       To     `key:"to" help:"backend, URL, or {backend: weight} summing to 100; or gone"`
+	Gone     Text   `key:"gone" help:"answer 410 with this text; or to"`
+	Area     Text   `key:"area" is:"digits" help:"where; absent: the file's area"`
+	Leistung Text   `key:"leistung" is:"digits" help:"14 digits, or a group 99GGG; absent: all"`
+	Sender   Text   `key:"sender" is:"sender" help:"only for this sender; absent: all"`
+	From     Text   `key:"from" is:"time" help:"first moment; absent: now"`
+	Until    Text   `key:"until" is:"time" need:"until is missing; every override ends, e.g. until: 2026-12-31" help:"when it ends"`
+	By       Text   `key:"by" need:"yes" help:"who made it"`
+	Why      Text   `key:"why" need:"yes" help:"why: ticket or reason"`
+	Priority Int    `key:"priority" default:"0" is:"priority" help:"0–9, root files only; higher outranks any area"`
+}
+
+// To is the target of an override: one backend or URL, or weighted backends.
+type To struct {
+	Target  Text // backend name or URL; empty when Weights are given
+	Weights Map[Int]
+	Origin  Origin
+}
+
+// IsURL reports whether the target is a URL and no backend.
+func (t *To) IsURL() bool { return isURL(t.Target.V) }
+
+// Test is what pvgate check must find.
+type Test struct {
+	At       Origin `key:"-"`
+	Leistung Text   `key:"leistung" need:"yes" is:"digits" help:"asked Leistung"`
+	Area     Text   `key:"area" is:"digits" help:"asked area; absent: none"`
+	Want     Text   `key:"want" need:"yes" help:"backend (or host of a URL no backend lists), or reason"`
+	When     Text   `key:"at" is:"time" help:"moment asked for; absent: now"`
+	Sender   Text   `key:"sender" is:"sender" help:"asking sender; absent: direct"`
+}
+
+// AliasFile is the file areas.aliases names.
+type AliasFile struct {
+	At      Origin  `key:"-"`
+	Aliases []Alias `key:"aliases" need:"yes" help:"dated changes of areas"`
+}
+
+// Alias is one dated change: from a day on, old keys mean new ones.
+type Alias struct {
+	At   Origin  `key:"-"`
+	From OneList `key:"from" need:"yes" is:"digits" help:"old key, or a list of them"`
+	To   OneList `key:"to" need:"yes" is:"digits" help:"new key, or a list when the citizen must choose"`
+	On   Text    `key:"on" need:"yes" is:"time" help:"first day of the new key"`
+	Name Text    `key:"name" help:"name of the new area where the areas file lacks it"`
+}
+
+// OneList is a list of texts that may be written as one text.
+type OneList []Text

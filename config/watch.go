@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package config
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// WatchOptions say what a Watcher looks at.
+type WatchOptions struct {
+	// Path is pvgate.yaml; its folder and routes.d are watched.
+	Path string
+	// Inputs lists the files whose content matters, as [Config.Inputs] of the
+	// configuration in force; asked again at each change. Their folders are
+	// watched too. Nil means only what Path tells.
+	Inputs func() []string
+	// Quiet is how long nothing may happen before a change counts as complete;
+	// 0 is 150 ms. Writers that never pause are cut short after ten times that.
+	Quiet time.Duration
+}
+
+const defaultQuiet = 150 * time.Millisecond
+
+// Watcher tells when the files of a configuration have changed.
+//
+// It watches folders, not files: editors write a new file and rename it over the
+// old one, and Kubernetes swaps a symbolic link, and both would leave a watch on
+// the old file behind. Events that leave all contents as they were (touch, a
+// file saved unchanged) do not count.
+type Watcher struct {
+	w    *fsnotify.Watcher
+	o    WatchOptions
+	seen Hash
+}
+
+// NewWatcher begins to watch. Make it before Load, so that no change falls
+// between the two, and call Run after, exactly once.
+func NewWatcher(o WatchOptions) (*Watcher, error) {
+	fw, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, fmt.Errorf("watch the configuration: %w", err)
+	}
+	if err := fw.Add(filepath.Dir(o.Path)); err != nil {
+		_ = fw.Close() // the first error says it
+		return nil, fmt.Errorf("watch the configuration: %w", err)
+	}
+	if o.Quiet == 0 {
+		o.Quiet = defaultQuiet
+	}
+	w := &Watcher{w: fw, o: o}
+	w.addFolders()
+	w.seen, _ = w.digest() // an unreadable state differs from any later one
+	return w, nil
+}
+
+// Run calls changed after each change until ctx ends, one call after the other;
+// then it stops watching. A call may be made once too often, never too rarely.
+// The error is nil unless the kernel ends the watch.
+func (w *Watcher) Run(ctx context.Context, changed func()) error {
+	defer w.w.Close() //nolint:errcheck // nothing is buffered
+	quiet := time.NewTimer(0)
+	if !quiet.Stop() {
+		<-quiet.C
+	}
+	var began time.Time // of the change that is under way
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case _, ok := <-w.w.Events:
+			if !ok {
+				return fmt.Errorf("watch the configuration: the kernel closed the watch")
+			}
+			if now := time.Now(); began.IsZero() {
+				began = now
+				quiet.Reset(w.o.Quiet)
+			} else if now.Sub(began) < 10*w.o.Quiet {
+				quiet.Reset(w.o.Quiet)
+			}
+		case _, ok := <-w.w.Errors:
+			if !ok {
+				return fmt.Errorf("watch the configuration: the kernel closed the watch")
+			}
+			// Events were lost (queue overflow): look as if one had come.
+			quiet.Reset(w.o.Quiet)
+		case <-quiet.C:
+			began = time.Time{}
+			// New folders first: a file that appears in one after the digest
+			// then makes an event of its own.
+			w.addFolders()
+			now, err := w.digest()
+			if err == nil && now == w.seen {
+				continue
+			}
+			w.seen = now
+			changed()
+		}
+	}
+}
+
+// addFolders watches every folder a configuration file may be in. Watching one
+// twice is harmless, one that is gone is forgotten by the kernel.
+func (w *Watcher) addFolders() {
+	for _, f := range w.inputs() {
+		_ = w.w.Add(filepath.Dir(f)) // may not exist yet; its parent tells when it does
+	}
+	routes := filepath.Join(filepath.Dir(w.o.Path), routesDir)
+	_ = filepath.WalkDir(routes, func(p string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() {
+			_ = w.w.Add(p)
+		}
+		return nil
+	})
+}
+
+func (w *Watcher) inputs() []string {
+	if w.o.Inputs == nil {
+		return nil
+	}
+	return w.o.Inputs()
+}
+
+// digest is the digest over the contents that matter now: the inputs of the
+// configuration in force and whatever a new Load would find.
+func (w *Watcher) digest() (Hash, error) {
+	files := append(w.inputs(), w.o.Path)
+	routes := filepath.Join(filepath.Dir(w.o.Path), routesDir)
+	_ = filepath.WalkDir(routes, func(p string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() && isRouteFile(e.Name()) {
+			files = append(files, p)
+		}
+		return nil
+	})
+	return Digest(files)
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package config
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// startWatch watches a configuration until the test ends; each change makes one
+// value in the channel.
+func startWatch(t *testing.T, archive string, inputs func() []string) (dir string, changes <-chan struct{}) {
+	t.Helper()
+	dir, _ = unpack(t, txtar.Parse([]byte(archive)))
+	w, err := NewWatcher(WatchOptions{Path: filepath.Join(dir, "pvgate.yaml"), Inputs: inputs, Quiet: 5 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ch := make(chan struct{}, 100)
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx, func() { ch <- struct{}{} }) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return dir, ch
+}
+
+func await(t *testing.T, changes <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-changes:
+	case <-time.After(30 * time.Second):
+		t.Fatalf("%s: no change was told", what)
+	}
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const watched = "-- pvgate.yaml --\nloops: 1\n-- routes.d/06.yaml --\narea: \"06\"\n"
+
+func TestWatcherSeesEachWayAFileChanges(t *testing.T) {
+	t.Parallel()
+	dir, changes := startWatch(t, watched, nil)
+	route := filepath.Join(dir, "routes.d", "06.yaml")
+
+	write(t, route, "area: \"06\" # in place\n")
+	await(t, changes, "written in place")
+
+	write(t, route+".new", "area: \"06\" # renamed\n")
+	if err := os.Rename(route+".new", route); err != nil {
+		t.Fatal(err)
+	}
+	await(t, changes, "renamed over")
+
+	write(t, filepath.Join(dir, "routes.d", "efa", "x", "new.yaml"), "area: \"01\"\n")
+	await(t, changes, "new file in a new folder")
+
+	write(t, filepath.Join(dir, "routes.d", "efa", "x", "new.yaml"), "area: \"02\"\n")
+	await(t, changes, "file of the new folder written again")
+
+	if err := os.Remove(route); err != nil {
+		t.Fatal(err)
+	}
+	await(t, changes, "removed")
+
+	write(t, filepath.Join(dir, "pvgate.yaml"), "loops: 2\n")
+	await(t, changes, "pvgate.yaml written")
+}
+
+func TestWatcherSeesASwappedLink(t *testing.T) {
+	t.Parallel()
+	dir, changes := startWatch(t, `
+-- pvgate.yaml --
+loops: 1
+-- routes.d/..1/06.yaml --
+area: "06"
+-- routes.d/..2/06.yaml --
+area: "07"
+`, nil)
+	routes := filepath.Join(dir, "routes.d")
+	for _, l := range [][2]string{{"..1", "..data"}, {"..data/06.yaml", "06.yaml"}} {
+		if err := os.Symlink(l[0], filepath.Join(routes, l[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, changes, "links made")
+	if err := os.Symlink("..2", filepath.Join(routes, "..tmp")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(routes, "..tmp"), filepath.Join(routes, "..data")); err != nil {
+		t.Fatal(err)
+	}
+	await(t, changes, "link swapped")
+}
+
+func TestWatcherSeesTheDataFilesOfTheConfiguration(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "rows.csv")
+	write(t, data, "a\n")
+	_, changes := startWatch(t, watched, func() []string { return []string{data} })
+	write(t, data, "b\n")
+	await(t, changes, "source written")
+}
+
+func TestWatcherPassesOverWhatChangesNothing(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	dir, changes := startWatch(t, watched, func() []string { asked.Add(1); return nil })
+	before := asked.Load()
+	route := filepath.Join(dir, "routes.d", "06.yaml")
+	write(t, route, "area: \"06\"\n")                        // the same again
+	write(t, filepath.Join(dir, "routes.d", "notes"), "x\n") // none of ours
+	// The inputs are asked for twice in each look at the files, so the look
+	// that saw both has ended when the next one begins.
+	for deadline := time.Now().Add(30 * time.Second); asked.Load() < before+2; {
+		if time.Now().After(deadline) {
+			t.Fatal("the watcher never looked")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	write(t, route, "area: \"07\"\n")
+	await(t, changes, "a real change after the false ones")
+	select {
+	case <-changes:
+		t.Error("two changes were told, want one")
+	default:
+	}
+}
+
+func TestWatcherNeedsTheFolder(t *testing.T) {
+	t.Parallel()
+	if _, err := NewWatcher(WatchOptions{Path: filepath.Join(t.TempDir(), "none", "pvgate.yaml")}); err == nil {
+		t.Error("no error for a folder that is not there")
+	}
+}
