@@ -5,56 +5,164 @@
 //
 // The calls you want: Request.Apply on the way to a backend, Response.Apply on
 // the way back. Both edit the head's field list in place and append to it; with
-// enough capacity they do not allocate.
+// enough capacity in Head.Fields and Scratch they do not allocate.
+//
+// The order of the steps is the point (RFC 9110, section 7.6.1, and the CVEs of
+// proxies that did it otherwise): first everything goes that the sender had no
+// right to say, including what its Connection field names; then our own fields
+// are added. So nobody can make the gateway drop a field of its own, and no field
+// of ours survives from outside because we had nothing to put in its place.
 //
 // It is pure and deliberately does not parse or serialise (http1), decide where
 // a request goes, or know who is a trusted peer (it is told).
 package header
 
-import "github.com/pvgate/pvgate/gateway/message"
+import (
+	"strconv"
 
-// Request holds what the gateway says about itself and the client when it sends
-// a request on. All slices must stay valid until the head is serialised. An
-// empty slice means the field is not sent.
-type Request struct {
-	Host     []byte // the backend's authority
-	Via      []byte // our pseudonym, e.g. "pvgate-gw.example.de"
-	For      []byte // text form of the client's address, IPv6 without brackets
-	Proto    []byte // "http" or "https": how the client reached us
-	OrigHost []byte // the authority the client asked for
+	"github.com/pvgate/pvgate/gateway/message"
+)
 
-	Leistung, ARS, Level, Sender, OE, Language []byte // PV- fields
+// maxNominated bounds the names one message may list in Connection. Each is
+// compared with each field.
+const maxNominated = 32
 
-	Traceparent   []byte
-	KnownSender   bool  // the peer may tell us who is behind it
-	Chunked       bool  // the body goes upstream in chunks
-	ContentLength int64 // octets; -1 = no body or chunked
+// maxVia is how many Via entries make a loop even without our pseudonym.
+const maxVia = 10
+
+// nominate marks the fields that Connection names as hop-by-hop, so that the
+// following filter drops them. Fields the gateway knows are never dropped this
+// way: it decides about them itself, and a client that lists Authorization or
+// Content-Type wants to reach the backend without them. It reports false if
+// there are too many names to be honest.
+func nominate(fields []message.Field) bool {
+	names := 0
+	for i := range fields {
+		if fields[i].ID != message.Connection {
+			continue
+		}
+		for name, rest := message.NextMember(fields[i].Value); name != nil; name, rest = message.NextMember(rest) {
+			if wellKnownOption(name) {
+				continue
+			}
+			if names++; names > maxNominated {
+				return false
+			}
+			for k := range fields {
+				if fields[k].ID == message.FieldOther && message.EqualFold(fields[k].Name, name) {
+					fields[k].ID = message.KeepAlive
+				}
+			}
+		}
+	}
+	return true
 }
 
-// Removed counts what Apply took out because the client had no right to say it.
-type Removed struct {
-	PV        int // PV- names
-	Forwarded int // Forwarded, X-Forwarded-…, X-Real-IP and their like
-	Alias     int // names spelled to be mistaken for a protected one
+func wellKnownOption(name []byte) bool {
+	return message.EqualFold(name, "close") || message.EqualFold(name, "keep-alive") ||
+		message.EqualFold(name, "upgrade") || message.EqualFold(name, "te")
 }
 
-// Apply turns the client's fields in h into the fields for the backend. It
-// returns FaultLoop if the request has been here before, FaultNone else.
-func (r *Request) Apply(h *message.Head) (removed Removed, fault message.Fault) {
-	return Removed{}, message.FaultNone
+// hopByHop reports fields that end at the gateway in both directions. Framing is
+// among them: it is written anew.
+func hopByHop(id message.FieldID) bool {
+	switch id {
+	case message.Connection, message.KeepAlive, message.ProxyConnection, message.TE, message.Trailer,
+		message.TransferEncoding, message.ContentLength, message.Upgrade, message.HTTP2Settings,
+		message.ProxyAuthenticate, message.ProxyAuthorization, message.ProxyAuthenticationInfo:
+		return true
+	default:
+		return false
+	}
 }
 
-// Response holds what the gateway says when it sends a response on.
-type Response struct {
-	Via           []byte // our pseudonym
-	Trace         []byte // PV-Trace
-	Date          []byte // used if the backend sent none
-	Close         bool   // send Connection: close
-	KeepAlive10   bool   // send Connection: keep-alive (HTTP/1.0 client that asked)
-	Chunked       bool   // the body goes to the client in chunks
-	ContentLength int64  // octets; -1 = none
+func add(h *message.Head, id message.FieldID, name, value []byte) {
+	if len(value) > 0 {
+		h.Fields = append(h.Fields, message.Field{Name: name, Value: value, ID: id})
+	}
 }
 
-// Apply turns the backend's fields in h into the fields for the client and
-// returns them.
-func (r *Response) Apply(h *message.Head) []message.Field { return h.Fields }
+// addFraming sets Content-Length or Transfer-Encoding and returns the scratch
+// buffer.
+func addFraming(h *message.Head, chunked bool, length int64, scratch []byte) []byte {
+	switch {
+	case chunked:
+		add(h, message.TransferEncoding, nameTransferEncoding, valueChunked)
+	case length >= 0:
+		from := len(scratch)
+		scratch = strconv.AppendInt(scratch, length, 10)
+		add(h, message.ContentLength, nameContentLength, scratch[from:])
+	}
+	return scratch
+}
+
+// addVia appends our entry to the Via list, which becomes one line.
+func addVia(h *message.Head, list, pseudonym, scratch []byte) []byte {
+	if len(pseudonym) == 0 {
+		add(h, message.Via, nameVia, list)
+		return scratch
+	}
+	from := len(scratch)
+	scratch = append(scratch, list...)
+	if len(list) > 0 {
+		scratch = append(scratch, ", "...)
+	}
+	scratch = append(scratch, '1', '.', '0'+h.Minor, ' ')
+	scratch = append(scratch, pseudonym...)
+	add(h, message.Via, nameVia, scratch[from:])
+	return scratch
+}
+
+// join returns the values of all fields with this ID as one list, and the scratch
+// buffer. One line is returned as it is.
+func join(fields []message.Field, id message.FieldID, scratch []byte) (list, _ []byte) {
+	from, lines := len(scratch), 0
+	for i := range fields {
+		f := &fields[i]
+		if f.ID != id || len(f.Value) == 0 {
+			continue
+		}
+		switch lines++; lines {
+		case 1:
+			list = f.Value
+		case 2:
+			scratch = append(scratch, list...)
+			fallthrough
+		default:
+			scratch = append(scratch, ", "...)
+			scratch = append(scratch, f.Value...)
+		}
+	}
+	if lines > 1 {
+		list = scratch[from:]
+	}
+	return list, scratch
+}
+
+// Field names and values the gateway writes. Never written to.
+var (
+	nameHost             = []byte("Host")
+	nameContentLength    = []byte("Content-Length")
+	nameTransferEncoding = []byte("Transfer-Encoding")
+	nameConnection       = []byte("Connection")
+	nameExpect           = []byte("Expect")
+	nameVia              = []byte("Via")
+	nameDate             = []byte("Date")
+	nameForwarded        = []byte("Forwarded")
+	nameXForwardedFor    = []byte("X-Forwarded-For")
+	nameXForwardedProto  = []byte("X-Forwarded-Proto")
+	nameXForwardedHost   = []byte("X-Forwarded-Host")
+	nameTraceparent      = []byte("traceparent")
+	namePVLeistung       = []byte("PV-Leistung")
+	namePVARS            = []byte("PV-ARS")
+	namePVLevel          = []byte("PV-Area-Level")
+	namePVSender         = []byte("PV-Sender")
+	namePVOE             = []byte("PV-OE")
+	namePVLanguage       = []byte("PV-Language")
+	namePVTrace          = []byte("PV-Trace")
+
+	valueChunked   = []byte("chunked")
+	valueContinue  = []byte("100-continue")
+	valueClose     = []byte("close")
+	valueKeepAlive = []byte("keep-alive")
+)

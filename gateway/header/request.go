@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package header
+
+import (
+	"bytes"
+
+	"github.com/pvgate/pvgate/gateway/message"
+)
+
+// maxChain bounds what a known sender may tell about the hops before it, bytes.
+// A longer Forwarded or X-Forwarded-For list is dropped.
+const maxChain = 2 << 10
+
+// Request holds what the gateway says about itself and the client when it sends
+// a request on. All slices must stay valid until the head is serialised. An
+// empty slice means the field is not sent.
+type Request struct {
+	Host     []byte // the backend's authority
+	Via      []byte // our pseudonym, e.g. "pvgate-gw.example.de"
+	For      []byte // text form of the client's address, IPv6 without brackets
+	Proto    []byte // "http" or "https": how the client reached us
+	OrigHost []byte // the authority the client asked for
+
+	Leistung, ARS, Level, Sender, OE, Language []byte // PV- fields
+
+	Traceparent   []byte
+	KnownSender   bool  // the peer may tell us who is behind it
+	Chunked       bool  // the body goes upstream in chunks
+	ContentLength int64 // octets; -1 = no body or chunked
+
+	// Scratch holds the values Apply assembles; it is appended to and kept, so the
+	// owner empties it (Scratch[:0]) when the head is serialised.
+	Scratch []byte
+}
+
+// Removed counts the fields Apply took out because the client had no right to
+// say them. Hop-by-hop fields are not counted, nor is anything a known sender
+// may say.
+type Removed struct {
+	PV        int // PV- names
+	Forwarded int // Forwarded, X-Forwarded-…, X-Real-IP and their like
+	Identity  int // names by which portals hand on a person or a certificate
+	Alias     int // names spelled to be mistaken for a protected one, and Proxy
+}
+
+// Any reports whether anything was removed.
+func (r Removed) Any() bool { return r != Removed{} }
+
+// Apply turns the client's fields in h into the fields for the backend, Host
+// first. It returns FaultLoop if the request has been here before or through too
+// many others, FaultGrammar if its fields contradict each other; then h is as
+// it was but for IDs, and must not be sent.
+func (r *Request) Apply(h *message.Head) (removed Removed, fault message.Fault) {
+	if !nominate(h.Fields) || !singletons(h.Fields) {
+		return removed, message.FaultGrammar
+	}
+	var via, forwarded, forwardedFor []byte
+	via, r.Scratch = join(h.Fields, message.Via, r.Scratch)
+	if loop(via, r.Via) {
+		return removed, message.FaultLoop
+	}
+	if r.KnownSender {
+		forwarded, r.Scratch = join(h.Fields, message.Forwarded, r.Scratch)
+		if len(forwarded) > maxChain || !forwardedList(forwarded) {
+			forwarded = nil
+		}
+		forwardedFor, r.Scratch = join(h.Fields, message.XForwardedFor, r.Scratch)
+		if len(forwardedFor) > maxChain || !addressList(forwardedFor) {
+			forwardedFor = nil
+		}
+	}
+	removed = r.filter(h)
+	r.Scratch = addFraming(h, r.Chunked, r.ContentLength, r.Scratch)
+	if h.Expect100 {
+		add(h, message.Expect, nameExpect, valueContinue)
+	}
+	r.Scratch = addVia(h, via, r.Via, r.Scratch)
+	r.addForwarded(h, forwarded, forwardedFor)
+	add(h, message.PVLeistung, namePVLeistung, r.Leistung)
+	add(h, message.PVARS, namePVARS, r.ARS)
+	add(h, message.PVOther, namePVLevel, r.Level)
+	add(h, message.PVOther, namePVSender, r.Sender)
+	add(h, message.PVOther, namePVOE, r.OE)
+	add(h, message.PVLanguage, namePVLanguage, r.Language)
+	add(h, message.Traceparent, nameTraceparent, r.Traceparent)
+	return removed, message.FaultNone
+}
+
+// filter puts our Host first and keeps what the client may say to the backend.
+func (r *Request) filter(h *message.Head) (removed Removed) {
+	host := message.Field{Name: nameHost, Value: r.Host, ID: message.Host}
+	at := 0
+	for at < len(h.Fields) && h.Fields[at].ID != message.Host {
+		at++
+	}
+	if at == len(h.Fields) {
+		h.Fields = append(h.Fields, host)
+	}
+	copy(h.Fields[1:at+1], h.Fields[:at])
+	h.Fields[0] = host
+	kept := h.Fields[:1]
+	for i := 1; i < len(h.Fields); i++ {
+		if f := &h.Fields[i]; r.keep(f.ID, &removed) {
+			kept = append(kept, *f)
+		}
+	}
+	h.Fields = kept
+	return removed
+}
+
+// keep decides about one field of the client.
+func (r *Request) keep(id message.FieldID, removed *Removed) bool {
+	switch {
+	case id == message.FieldOther:
+		return true
+	case hopByHop(id):
+		return false
+	case id.PV():
+		// Even a known sender's are never passed as sent: the gateway sets its own.
+		if !r.KnownSender {
+			removed.PV++
+		}
+		return false
+	}
+	switch id {
+	case message.Host, message.Via, message.Expect, message.Traceparent:
+		return false // set by us
+	case message.MaxForwards, message.EarlyData:
+		return false // statements about this hop
+	case message.Tracestate:
+		return r.KnownSender
+	case message.Forwarded, message.XForwardedFor, message.XForwardedProto, message.XForwardedHost,
+		message.XForwardedOther, message.XRealIP, message.XClientIP:
+		if !r.KnownSender {
+			removed.Forwarded++
+		}
+		return false
+	case message.Identity:
+		removed.Identity++
+		return false
+	case message.Alias, message.Proxy:
+		removed.Alias++
+		return false
+	default:
+		return true
+	}
+}
+
+// addForwarded appends our element to the chains (RFC 7239 and its predecessors).
+func (r *Request) addForwarded(h *message.Head, forwarded, forwardedFor []byte) {
+	if len(r.For) > 0 {
+		s := r.Scratch
+		from := len(s)
+		if s = append(s, forwarded...); len(forwarded) > 0 {
+			s = append(s, ", "...)
+		}
+		s = append(s, "for="...)
+		if bytes.IndexByte(r.For, ':') >= 0 {
+			s = append(append(append(s, `"[`...), r.For...), `]"`...)
+		} else {
+			s = append(s, r.For...)
+		}
+		if len(r.OrigHost) > 0 {
+			s = appendParameter(s, ";host=", r.OrigHost)
+		}
+		if len(r.Proto) > 0 {
+			s = append(append(s, ";proto="...), r.Proto...)
+		}
+		add(h, message.Forwarded, nameForwarded, s[from:])
+
+		from = len(s)
+		if s = append(s, forwardedFor...); len(forwardedFor) > 0 {
+			s = append(s, ", "...)
+		}
+		s = append(s, r.For...)
+		add(h, message.XForwardedFor, nameXForwardedFor, s[from:])
+		r.Scratch = s
+	}
+	add(h, message.XForwardedProto, nameXForwardedProto, r.Proto)
+	add(h, message.XForwardedHost, nameXForwardedHost, r.OrigHost)
+}
+
+// appendParameter appends name and value, quoted unless it is a token. A valid
+// authority holds neither DQUOTE nor backslash.
+func appendParameter(s []byte, name string, value []byte) []byte {
+	s = append(s, name...)
+	if message.Token.All(value) {
+		return append(s, value...)
+	}
+	return append(append(append(s, '"'), value...), '"')
+}
+
+// singletons reports whether no field that must stand once stands twice with
+// different values: gateway and backend could each believe another one.
+func singletons(fields []message.Field) bool {
+	var seen [3][]byte
+	for i := range fields {
+		k := 0
+		switch fields[i].ID {
+		case message.ContentType:
+			k = 0
+		case message.Authorization:
+			k = 1
+		case message.Origin:
+			k = 2
+		default:
+			continue
+		}
+		if seen[k] == nil {
+			seen[k] = fields[i].Value
+		} else if !bytes.Equal(seen[k], fields[i].Value) {
+			return false
+		} else {
+			fields[i].ID = message.KeepAlive // once is enough
+		}
+	}
+	return true
+}
+
+// loop reports whether the Via list holds our pseudonym or too many entries.
+func loop(via, pseudonym []byte) bool {
+	entries := 0
+	for entry, rest := message.NextMember(via); entry != nil; entry, rest = message.NextMember(rest) {
+		if entries++; entries > maxVia {
+			return true
+		}
+		// received-protocol RWS received-by [ RWS comment ]
+		space := bytes.IndexAny(entry, " \t")
+		if space < 0 {
+			continue
+		}
+		by := message.TrimOWS(entry[space:])
+		if end := bytes.IndexAny(by, " \t("); end >= 0 {
+			by = by[:end]
+		}
+		if len(pseudonym) > 0 && message.EqualFold(by, pseudonym) {
+			return true
+		}
+	}
+	return false
+}
+
+// forwardedList checks a Forwarded value (RFC 7239, section 4). A quote left open
+// would swallow the element we append.
+func forwardedList(b []byte) bool {
+	for len(b) > 0 {
+		n := message.Token.Prefix(b)
+		if n == 0 || n == len(b) || b[n] != '=' {
+			return false
+		}
+		b = b[n+1:]
+		if len(b) > 0 && b[0] == '"' {
+			n = quotedString(b)
+		} else {
+			n = message.Token.Prefix(b)
+		}
+		if n == 0 {
+			return false
+		}
+		b = message.TrimOWS(b[n:])
+		if len(b) == 0 {
+			return true
+		}
+		if b[0] != ';' && b[0] != ',' {
+			return false
+		}
+		if b = message.TrimOWS(b[1:]); len(b) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func quotedString(b []byte) int {
+	for n := 1; n < len(b); n++ {
+		switch b[n] {
+		case '"':
+			return n + 1
+		case '\\':
+			n++
+		}
+	}
+	return 0
+}
+
+// addressList checks an X-Forwarded-For value: addresses, with ports or brackets
+// perhaps, and nothing else that a backend might log or print.
+func addressList(b []byte) bool {
+	for _, c := range b {
+		if !message.Hex.Has(c) && c != '.' && c != ':' && c != '[' && c != ']' && c != ',' && c != ' ' {
+			return false
+		}
+	}
+	return true
+}

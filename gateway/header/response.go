@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package header
+
+import "github.com/pvgate/pvgate/gateway/message"
+
+// Response holds what the gateway says when it sends a response on. All slices
+// must stay valid until the head is serialised. An empty slice means the field
+// is not sent.
+type Response struct {
+	Via           []byte // our pseudonym
+	Trace         []byte // PV-Trace
+	Date          []byte // used if the backend sent none (RFC 9110, section 6.6.1)
+	Close         bool   // send Connection: close
+	KeepAlive10   bool   // send Connection: keep-alive (HTTP/1.0 client that asked)
+	Chunked       bool   // the body goes to the client in chunks
+	ContentLength int64  // octets; -1 = none
+
+	// Scratch is as in Request.
+	Scratch []byte
+}
+
+// Apply turns the backend's fields in h into the fields for the client and
+// returns them. A response without body by its status (1xx, 204) gets no framing
+// whatever r says (RFC 9110, section 8.6).
+func (r *Response) Apply(h *message.Head) []message.Field {
+	tooMany := !nominate(h.Fields)
+	var via []byte
+	via, r.Scratch = join(h.Fields, message.Via, r.Scratch)
+	date := false
+	kept := h.Fields[:0]
+	for i := range h.Fields {
+		f := &h.Fields[i]
+		switch {
+		case hopByHop(f.ID), f.ID.PV():
+			continue // PV-Reason and PV-Trace are ours to say
+		case f.ID == message.Via, f.ID == message.AltSvc:
+			// Alt-Svc would lead the client past us to a host of the backend's choice.
+			continue
+		case f.ID == message.FieldOther && tooMany:
+			// More names in Connection than we compare: keep nothing that may be one.
+			continue
+		case f.ID == message.Date:
+			if date {
+				continue
+			}
+			date = true
+		}
+		kept = append(kept, *f)
+	}
+	h.Fields = kept
+	if !date {
+		add(h, message.Date, nameDate, r.Date)
+	}
+	if h.Status >= 200 && h.Status != 204 {
+		r.Scratch = addFraming(h, r.Chunked, r.ContentLength, r.Scratch)
+	}
+	switch {
+	case r.Close:
+		add(h, message.Connection, nameConnection, valueClose)
+	case r.KeepAlive10:
+		add(h, message.Connection, nameConnection, valueKeepAlive)
+	}
+	r.Scratch = addVia(h, via, r.Via, r.Scratch)
+	add(h, message.PVOther, namePVTrace, r.Trace)
+	return h.Fields
+}
