@@ -63,11 +63,28 @@ type Server struct {
 
 // Start opens the addresses and serves the snapshot. On an error nothing is left open.
 func Start(o Options, snap *Snapshot) (*Server, error) {
+	s, err := assemble(o, snap)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.open(); err != nil {
+		s.release()
+		return nil, err
+	}
+	for _, n := range s.nodes {
+		go n.loop.Run()
+	}
+	return s, nil
+}
+
+// assemble builds a server whose loops do not run yet and listen to nothing.
+func assemble(o Options, snap *Snapshot) (*Server, error) {
 	o = o.withDefaults()
 	s := &Server{options: o, indexes: map[string]int{}, started: time.Now()}
 	if procs := o.Loops + 1; runtime.GOMAXPROCS(0) < procs {
 		runtime.GOMAXPROCS(procs)
 	}
+	var loops []*loop.Loop
 	for i := range o.Loops {
 		kernel, err := o.NewKernel(s.started)
 		if err != nil {
@@ -75,22 +92,14 @@ func Start(o Options, snap *Snapshot) (*Server, error) {
 			return nil, fmt.Errorf("start loop %d: %w", i, err)
 		}
 		l := loop.New(loop.Options{Index: i, Kernel: kernel, Poison: o.Poison})
+		loops = append(loops, l)
 		s.nodes = append(s.nodes, newNode(s, l, idleBudget()/o.Loops))
+	}
+	for _, l := range loops {
+		l.Balance(loops)
 	}
 	g, _ := s.prepare(snap, nil)
 	s.current.Store(g)
-	if err := s.open(); err != nil {
-		s.release()
-		return nil, err
-	}
-	loops := make([]*loop.Loop, len(s.nodes))
-	for i, n := range s.nodes {
-		loops[i] = n.loop
-	}
-	for _, n := range s.nodes {
-		n.loop.Balance(loops)
-		go n.loop.Run()
-	}
 	return s, nil
 }
 

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package simsys
+
+import (
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/pvgate/pvgate/gateway/loop"
+)
+
+type flags = loop.Flags
+
+const (
+	eventRead   = loop.EventRead
+	eventWrite  = loop.EventWrite
+	eventHangup = loop.EventHangup
+	eventError  = loop.EventError
+)
+
+// Kernel is one loop's kernel on a machine.
+type Kernel struct {
+	net    *Net
+	queue  []*socket // sockets with events to report
+	awake  bool
+	sleep  int64 // the timeout of the last Wait that found nothing
+	closed bool
+}
+
+// Kernel returns a new loop's kernel.
+func (n *Net) Kernel() *Kernel {
+	k := &Kernel{net: n}
+	n.kernels = append(n.kernels, k)
+	return k
+}
+
+// Sleep returns how long the loop wanted to wait when it last found nothing: negative for ever.
+func (k *Kernel) Sleep() time.Duration { return time.Duration(k.sleep) }
+
+// raise queues an event for the owner of s.
+func (s *socket) raise(f flags) {
+	if s.kernel == nil || s.closed {
+		return
+	}
+	s.pending |= f
+	if !s.queued {
+		s.queued = true
+		s.kernel.queue = append(s.kernel.queue, s)
+	}
+}
+
+// Now implements loop.Kernel.
+func (k *Kernel) Now() (int64, time.Time) { return k.net.now, time.Unix(1_800_000_000, k.net.now) }
+
+// Add implements loop.Kernel.
+func (k *Kernel) Add(fd int32, gen uint32) syscall.Errno {
+	s := k.net.sockets[fd]
+	if s == nil {
+		return syscall.EBADF
+	}
+	s.kernel, s.gen = k, gen
+	// What is there already is reported at once.
+	var f flags
+	if len(s.in) > 0 || s.fin || s.accept != nil && len(s.accept.queue) > 0 {
+		f |= eventRead
+	}
+	if s.fin {
+		f |= eventHangup
+	}
+	if s.reset {
+		f |= eventError | eventHangup | eventRead
+	}
+	if s.peer != nil && !s.connecting || s.refused != 0 {
+		f |= eventWrite
+	}
+	if s.refused != 0 {
+		f |= eventError
+	}
+	if f != 0 {
+		s.raise(f)
+	}
+	return 0
+}
+
+// Wait implements loop.Kernel; it never sleeps.
+func (k *Kernel) Wait(events []loop.Event, timeout int64) (int, bool) {
+	n := k.net
+	n.rng.Shuffle(len(k.queue), func(i, j int) { k.queue[i], k.queue[j] = k.queue[j], k.queue[i] })
+	for _, s := range k.queue {
+		if s.peer != nil && !s.closed && !s.connecting && !s.reset && n.chance(n.faults.Reset) {
+			s.peer.abort()
+		}
+	}
+	var later []*socket
+	out := 0
+	for _, s := range k.queue {
+		if s.closed {
+			s.queued = false
+			continue
+		}
+		if out == len(events) || n.chance(n.faults.Late) {
+			later = append(later, s)
+			n.moved = true
+			continue
+		}
+		s.queued = false
+		f := s.pending
+		s.pending = 0
+		events[out] = loop.Event{FD: s.fd, Gen: s.gen, Flags: f}
+		out++
+		n.moved = true
+	}
+	k.queue = later
+	k.sleep = timeout
+	if out > 0 || len(later) > 0 || k.awake {
+		k.sleep = 0
+	}
+	k.awake = false
+	return out, false
+}
+
+// Wake implements loop.Kernel.
+func (k *Kernel) Wake() { k.awake, k.net.moved = true, true }
+
+// Accept implements loop.Kernel.
+func (k *Kernel) Accept(fd int32) (int32, netip.AddrPort, syscall.Errno) {
+	s := k.net.sockets[fd]
+	if s == nil || s.accept == nil {
+		return -1, netip.AddrPort{}, syscall.EBADF
+	}
+	if k.net.chance(k.net.faults.Interrupt) {
+		return -1, netip.AddrPort{}, syscall.EINTR
+	}
+	if len(s.accept.queue) == 0 {
+		return -1, netip.AddrPort{}, syscall.EAGAIN
+	}
+	o := s.accept.queue[0]
+	s.accept.queue = s.accept.queue[1:]
+	return o.fd, o.peer.local, 0
+}
+
+// Socket implements loop.Kernel.
+func (k *Kernel) Socket(bool) (int32, syscall.Errno) {
+	if k.net.chance(k.net.faults.Exhausted) {
+		return -1, syscall.EMFILE
+	}
+	return k.net.socket().fd, 0
+}
+
+// Connect implements loop.Kernel.
+func (k *Kernel) Connect(fd int32, to netip.AddrPort) syscall.Errno {
+	s := k.net.sockets[fd]
+	l := k.net.listeners[to]
+	switch {
+	case l == nil:
+		s.refused, s.connecting = syscall.ECONNREFUSED, true
+	case l.Silent:
+		s.connecting = true
+	default:
+		k.net.connect(s, l)
+	}
+	return syscall.EINPROGRESS
+}
+
+// SocketError implements loop.Kernel.
+func (k *Kernel) SocketError(fd int32) syscall.Errno {
+	s := k.net.sockets[fd]
+	if s == nil {
+		return syscall.EBADF
+	}
+	s.connecting = false
+	if s.reset && !s.told {
+		s.told = true
+		return syscall.ECONNRESET
+	}
+	return s.refused
+}
+
+// Read implements loop.Kernel.
+func (k *Kernel) Read(fd int32, b []byte) (int, syscall.Errno) {
+	s := k.net.sockets[fd]
+	if s == nil {
+		return 0, syscall.EBADF
+	}
+	n := k.net
+	if n.chance(n.faults.Interrupt) {
+		return 0, syscall.EINTR
+	}
+	if len(s.in) > 0 {
+		if n.chance(n.faults.Again) {
+			s.raise(eventRead)
+			return 0, syscall.EAGAIN
+		}
+		take := min(len(b), len(s.in))
+		if take > 1 && n.chance(n.faults.Short) { // the rest arrives later, with an event of its own
+			take = 1 + n.rng.IntN(take)
+		}
+		copy(b, s.in[:take])
+		s.in = s.in[take:]
+		if len(s.in) > 0 {
+			s.raise(eventRead)
+		}
+		s.drained()
+		return take, 0
+	}
+	switch {
+	case s.reset && !s.told:
+		s.told = true
+		return 0, syscall.ECONNRESET
+	case s.fin || s.reset:
+		return 0, 0
+	}
+	return 0, syscall.EAGAIN
+}
+
+// Write implements loop.Kernel.
+func (k *Kernel) Write(fd int32, b []byte) (int, syscall.Errno) {
+	s := k.net.sockets[fd]
+	if s == nil {
+		return 0, syscall.EBADF
+	}
+	n := k.net
+	switch {
+	case n.chance(n.faults.Interrupt):
+		return 0, syscall.EINTR
+	case n.chance(n.faults.Again):
+		s.raise(eventWrite)
+		return 0, syscall.EAGAIN
+	case len(b) > 1 && n.chance(n.faults.Short):
+		b = b[:1+n.rng.IntN(len(b)-1)]
+	}
+	return s.write(b)
+}
+
+// Peek implements loop.Kernel.
+func (k *Kernel) Peek(fd int32) syscall.Errno {
+	s := k.net.sockets[fd]
+	if s != nil && len(s.in) == 0 && !s.fin && !s.reset {
+		return syscall.EAGAIN
+	}
+	return 0
+}
+
+// ShutdownWrite implements loop.Kernel.
+func (k *Kernel) ShutdownWrite(fd int32) {
+	if s := k.net.sockets[fd]; s != nil {
+		s.shutdown()
+	}
+}
+
+// Close implements loop.Kernel.
+func (k *Kernel) Close(fd int32) {
+	if s := k.net.sockets[fd]; s != nil {
+		s.kernel = nil
+		if s.accept != nil {
+			for i, o := range s.accept.loops {
+				if o == s {
+					s.accept.loops = append(s.accept.loops[:i], s.accept.loops[i+1:]...)
+					break
+				}
+			}
+			if len(s.accept.loops) == 0 {
+				s.accept.Close()
+			}
+		}
+		s.close()
+	}
+}
+
+// Reset implements loop.Kernel.
+func (k *Kernel) Reset(fd int32) {
+	if s := k.net.sockets[fd]; s != nil {
+		s.kernel = nil
+		s.abort()
+	}
+}
+
+// Release implements loop.Kernel.
+func (k *Kernel) Release() { k.closed = true }
