@@ -35,7 +35,9 @@ type Request struct {
 type Plan struct {
 	// Forward sends the request to Backend; otherwise Reply is the answer.
 	Forward bool
-	Backend int    // index of the backend in the snapshot
+	// Backend is the index of the backend in the snapshot, -1 for none. A handover by redirect names it too, so
+	// that it is counted.
+	Backend int
 	Target  []byte // origin-form target to send: normalised path and raw query
 
 	// What the backend is told in PV- fields; empty ones are not sent.
@@ -55,7 +57,7 @@ type Plan struct {
 
 // reset clears the plan and keeps its storage.
 func (p *Plan) reset() {
-	*p = Plan{Land: LandNone, Scratch: p.Scratch[:0], Reply: Reply{Fields: p.Reply.Fields[:0], Body: p.Reply.Body[:0]}}
+	*p = Plan{Backend: -1, Land: LandNone, Scratch: p.Scratch[:0], Reply: Reply{Fields: p.Reply.Fields[:0], Body: p.Reply.Body[:0]}}
 }
 
 // Reply is an answer of our own. Date, Connection and Content-Length are added by the exchange; everything else,

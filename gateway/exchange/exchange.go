@@ -154,6 +154,9 @@ func (x *Exchange) decide(h *message.Head) {
 	x.snapshot.Resolver.Resolve(&x.req, &x.plan)
 	x.rec.Land, x.rec.Sender = x.plan.Land, x.plan.SenderIndex
 	if !x.plan.Forward {
+		if x.plan.Backend >= 0 {
+			x.rec.Backend = x.snapshot.Backends[x.plan.Backend].Index()
+		}
 		x.answer()
 		return
 	}

@@ -8,6 +8,8 @@
 package meter
 
 import (
+	"slices"
+
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/reason"
 )
@@ -19,11 +21,17 @@ const Lands = exchange.LandNone + 1
 // of the backend.
 const Classes = 6
 
-// Buckets of the histograms, upper bounds in seconds; the last bucket of a [Histogram] is open.
 var (
-	BackendBuckets  = [...]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
-	OverheadBuckets = [...]float64{.000025, .00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1}
+	backendBounds  = [...]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+	overheadBounds = [...]float64{.000025, .00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1}
 )
+
+// BackendBuckets and OverheadBuckets return the upper bounds of the histograms' buckets in seconds; the bucket after
+// the last is open.
+func BackendBuckets() []float64 { return slices.Clone(backendBounds[:]) }
+
+// OverheadBuckets: see BackendBuckets.
+func OverheadBuckets() []float64 { return slices.Clone(overheadBounds[:]) }
 
 // Histogram counts durations; Counts are per bucket, not cumulative.
 type Histogram struct {
@@ -87,7 +95,7 @@ func (m *Meter) Record(r *exchange.Record) {
 	}
 	b := &m.Backends[r.Backend]
 	class := 0
-	if r.Reason == reason.None {
+	if r.Reason == reason.None || r.Reason == reason.Handover {
 		class = min(r.Status/100, Classes-1)
 	} else {
 		b.Failures[r.Reason]++
@@ -96,11 +104,11 @@ func (m *Meter) Record(r *exchange.Record) {
 	b.BytesIn += uint64(r.BytesIn)
 	b.BytesOut += uint64(r.BytesOut)
 	if r.Upstream > 0 {
-		b.Seconds.observe(r.Upstream, BackendBuckets[:])
+		b.Seconds.observe(r.Upstream, backendBounds[:])
 	}
 	// Bodies that fill more than a buffer measure the client's line, not us.
 	if r.BytesIn+r.BytesOut < 64<<10 {
-		m.Overhead.observe(max(r.Total-r.Upstream, 0), OverheadBuckets[:])
+		m.Overhead.observe(max(r.Total-r.Upstream, 0), overheadBounds[:])
 	}
 }
 

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+// Package metrics shows the server's account to Prometheus.
+//
+// The call to know is [New], which returns a collector; the loops are asked for their figures at each scrape, so
+// counting costs a request nothing but an addition. Labels come from sets that are known at load: reasons, Länder,
+// configured backends and sources. A Leistung, an ARS, a host or a path is never a label.
+//
+// It deliberately computes no rates and keeps no state.
+package metrics
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pvgate/pvgate/gateway"
+	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/meter"
+	"github.com/pvgate/pvgate/gateway/reason"
+)
+
+// State is what the command knows beside the data plane: the configuration and the registry in service.
+type State struct {
+	ConfigHash string
+	ReloadOK   bool      // the last reload was put in service
+	ReloadTime time.Time // when it was tried
+	Sources    []Source
+	Entries    map[Bin]int
+	Blocked    int // entries whose target is refused
+	Overrides  int // in force now
+	NextExpiry time.Time
+}
+
+// Bin is one bin of the registry's count of entries.
+type Bin struct {
+	Land uint8 // as in exchange.Record
+	Kind string
+}
+
+// Source is one registry source.
+type Source struct {
+	Name        string
+	Success     time.Time // when it was last read well; zero = never
+	Quarantined int       // rows
+	Refused     map[string]int
+}
+
+// Inputs are what a collector reads at a scrape.
+type Inputs struct {
+	Stats func() (*gateway.Stats, error)
+	// Limits returns the limiters' readings by backend name.
+	Limits func() map[string]Limit
+	State  func() State
+	Now    func() time.Time
+}
+
+// Limit is the reading of one backend's limiter.
+type Limit struct {
+	InFlight, InFlightLimit  int64
+	RateRefused, BusyRefused uint64
+}
+
+type collector struct {
+	in   Inputs
+	desc map[string]*prometheus.Desc
+}
+
+// metric names with their labels and help; the one list of what is shown.
+func families() [][]string {
+	return [][]string{
+		{"pvgate_requests_total", "Requests answered, by protocol and status.", "proto", "code"},
+		{"pvgate_reasons_total", "Answers made by the gateway, by reason and Land of the asked area.", "reason", "land"},
+		{"pvgate_requests_refused_total", "Requests refused by the parser or the path form, by reason.", "reason"},
+		{"pvgate_headers_removed_total", "Fields removed that the client had no right to send, by kind.", "kind"},
+		{"pvgate_overhead_seconds", "Time spent on a request beside waiting for the backend.", "proto"},
+		{"pvgate_backend_requests_total", "Requests by backend and class of its answer (none: it gave none).", "backend", "class"},
+		{"pvgate_backend_failures_total", "Requests that failed at a backend, by reason.", "backend", "reason"},
+		{"pvgate_backend_seconds", "Time from asking for a connection to the head of the answer.", "backend"},
+		{"pvgate_backend_bytes_total", "Body octets by backend and direction.", "backend", "direction"},
+		{"pvgate_backend_in_flight", "Requests at the backend now.", "backend"},
+		{"pvgate_backend_in_flight_limit", "Requests the backend may have at once; 0 is no limit.", "backend"},
+		{"pvgate_limited_total", "Requests refused by a limit, by whose limit.", "backend", "whose"},
+		{"pvgate_registry_age_seconds", "Time since the source was last read well.", "source"},
+		{"pvgate_registry_last_success_timestamp_seconds", "When the source was last read well.", "source"},
+		{"pvgate_registry_refused_total", "Deliveries of the source that were refused, by cause.", "source", "cause"},
+		{"pvgate_registry_quarantined", "Rows of the source that could not be read.", "source"},
+		{"pvgate_registry_entries", "Entries in service, by Land and kind.", "land", "kind"},
+		{"pvgate_registry_blocked", "Entries whose target is refused: they answer target_refused where they would win."},
+		{"pvgate_overrides_active", "Overrides in force now."},
+		{"pvgate_override_expiry_timestamp_seconds_min", "When the next override in force ends; 0 without one."},
+		{"pvgate_config_last_reload_successful", "1 if the last reload was put in service."},
+		{"pvgate_config_last_reload_timestamp_seconds", "When a reload was last tried."},
+		{"pvgate_config_info", "The configuration in service.", "hash"},
+		{"pvgate_connections", "Client connections, by state.", "state"},
+		{"pvgate_accepted_total", "Connections accepted.", "loop"},
+		{"pvgate_accept_errors_total", "Accepts that failed for want of descriptors or memory.", "loop"},
+		{"pvgate_upstream_connections_idle", "Connections to backends that wait in the pools."},
+		{"pvgate_upstream_dials_total", "Connections opened to backends."},
+		{"pvgate_upstream_reuses_total", "Requests sent on a connection that had carried another."},
+		{"pvgate_loop_busy_seconds_total", "Time the loop has worked.", "loop"},
+		{"pvgate_loop_busy_ratio", "Part of the uptime the loop has worked.", "loop"},
+		{"pvgate_loop_stall_seconds_max", "Longest time between two polls since the last scrape.", "loop"},
+		{"pvgate_loop_waits_total", "Polls of the loop.", "loop"},
+		{"pvgate_loop_blocking_waits_total", "Polls in which the loop may have slept.", "loop"},
+	}
+}
+
+// New returns a collector. Register it once.
+func New(in Inputs) prometheus.Collector {
+	c := &collector{in: in, desc: map[string]*prometheus.Desc{}}
+	for _, f := range families() {
+		c.desc[f[0]] = prometheus.NewDesc(f[0], f[1], f[2:], nil)
+	}
+	return c
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range c.desc {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	s := sink{c: c, ch: ch}
+	if st, err := c.in.Stats(); err == nil {
+		s.traffic(&st.Meter)
+		s.backends(st)
+		s.loops(st)
+	}
+	for name, l := range c.in.Limits() {
+		s.gauge("pvgate_backend_in_flight", float64(l.InFlight), name)
+		s.gauge("pvgate_backend_in_flight_limit", float64(l.InFlightLimit), name)
+		if n := l.RateRefused + l.BusyRefused; n > 0 {
+			s.counter("pvgate_limited_total", float64(n), name, "backend")
+		}
+	}
+	s.state(c.in.State(), c.in.Now())
+}
+
+// sink sends samples of one scrape.
+type sink struct {
+	c  *collector
+	ch chan<- prometheus.Metric
+}
+
+func (s sink) counter(name string, v float64, labels ...string) {
+	s.ch <- prometheus.MustNewConstMetric(s.c.desc[name], prometheus.CounterValue, v, labels...)
+}
+
+func (s sink) gauge(name string, v float64, labels ...string) {
+	s.ch <- prometheus.MustNewConstMetric(s.c.desc[name], prometheus.GaugeValue, v, labels...)
+}
+
+func (s sink) histogram(name string, h *meter.Histogram, bounds []float64, labels ...string) {
+	buckets := make(map[float64]uint64, len(bounds))
+	sum := uint64(0)
+	for i, b := range bounds {
+		sum += h.Counts[i]
+		buckets[b] = sum
+	}
+	sum += h.Counts[len(bounds)]
+	if sum == 0 {
+		return
+	}
+	s.ch <- prometheus.MustNewConstHistogram(s.c.desc[name], sum, float64(h.Sum)/1e9, buckets, labels...)
+}
+
+// Land returns the value of the land label.
+func Land(n int) string {
+	switch {
+	case n >= exchange.LandNone:
+		return "none"
+	}
+	return fmt.Sprintf("%02d", n)
+}
+
+func (s sink) traffic(m *meter.Meter) {
+	for code, n := range m.Codes {
+		if n > 0 {
+			s.counter("pvgate_requests_total", float64(n), "h1", strconv.Itoa(code))
+		}
+	}
+	for r := range m.Reasons {
+		code, total := reason.Code(r), uint64(0)
+		for land, n := range m.Reasons[r] {
+			total += n
+			if n > 0 {
+				s.counter("pvgate_reasons_total", float64(n), code.String(), Land(land))
+			}
+		}
+		if total > 0 && refusedByParser(code) {
+			s.counter("pvgate_requests_refused_total", float64(total), code.String())
+		}
+	}
+	for i, kind := range [...]string{"pv", "forwarded", "alias"} {
+		s.counter("pvgate_headers_removed_total", float64(m.Removed[i]), kind)
+	}
+	s.histogram("pvgate_overhead_seconds", &m.Overhead, meter.OverheadBuckets(), "h1")
+}
+
+// refusedByParser reports whether a reason is the protocol machines' or the path form's.
+func refusedByParser(c reason.Code) bool {
+	switch c {
+	case reason.BadRequest, reason.BadPath, reason.RequestTimeout, reason.BodyTooLarge, reason.URITooLong, reason.HeadTooLarge,
+		reason.ExpectationFailed, reason.CodingUnsupported, reason.VersionUnsupported, reason.MethodRefused:
+		return true
+	}
+	return false
+}
+
+func (s sink) backends(st *gateway.Stats) {
+	for i := range st.Meter.Backends {
+		b, name := &st.Meter.Backends[i], st.Names[i]
+		for class, n := range b.Requests {
+			if n > 0 {
+				label := "none"
+				if class > 0 {
+					label = strconv.Itoa(class) + "xx"
+				}
+				s.counter("pvgate_backend_requests_total", float64(n), name, label)
+			}
+		}
+		for r, n := range b.Failures {
+			if f := reason.Code(r).Fault(); n > 0 && (f == reason.FaultBackend || f == reason.FaultOperator) {
+				s.counter("pvgate_backend_failures_total", float64(n), name, reason.Code(r).String())
+			}
+		}
+		s.histogram("pvgate_backend_seconds", &b.Seconds, meter.BackendBuckets(), name)
+		if b.BytesIn+b.BytesOut > 0 {
+			s.counter("pvgate_backend_bytes_total", float64(b.BytesIn), name, "in")
+			s.counter("pvgate_backend_bytes_total", float64(b.BytesOut), name, "out")
+		}
+	}
+}
+
+func (s sink) loops(st *gateway.Stats) {
+	s.gauge("pvgate_connections", float64(st.Active), "active")
+	s.gauge("pvgate_connections", float64(st.Open-st.Active), "idle")
+	s.gauge("pvgate_upstream_connections_idle", float64(st.Pools.Idle))
+	s.counter("pvgate_upstream_dials_total", float64(st.Pools.Dials))
+	s.counter("pvgate_upstream_reuses_total", float64(st.Pools.Reuses))
+	for i := range st.Loops {
+		l, name := &st.Loops[i], strconv.Itoa(i)
+		s.counter("pvgate_accepted_total", float64(l.Accepted), name)
+		s.counter("pvgate_accept_errors_total", float64(l.AcceptErrors), name)
+		s.counter("pvgate_loop_busy_seconds_total", float64(l.Busy)/1e9, name)
+		s.gauge("pvgate_loop_busy_ratio", float64(l.Busy)/float64(max(st.Uptime, 1)), name)
+		s.gauge("pvgate_loop_stall_seconds_max", float64(l.StallMax)/1e9, name)
+		s.counter("pvgate_loop_waits_total", float64(l.Waits), name)
+		s.counter("pvgate_loop_blocking_waits_total", float64(l.BlockingWaits), name)
+	}
+}
+
+func (s sink) state(st State, now time.Time) {
+	for _, src := range st.Sources {
+		if !src.Success.IsZero() {
+			s.gauge("pvgate_registry_age_seconds", now.Sub(src.Success).Seconds(), src.Name)
+			s.gauge("pvgate_registry_last_success_timestamp_seconds", seconds(src.Success), src.Name)
+		}
+		s.gauge("pvgate_registry_quarantined", float64(src.Quarantined), src.Name)
+		for cause, n := range src.Refused {
+			s.counter("pvgate_registry_refused_total", float64(n), src.Name, cause)
+		}
+	}
+	for bin, n := range st.Entries {
+		s.gauge("pvgate_registry_entries", float64(n), Land(int(bin.Land)), bin.Kind)
+	}
+	s.gauge("pvgate_registry_blocked", float64(st.Blocked))
+	s.gauge("pvgate_overrides_active", float64(st.Overrides))
+	expiry := 0.0
+	if !st.NextExpiry.IsZero() {
+		expiry = seconds(st.NextExpiry)
+	}
+	s.gauge("pvgate_override_expiry_timestamp_seconds_min", expiry)
+	ok := 0.0
+	if st.ReloadOK {
+		ok = 1
+	}
+	s.gauge("pvgate_config_last_reload_successful", ok)
+	s.gauge("pvgate_config_last_reload_timestamp_seconds", seconds(st.ReloadTime))
+	s.gauge("pvgate_config_info", 1, st.ConfigHash)
+}
+
+func seconds(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }
