@@ -189,6 +189,10 @@ func (a *Areas) Chain(dst []AreaID, id AreaID) []AreaID {
 // LandOf is 1 to 16, or 0 for the Bund.
 func (a *Areas) LandOf(id AreaID) uint8 { return a.areas[id].ARS.Land() }
 
+// Changed says whether a dated change touches the area at any time; if not, Formerly, Retired and Future need not be
+// asked about it.
+func (a *Areas) Changed(id AreaID) bool { return a.flags[id] != 0 }
+
 // SameAs lists the other keys of the same territory (R3), shortest first: 01001 and 010010000 for Flensburg.
 func (a *Areas) SameAs(id AreaID) []ARS {
 	var same []ARS
