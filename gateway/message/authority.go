@@ -101,7 +101,7 @@ func validIPv6(b []byte) bool {
 		if n < len(b) && b[n] == '.' {
 			groups += 2
 			b = b[validIPv4(b):]
-			return len(b) == 0 && (groups == 8 || gap && groups < 8)
+			return len(b) == 0 && full(groups, gap)
 		}
 		if n == 0 || n > 4 {
 			return false
@@ -122,7 +122,7 @@ func validIPv6(b []byte) bool {
 			gap, b = true, b[1:]
 		}
 	}
-	return groups == 8 || gap && groups < 8
+	return full(groups, gap)
 }
 
 // validIPv4 returns len(b) if b is a dotted quad, else 0.
@@ -149,4 +149,13 @@ func validIPv4(b []byte) int {
 		return 0
 	}
 	return len(b)
+}
+
+// full reports whether so many groups make an address; "::" stands for at least
+// one more.
+func full(groups int, gap bool) bool {
+	if gap {
+		return groups < 8
+	}
+	return groups == 8
 }
