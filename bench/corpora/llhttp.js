@@ -50,7 +50,8 @@ function judge(bytes) {
     server.on('upgrade', () => { error = 'UPGRADE'; socket.destroy(); });
     server.on('clientError', (err) => {
       error = err.code || err.message;
-      socket.destroy();
+      // Requests that were complete before the error end in their own turn first.
+      setImmediate(() => setImmediate(() => socket.destroy()));
     });
     const socket = new Connection(bytes);
     socket.on('error', () => {});

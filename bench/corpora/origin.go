@@ -71,12 +71,11 @@ const (
 	resetConn
 )
 
-// script is one raw answer for the next request to target; it is used once.
+// script is the raw answer for requests to target, until the case is over: a gateway may try an idempotent one twice.
 type script struct {
 	target string
 	raw    []byte
 	then   after
-	used   bool
 }
 
 func newOrigin() (*origin, error) {
@@ -231,8 +230,7 @@ func (o *origin) judge(p *peer) {
 
 // answer sends the tagged 200, or what the script says.
 func (o *origin) answer(p *peer, a *arrival) {
-	if s := o.script; s != nil && !s.used && a.request.Target == s.target {
-		s.used = true
+	if s := o.script; s != nil && a.request.Target == s.target {
 		p.then = s.then
 		o.send(p, s.raw)
 		return

@@ -105,8 +105,8 @@ func (r *reader) target(method, target string) bool {
 			return r.bad("control in the target")
 		}
 	}
-	if strings.Contains(target, "%00") {
-		return r.bad("encoded NUL in the target")
+	if p, _, _ := strings.Cut(target, "?"); strings.Contains(p, "%00") {
+		return r.bad("encoded NUL in the path")
 	}
 	switch {
 	case method == "CONNECT":

@@ -41,7 +41,8 @@ func NextResponse(b []byte, method string) (res Response, n int, status Status, 
 	return res, r.at, Complete, Fault{}
 }
 
-// statusLine is version SP three digits SP [ reason ] (RFC 9112 4).
+// statusLine is version SP three digits SP [ reason ] (RFC 9112 4); the space before no reason may be missing, as in many
+// an origin's answers.
 func (r *reader) statusLine(line string, res *Response) bool {
 	version, rest, _ := strings.Cut(line, " ")
 	switch version {
@@ -51,6 +52,9 @@ func (r *reader) statusLine(line string, res *Response) bool {
 		res.Minor = 0
 	default:
 		return r.bad("version")
+	}
+	if len(rest) == 3 {
+		rest += " "
 	}
 	if len(rest) < 4 || !isDigit(rest[0]) || !isDigit(rest[1]) || !isDigit(rest[2]) || rest[3] != ' ' || rest[0] == '0' {
 		return r.bad("status code")

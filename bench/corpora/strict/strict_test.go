@@ -68,7 +68,8 @@ func TestNextResponse(t *testing.T) {
 		{"until close", "HTTP/1.1 200 OK\r\n\r\nrest", "GET", 23, strict.Complete},
 		{"chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", "GET", 59, strict.Complete},
 		{"cut off", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", "GET", 0, strict.Incomplete},
-		{"no reason, no space", "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", "GET", 0, strict.Bad},
+		{"no reason, no space", "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", "GET", 35, strict.Complete},
+		{"no code", "HTTP/1.1 OK\r\nContent-Length: 0\r\n\r\n", "GET", 0, strict.Bad},
 		{"two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n", "GET", 0, strict.Bad},
 		{"HTTP/0.9", "just text\r\n", "GET", 0, strict.Bad},
 	} {
