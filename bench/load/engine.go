@@ -4,7 +4,6 @@ package load
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -134,14 +133,14 @@ func (e *engine) run(ctx context.Context) error {
 	events := make([]unix.EpollEvent, eventCount)
 	sweep := sweepEvery
 	for {
-		n, err := unix.EpollWait(e.ep, events, int(sweepEvery/time.Millisecond))
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("epoll_wait: %w", err)
+		n, errno := sock.Wait(e.ep, events, int(sweepEvery/time.Millisecond), e.o.Alone)
+		if errno != 0 && errno != unix.EINTR {
+			return fmt.Errorf("epoll_wait: %w", errno)
 		}
 		if e.phase() {
 			return nil
 		}
-		for i := range max(n, 0) {
+		for i := range n {
 			if ev := &events[i]; ev.Fd == alarmID {
 				e.alarm.drain()
 			} else {

@@ -67,6 +67,10 @@ type Options struct {
 	// replaced then.
 	Timeout time.Duration
 
+	// Alone says that this process does nothing else meanwhile. It is cheaper and
+	// must not be set where another goroutine has to run: in a test, say.
+	Alone bool
+
 	// Begin and End, if set, are called on the sending thread at the first and
 	// the last moment of the measured time, so that a caller can read counters of
 	// the same interval.

@@ -42,6 +42,10 @@ const (
 
 // Server is an origin that listens. Run must be called once.
 type Server struct {
+	// Alone says that this process does nothing else: cheaper, and to be set before
+	// Run. Other goroutines get little time then, or none.
+	Alone bool
+
 	fd       int
 	addr     netip.AddrPort
 	requests atomic.Uint64
@@ -106,11 +110,11 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	events := make([]unix.EpollEvent, eventCount)
 	for ctx.Err() == nil {
-		n, err := unix.EpollWait(s.ep, events, int(wait/time.Millisecond))
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("origin: epoll_wait: %w", err)
+		n, errno := sock.Wait(s.ep, events, int(wait/time.Millisecond), s.Alone)
+		if errno != 0 && errno != unix.EINTR {
+			return fmt.Errorf("origin: epoll_wait: %w", errno)
 		}
-		for i := range max(n, 0) {
+		for i := range n {
 			if ev := &events[i]; ev.Fd == listenID {
 				s.accept()
 			} else {

@@ -17,6 +17,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -124,6 +125,10 @@ func PinAll(core int) error {
 
 // Start starts cmd bound to core from its first instruction and, where we may,
 // at nice (-20 to 19). It returns the niceness it really has.
+//
+// cmd gets a session of its own: with autogroups (CONFIG_SCHED_AUTOGROUP) the
+// kernel shares a core among sessions first, and the niceness of a process counts
+// only within its session; that of the session is set as well.
 func Start(cmd *exec.Cmd, core, nice int) (int, error) {
 	type started struct {
 		nice int
@@ -142,11 +147,20 @@ func Start(cmd *exec.Cmd, core, nice int) (int, error) {
 		}
 		tid := unix.Gettid()
 		_ = unix.Setpriority(unix.PRIO_PROCESS, tid, nice) // without the right it stays as it was
-		got, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
-		if err != nil {
-			got = 20
+		if cmd.SysProcAttr == nil {
+			cmd.SysProcAttr = &syscall.SysProcAttr{}
 		}
-		done <- started{nice: 20 - got, err: cmd.Start()}
+		cmd.SysProcAttr.Setsid = true
+		if err := cmd.Start(); err != nil {
+			done <- started{err: err}
+			return
+		}
+		if got, err := unix.Getpriority(unix.PRIO_PROCESS, tid); err == nil {
+			nice = 20 - got
+		}
+		// Absent without autogroups.
+		_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", cmd.Process.Pid), []byte(strconv.Itoa(nice)), 0)
+		done <- started{nice: nice}
 	}()
 	s := <-done
 	return s.nice, s.err

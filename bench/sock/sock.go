@@ -109,3 +109,24 @@ func stream(family int) (int, error) {
 	}
 	return fd, nil
 }
+
+// Wait waits for events on an epoll descriptor, at most so many milliseconds.
+//
+// alone says that nothing else in this process wants to run: the wait then keeps
+// Go's scheduler out altogether. With several busy threads to a core, a scheduler
+// that takes the processor away at each wait and spins for work costs as much as
+// the requests themselves. Without alone other goroutines run on while it waits.
+func Wait(ep int, events []unix.EpollEvent, milliseconds int, alone bool) (int, unix.Errno) {
+	timeout := milliseconds
+	if !alone {
+		timeout = 0
+	}
+	n, _, e := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(ep), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(timeout), 0, 0)
+	if !alone && e == 0 && n == 0 && milliseconds != 0 {
+		n, _, e = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(ep), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(milliseconds), 0, 0)
+	}
+	if e != 0 {
+		return 0, e
+	}
+	return int(n), 0
+}

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pvgate/pvgate/bench/entries"
+	"github.com/pvgate/pvgate/bench/peers"
+	"github.com/pvgate/pvgate/bench/proc"
+)
+
+// wantNice is asked for where we may; it keeps short disturbances away.
+const wantNice = -20
+
+// readyIn is the longest wait for a proxy to answer, a registry of a million rows
+// on a busy machine included.
+const readyIn = 3 * time.Minute
+
+// program is a process that was started for the measurement.
+type program struct {
+	name            string
+	cmd             *exec.Cmd
+	log             string // file with its output
+	plain, features netip.AddrPort
+	exited          chan struct{}
+}
+
+// at is where the program takes the requests of c.
+func (p *program) at(c *benchCase) netip.AddrPort {
+	if c.entry && p.features.IsValid() {
+		return p.features
+	}
+	return p.plain
+}
+
+func (p *program) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.exited
+}
+
+// tail is the end of what the program wrote, for a message.
+func (p *program) tail() string {
+	b, _ := os.ReadFile(p.log)
+	return strings.TrimSpace(string(b[max(0, len(b)-2000):]))
+}
+
+// rss is the resident memory in octets, 0 if unknown.
+func (p *program) rss() int64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		var kib int64
+		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kib); n == 1 {
+			return kib << 10
+		}
+	}
+	return 0
+}
+
+// stage holds everything that runs during the measurement.
+type stage struct {
+	o       options
+	self    string
+	stderr  io.Writer
+	origin  *program
+	subject *program
+	peer    *program
+	nice    int
+	first   int // where the next half begins in the list of requests
+}
+
+// build compiles pvgate as it is released.
+func build(ctx context.Context, dir string) (string, error) {
+	bin := filepath.Join(dir, "pvgate")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", bin, "./cmd/pvgate")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build pvgate (run this from the top of the checkout, or name a binary with -pvgate): %w\n%s", err, out)
+	}
+	return bin, nil
+}
+
+// newStage starts the origin and both proxies and waits until they answer.
+func newStage(ctx context.Context, o options, dir string, stderr io.Writer) (*stage, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	nginx, err := exec.LookPath("nginx")
+	if err != nil {
+		return nil, fmt.Errorf("nginx, the peer, is not installed; on Debian: apt-get install nginx-light: %w", err)
+	}
+	set, err := entries.New(o.rows, o.seed)
+	if err != nil {
+		return nil, err
+	}
+	st := &stage{o: o, self: self, stderr: stderr}
+	if err := st.start(ctx, dir, nginx, set); err != nil {
+		st.stop()
+		return nil, err
+	}
+	return st, nil
+}
+
+func (st *stage) start(ctx context.Context, dir, nginx string, set *entries.Set) error {
+	addr, err := st.startOrigin(ctx, dir)
+	if err != nil {
+		return err
+	}
+	pairs := set.Pairs(pairCount)
+	if st.peer, err = st.startNginx(ctx, "nginx", filepath.Join(dir, "nginx"), nginx, addr, pairs); err != nil {
+		return err
+	}
+	if st.o.subject == "nginx" {
+		st.subject, err = st.startNginx(ctx, "nginx-again", filepath.Join(dir, "nginx-again"), nginx, addr, pairs)
+	} else {
+		st.subject, err = st.startPvgate(ctx, filepath.Join(dir, "pvgate.d"), addr, set)
+	}
+	if err != nil {
+		return err
+	}
+	for _, p := range []*program{st.peer, st.subject} {
+		if err := st.ready(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (st *stage) stop() {
+	for _, p := range []*program{st.subject, st.peer, st.origin} {
+		if p != nil {
+			p.kill()
+		}
+	}
+}
+
+// launch starts cmd on core with its output in a file.
+func (st *stage) launch(p *program, core int) error {
+	f, err := os.Create(p.log)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	p.cmd.Stderr = f
+	if p.cmd.Stdout == nil {
+		p.cmd.Stdout = f
+	}
+	if st.nice, err = proc.Start(p.cmd, core, wantNice); err != nil {
+		return fmt.Errorf("start %s: %w", p.name, err)
+	}
+	p.exited = make(chan struct{})
+	go func() {
+		_ = p.cmd.Wait() // a program that ends by itself is noticed by ready and by failed requests
+		close(p.exited)
+	}()
+	return nil
+}
+
+func (st *stage) startOrigin(ctx context.Context, dir string) (netip.AddrPort, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	defer r.Close()
+	p := &program{name: "origin", log: filepath.Join(dir, "origin.log"), cmd: exec.CommandContext(ctx, st.self, originRole)}
+	p.cmd.Stdout = w
+	p.cmd.Env = append(os.Environ(), steady)
+	err = st.launch(p, st.o.loadCore)
+	_ = w.Close()
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	st.origin = p
+	var text string
+	if _, err := fmt.Fscanln(r, &text); err != nil {
+		return netip.AddrPort{}, fmt.Errorf("origin did not start: %w\n%s", err, p.tail())
+	}
+	return netip.ParseAddrPort(text)
+}
+
+// steady keeps Go's scheduler from interrupting the one busy thread of the load
+// generator and the origin every 10 ms; nothing else waits for their core.
+const steady = "GODEBUG=asyncpreemptoff=1"
+
+func (st *stage) startNginx(ctx context.Context, name, dir, bin string, origin netip.AddrPort, pairs []entries.Pair) (*program, error) {
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	path, err := peers.Nginx(peers.Setting{Dir: dir, Origin: origin, Plain: ports[0], Features: ports[1]}, pairs)
+	if err != nil {
+		return nil, err
+	}
+	p := &program{
+		name: name, log: filepath.Join(dir, "out.log"), plain: ports[0], features: ports[1],
+		cmd: exec.CommandContext(ctx, bin, "-c", path, "-p", dir),
+	}
+	return p, st.launch(p, st.o.proxyCore)
+}
+
+func (st *stage) startPvgate(ctx context.Context, dir string, origin netip.AddrPort, set *entries.Set) (*program, error) {
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	path, err := peers.Pvgate(peers.Setting{Dir: dir, Origin: origin, Plain: ports[0], Admin: ports[1], Rows: st.o.rows}, set)
+	if err != nil {
+		return nil, err
+	}
+	bin, err := filepath.Abs(st.o.pvgate)
+	if err != nil {
+		return nil, err
+	}
+	p := &program{
+		name: "pvgate", log: filepath.Join(dir, "out.log"), plain: ports[0],
+		cmd: exec.CommandContext(ctx, bin, "serve", "--config", path),
+	}
+	p.cmd.Dir = dir
+	return p, st.launch(p, st.o.proxyCore)
+}
+
+// freePorts asks the kernel. Another program could take one before it is used;
+// the proxy then says so and ends.
+func freePorts(n int) ([]netip.AddrPort, error) {
+	var ports []netip.AddrPort
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // all at the end, so that they differ
+		ports = append(ports, netip.MustParseAddrPort(l.Addr().String()))
+	}
+	return ports, nil
+}
+
+// ready waits until p listens; whether it answers rightly is seen by verify.
+func (st *stage) ready(ctx context.Context, p *program) error {
+	deadline := time.Now().Add(readyIn)
+	var dialer net.Dialer
+	for {
+		conn, err := dialer.DialContext(ctx, "tcp", p.plain.String())
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-p.exited:
+			return fmt.Errorf("%s ended instead of serving:\n%s", p.name, p.tail())
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s does not listen after %v: %w\n%s", p.name, readyIn, err, p.tail())
+		}
+	}
+}
+
+// turn lets p answer for one turn in case c; with no duration it is sent each
+// message once.
+func (st *stage) turn(ctx context.Context, c *benchCase, p *program, duration, warmUp time.Duration) (*turn, error) {
+	in, err := json.Marshal(order{
+		Case: c.Name, Rows: st.o.rows, Seed: st.o.seed, First: st.first, Address: p.at(c), WarmUp: warmUp, Duration: duration,
+		ProxyPID: p.cmd.Process.Pid, OriginPID: st.origin.cmd.Process.Pid, ProxyCore: st.o.proxyCore, LoadCore: st.o.loadCore,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var out, errs bytes.Buffer
+	cmd := exec.CommandContext(ctx, st.self, loadRole)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &errs
+	cmd.Env = append(os.Environ(), steady)
+	if _, err := proc.Start(cmd, st.o.loadCore, wantNice); err != nil {
+		return nil, fmt.Errorf("start the load generator: %w", err)
+	}
+	if err := cmd.Wait(); err != nil {
+		return nil, fmt.Errorf("load on %s: %w\n%s%s", p.name, err, errs.String(), p.tail())
+	}
+	var t turn
+	if err := json.Unmarshal(out.Bytes(), &t); err != nil {
+		return nil, fmt.Errorf("load on %s: %w", p.name, err)
+	}
+	if t.Failed > 0 || t.Requests == 0 {
+		return nil, fmt.Errorf("%s: %d requests failed, %d were answered; first failure: %s\n%s", p.name, t.Failed, t.Requests, t.Failure, p.tail())
+	}
+	// The next turn goes on in the list where no cache has been.
+	st.first = (st.first + 3571) % pairCount
+	return &t, nil
+}
+
+// round lets both answer in turns until each has had its time; first begins.
+func (st *stage) round(ctx context.Context, c *benchCase, first, second *program) (round, error) {
+	halves := map[*program]*half{first: {Peer: first.name}, second: {Peer: second.name}}
+	for halves[second].Elapsed < st.o.duration {
+		for _, p := range []*program{first, second} {
+			t, err := st.turn(ctx, c, p, st.o.turn, st.o.warmUp)
+			if err != nil {
+				return round{}, err
+			}
+			halves[p].add(t)
+		}
+	}
+	return round{Subject: *halves[st.subject], Peer: *halves[st.peer]}, nil
+}
+
+// errTooDisturbed says that the machine has too much else to do.
+var errTooDisturbed = errors.New("too many disturbed rounds")
+
+// measure runs rounds of c until enough are undisturbed.
+func (st *stage) measure(ctx context.Context, c benchCase) (good []round, void int, err error) {
+	for _, p := range []*program{st.peer, st.subject} {
+		if _, err := st.turn(ctx, &c, p, 0, 0); err != nil {
+			return nil, 0, fmt.Errorf("before measuring, each request once: %w", err)
+		}
+	}
+	most := attemptsPerRound * st.o.rounds
+	for n := 1; len(good) < st.o.rounds; n++ {
+		if n > most {
+			return nil, void, fmt.Errorf("%w: %d of %d; stop what else runs on this machine, or look at it with -allow-disturbed", errTooDisturbed, void, most)
+		}
+		first, second := st.subject, st.peer
+		if n%2 == 0 {
+			first, second = second, first
+		}
+		r, err := st.round(ctx, &c, first, second)
+		if err != nil {
+			return nil, void, err
+		}
+		why := r.disturbance()
+		if why != "" && !st.o.disturbed {
+			void++
+		} else {
+			good = append(good, r)
+		}
+		fmt.Fprintf(st.stderr, "%-16s round %2d  %s %.2f µs  %s %.2f µs  ratio %.3f  %s\n", c.Name, n,
+			st.subject.name, r.Subject.us(), st.peer.name, r.Peer.us(), r.ratio(), why)
+	}
+	return good, void, nil
+}
