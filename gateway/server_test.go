@@ -31,7 +31,7 @@ func (forwardAll) Resolve(r *exchange.Request, p *exchange.Plan) {
 		p.Reply = exchange.Reply{Reason: reason.NotFound, Status: 404, Body: []byte("own\n"), Fields: p.Reply.Fields}
 		return
 	}
-	p.Forward = true
+	p.Forward, p.Backend = true, 0
 	p.Scratch = append(p.Scratch[:0], r.Path...)
 	if r.Head.HasQuery {
 		p.Scratch = append(append(p.Scratch, '?'), r.Head.Query...)

@@ -42,7 +42,7 @@ func (simResolver) Resolve(r *exchange.Request, p *exchange.Plan) {
 		p.Reply.Body = append(p.Reply.Body, "own"...)
 		return
 	}
-	p.Forward = true
+	p.Forward, p.Backend = true, 0
 	p.Scratch = append(p.Scratch, r.Path...)
 	p.Target = p.Scratch
 }
@@ -106,7 +106,7 @@ func (w *world) run() {
 	quiet := 0
 	for round := 0; ; round++ {
 		if round > 400_000 {
-			w.fatal("stuck after %d rounds: %v", round, w.net)
+			w.fatal("stuck after %d rounds: %v\n%s", round, w.net, w.net.Dump())
 		}
 		done := true
 		for _, c := range w.clients {
@@ -286,10 +286,17 @@ func (c *simClient) step() {
 
 // check reads the answers in order: each is the own one of its request, or says that it failed, or is visibly cut.
 func (c *simClient) check() {
-	r := bufio.NewReader(bytes.NewReader(c.got))
+	src := bytes.NewReader(c.got)
+	r := bufio.NewReader(src)
 	for _, q := range c.requests {
+		if left := c.got[len(c.got)-src.Len()-r.Buffered():]; !bytes.Contains(left, []byte("\r\n\r\n")) {
+			return // net/http takes half a line for a wrong one
+		}
 		resp, err := http.ReadResponse(r, &http.Request{Method: q.method})
 		for err == nil && resp.StatusCode == 100 {
+			if left := c.got[len(c.got)-src.Len()-r.Buffered():]; !bytes.Contains(left, []byte("\r\n\r\n")) {
+				return
+			}
 			resp, err = http.ReadResponse(r, &http.Request{Method: q.method})
 		}
 		if err != nil {
@@ -309,7 +316,7 @@ func (c *simClient) check() {
 		case tag != q.tag:
 			c.w.fatal("client %s got the answer of %q", q.tag, tag)
 		case err == nil && q.method != "HEAD" && resp.StatusCode == 200 && !bytes.Equal(got, simBody(tag+"/answer")):
-			c.w.fatal("client %s: a whole answer %q is not its own %q (%v)", q.tag, got, simBody(tag+"/answer"), resp.Header)
+			c.w.fatal("client %s: a whole answer %.80q is not its own %.80q (%v)", q.tag, got, simBody(tag+"/answer"), resp.Header)
 		}
 		if err != nil || resp.Close {
 			return
@@ -323,13 +330,15 @@ func (c *simClient) check() {
 
 // simOrigin plays a backend's connection.
 type simOrigin struct {
-	w     *world
-	end   *simsys.End
-	in    []byte
-	out   []byte
-	slow  int
-	close bool // after the present answer
-	gone  bool
+	w      *world
+	end    *simsys.End
+	in     []byte
+	looked int // octets of in that did not make a request
+	out    []byte
+	slow   int
+	close  bool // after the present answer
+	kill   bool // by RST
+	gone   bool
 }
 
 func newSimOrigin(w *world, e *simsys.End) *simOrigin {
@@ -350,7 +359,11 @@ func (o *simOrigin) step() {
 	}
 	if o.close || o.end.EOF() {
 		o.gone = true
-		o.end.Close()
+		if o.kill {
+			o.end.Reset()
+		} else {
+			o.end.Close()
+		}
 		return
 	}
 	o.serve()
@@ -358,9 +371,10 @@ func (o *simOrigin) step() {
 
 // serve answers the request at the head of the input, if it is whole (or early, now and then).
 func (o *simOrigin) serve() {
-	if len(o.in) == 0 {
-		return
+	if len(o.in) == o.looked || !bytes.Contains(o.in, []byte("\r\n\r\n")) {
+		return // nothing new; and net/http takes half a line for a wrong one
 	}
+	o.looked = len(o.in)
 	src := bytes.NewReader(o.in)
 	r := bufio.NewReader(src)
 	req, err := http.ReadRequest(r)
@@ -388,7 +402,7 @@ func (o *simOrigin) serve() {
 				o.w.fatal("backend: body of %s is not its own", tag)
 			}
 		}
-		o.in = o.in[len(o.in)-r.Buffered()-src.Len():]
+		o.in, o.looked = o.in[len(o.in)-r.Buffered()-src.Len():], 0
 	} else {
 		o.close = true
 	}
@@ -423,8 +437,8 @@ func (o *simOrigin) answer(req *http.Request, tag string) {
 	}
 	o.out = append(o.out, b.String()...)
 	switch o.w.rng.IntN(60) {
-	case 0: // dies before it has said all
-		o.out, o.close = o.out[:o.w.rng.IntN(len(o.out))], true
+	case 0: // dies before it has said all; what ends by closing can be cut visibly only by a reset
+		o.out, o.close, o.kill = o.out[:o.w.rng.IntN(len(o.out))], true, form == 2
 	case 1:
 		o.gone = true
 		o.end.Reset()
@@ -436,7 +450,7 @@ func (o *simOrigin) answer(req *http.Request, tag string) {
 // TestSimulatedKernel plays many small worlds. PVGATE_SIM_SEED repeats one, PVGATE_PROVE plays 200 000.
 func TestSimulatedKernel(t *testing.T) {
 	t.Parallel()
-	worlds := uint64(1500)
+	worlds := uint64(400)
 	if os.Getenv("PVGATE_PROVE") != "" {
 		worlds = 200_000
 	}

@@ -111,6 +111,10 @@ func (s *Stream) Read(b []byte) (int, ReadStatus) {
 			return n, Data
 		case err == 0:
 			s.readable = false
+			if s.broken {
+				// The kernel tells of a reset once; a write may have heard it, and then this is no clean end.
+				return 0, Failed
+			}
 			return 0, EOF
 		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:

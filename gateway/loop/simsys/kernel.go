@@ -90,6 +90,7 @@ func (k *Kernel) Wait(events []loop.Event, timeout int64) (int, bool) {
 	for _, s := range k.queue {
 		if s.peer != nil && !s.closed && !s.connecting && !s.reset && n.chance(n.faults.Reset) {
 			s.peer.abort()
+			s.peer.reset = true // whoever plays that end finds out
 		}
 	}
 	var later []*socket

@@ -68,7 +68,7 @@ func New(seed uint64, f Faults) *Net {
 	rng := rand.New(rand.NewPCG(seed, 0x70766761))
 	return &Net{
 		rng: rng, faults: f, now: 1e9, sockets: map[int32]*socket{}, nextFD: 10,
-		listeners: map[netip.AddrPort]*Listener{}, capacity: 1 + rng.IntN(16<<10),
+		listeners: map[netip.AddrPort]*Listener{}, capacity: 256 + rng.IntN(16<<10),
 	}
 }
 
@@ -299,4 +299,14 @@ func (s *socket) resetBy() {
 // String names the machine in failures.
 func (n *Net) String() string {
 	return fmt.Sprintf("sim at %v, %d sockets", time.Duration(n.now), len(n.sockets))
+}
+
+// Dump describes every socket, for failures.
+func (n *Net) Dump() string {
+	out := ""
+	for fd, s := range n.sockets {
+		out += fmt.Sprintf("  fd %d local %v kernel %v in %d fin %v shut %v reset %v told %v full %v connecting %v pending %b queued %v listening %v peer %v\n",
+			fd, s.local, s.kernel != nil, len(s.in), s.fin, s.shut, s.reset, s.told, s.full, s.connecting, s.pending, s.queued, s.accept != nil, s.peer != nil)
+	}
+	return out
 }
