@@ -63,8 +63,9 @@ type Override struct {
 	Weights []Weight // backends, parts summing to 100
 	Gone    string   // why there is none any more
 
-	By, Why string
-	Origin  registry.Origin
+	By, Why  string
+	Origin   registry.Origin
+	ToOrigin registry.Origin // of the target's text, for messages about it; zero = Origin
 }
 
 // Weight is one part of a split.
@@ -145,11 +146,10 @@ type Decision struct {
 	Override int32 // index into Input.Overrides if one answered, else -1
 	Ended    int64 // Expired: when the last live row ended, Unix seconds
 
-	url  uint32 // address: see address.go
-	oe   uint32 // context of the winning target (R11), string numbers
-	lb   uint32
-	od   uint32
-	base uint8 // how url is to be read
+	url uint32 // address: see address.go
+	oe  uint32 // context of the winning target (R11), string numbers
+	lb  uint32
+	od  uint32
 }
 
 // RowID is a row of a table: an entry, or what an adoption made of an offer.

@@ -39,7 +39,8 @@ const (
 	Won Outcome = iota + 1
 	Lost
 	Tied
-	Refused // won, but its target is refused (R7)
+	Refused  // won, but its target is refused (R7)
+	Withheld // would win, but the answer differs inside the asked area (R12)
 )
 
 // Considered is one candidate of an Explanation.
@@ -50,6 +51,8 @@ type Considered struct {
 	Row     Row
 	Area    registry.AreaID // at the asked time, after R4
 	Ended   time.Time       // if Why is WhyExpired
+	Offer   string          // behind a row to a closed backend, if Why is about one
+	Title   string          // of the row, else the catalogue's, else the backend's name
 }
 
 // Explanation is a decision with everything that led to it, in the order of the HTTP contract's examples. It keeps
@@ -58,12 +61,28 @@ type Explanation struct {
 	Query      Query
 	Asked      Asked
 	Decision   Decision
+	URL        string              // of a Handover
 	Keys       []registry.Leistung // tried, in order (R8)
 	Chain      []registry.AreaID   // the asked area first, the Bund last
 	Overrides  int                 // how many the table has
 	Matched    []int32             // which of them match, best first: indices into Input.Overrides
 	Candidates []Considered        // winners first
-	Aside      []Considered        // adoptions of the same Leistung elsewhere, one per adoption, if none covers the asked area
 
-	t *Table
+	// Aside lists, if not joined, adoptions of the same Leistung elsewhere, one area of each.
+	Aside []Considered
+	// NearAdoptions lists, if not joined, areas of the asked Land that did join, as their adoptions name them.
+	NearAdoptions []string
+	Offer         string // if not joined
+	Joined        int    // areas with a live adoption of it
+
+	t      *Table
+	inside *inside // what differs inside the asked area (R12)
+}
+
+// Exit is the exit code of `pvgate explain`: 0 a target, 1 none.
+func (e *Explanation) Exit() int {
+	if e.Decision.Verdict == Handover {
+		return 0
+	}
+	return 1
 }

@@ -3,107 +3,308 @@
 package routing
 
 import (
-	"io"
+	"math"
+	"slices"
+	"time"
 
 	"github.com/pvgate/pvgate/registry"
 )
 
 // Table is the compiled registry. Immutable, safe for concurrent use.
-type Table struct{}
+type Table struct {
+	areas  *registry.Areas
+	cat    *registry.Catalogue
+	parent []uint32 // by area id
+	level  []uint8  // by area id; registry.Level
+	land   []uint8  // by area id; 0 = Bund
+	dated  []uint64 // bit set by area id: a dated change touches the area or one around it (R4)
+	turned []uint32 // areas that a dated change touches, ascending (R4)
 
-// Compile makes a table. If any problem is fatal the table is nil.
-func Compile(in Input) (*Table, []Problem) { return nil, nil }
+	index   index
+	hot     []hotRow  // by row
+	cold    []coldRow // by row
+	extra   []extraRow
+	valid   []span
+	others  []otherURL
+	origins []originBase
+	strings stringTable
 
-// Resolve decides. It does not allocate.
-func (t *Table) Resolve(q *Query) Decision { return Decision{} }
+	templates []template
+	backends  []backend // configured ones first
+	byName    map[string]BackendID
+	nConf     int
+	sources   []string
+	market    uint16 // the source of rows made by adoptions
 
-// AppendURL appends the absolute address of a Handover decision: a registry URL byte for byte, a template filled in
-// (R16). For a proxied backend whose entry names only a path it appends that path. The error says which placeholder is
-// empty where it must not be (CONTRACT 13); the answer is target_refused then.
-func (t *Table) AppendURL(dst []byte, q *Query, d *Decision) ([]byte, error) { return dst, nil }
+	offers    []offer
+	adoptions []adoption
+	overrides []override // best rank first
 
-// AppendTarget appends what a proxied backend is asked for before the request's own rest and query: path and query of
-// the address without scheme and host; "/" if the address has no path.
-func (t *Table) AppendTarget(dst []byte, q *Query, d *Decision) ([]byte, error) { return dst, nil }
+	parentKey [18]bool // by Land; 17 = never
+	help      [18]Help
+}
 
-// URLLang is the language of the address that AppendURL writes for the query (Content-Language; S76).
-func (t *Table) URLLang(q *Query, d *Decision) string { return "" }
+// hotRow is what every decision reads of a row; four of them fill a cache line.
+type hotRow struct {
+	url     uint32 // address, see address.go; equal numbers of equal backends are one target (R10)
+	backend uint32
+	valid   uint32 // into valid; 0 = open
+	source  uint16 // order of trust
+	flags   rowFlags
+}
 
-// Context is R11's: the ids of the winning target, "" where it has none or several.
-func (t *Table) Context(d *Decision) (oe, lb, od string) { return "", "", "" }
+// coldRow is read for templates, pages and explain.
+type coldRow struct {
+	title, oe, lb, od uint32 // strings
+	extra             uint32 // into extra; 0 = nothing unusual
+	line              uint32
+	origin, col       uint16
+}
 
-// Backends is the number of backends, implicit ones included; the first Configured are Input.Backends.
-func (t *Table) Backends() int { return 0 }
+// extraRow is what few rows have and many share.
+type extraRow struct {
+	areaKey, lang, role, refused uint32 // strings
+	othersAt, othersN            uint32 // into others
+	priority                     int32
+	adoption                     int32 // into adoptions + 1; 0 = an entry
+}
 
-// Configured is the number of backends that Input named.
-func (t *Table) Configured() int { return 0 }
+// otherURL is a further address of a row's target.
+type otherURL struct{ lang, url uint32 }
 
-// BackendName is the configured name, or the host of an implicit backend.
-func (t *Table) BackendName(id BackendID) string { return "" }
+// span is begin ≤ t < end in Unix nanoseconds.
+type span struct{ begin, end int64 }
+
+type originBase struct{ source, file string }
+
+type rowFlags uint16
+
+const (
+	flagPage      rowFlags = 1 << iota
+	flagInactive           // aktiv = nein
+	flagBlocked            // the target is refused (R7)
+	flagClosed             // the backend is closed (R9)
+	flagAdopted            // made by an adoption (R9)
+	flagGeneral            // not specialised: loses against Spezialisierung (R10)
+	flagOtherRole          // role is not 01 (R10)
+	flagPriority           // has a priority, in extra
+	flagContext            // has oe, lb or od, in cold
+	flagOthers             // has further languages or one that is not de, in extra
+	flagNoBackend          // the target's host could not be read; always blocked
+)
+
+// backend is a backend as the table knows it.
+type backend struct {
+	name    string
+	root    uint32 // address of its first host's "/", for an override without a row
+	proxy   bool
+	closed  bool
+	require require
+	owner   registry.AreaID
+}
+
+// require is the set of context ids that a backend's templates need (R11).
+type require uint8
+
+const (
+	requireOE require = 1 << iota
+	requireLB
+	requireOD
+)
+
+// template is a parsed address of ours.
+type template struct {
+	t      registry.Template
+	strict bool // a placeholder in path or fragment may be empty: check before answering (CONTRACT 13)
+}
+
+// offer is an EfA service (R9).
+type offer struct {
+	name, successor string
+	backend         BackendID
+	provider        registry.Provider
+	span            span
+	origin          registry.Origin
+}
+
+// adoption is one area set of an offer's adoption (R9).
+type adoption struct {
+	offer   int32
+	without []uint32 // areas taken out, ascending
+	origin  registry.Origin
+}
+
+// always is the validity of rows without dates.
+var always = span{math.MinInt64, math.MaxInt64}
+
+// nanos is t in Unix nanoseconds, at the ends of the range for what lies outside (years 1678 to 2262).
+func nanos(t time.Time) int64 {
+	const billion = 1_000_000_000
+	switch s := t.Unix(); {
+	case s <= math.MinInt64/billion:
+		return math.MinInt64
+	case s >= math.MaxInt64/billion:
+		return math.MaxInt64
+	}
+	return t.UnixNano()
+}
+
+// spanOf reads begin and end, of which zero times are open.
+func spanOf(begin, end time.Time) span {
+	s := always
+	if !begin.IsZero() {
+		s.begin = nanos(begin)
+	}
+	if !end.IsZero() {
+		s.end = nanos(end)
+	}
+	return s
+}
+
+func (s span) has(at int64) bool { return s.begin <= at && at < s.end }
+
+func (s span) and(o span) span { return span{max(s.begin, o.begin), min(s.end, o.end)} }
+
+// times is the inverse of spanOf, in German time.
+func (s span) times() (begin, end time.Time) {
+	if s.begin != always.begin {
+		begin = time.Unix(0, s.begin).In(registry.Berlin())
+	}
+	if s.end != always.end {
+		end = time.Unix(0, s.end).In(registry.Berlin())
+	}
+	return begin, end
+}
+
+// Backends is the number of backends, implicit ones included.
+func (t *Table) Backends() int { return len(t.backends) }
+
+// Configured is the number of backends that Input named; their ids come first.
+func (t *Table) Configured() int { return t.nConf }
+
+// BackendName is the configured name, or the host of an implicit backend; "" for NoBackend.
+func (t *Table) BackendName(id BackendID) string {
+	if id < 0 {
+		return ""
+	}
+	return t.backends[id].name
+}
 
 // BackendProxy says whether requests for the backend are forwarded.
-func (t *Table) BackendProxy(id BackendID) bool { return false }
+func (t *Table) BackendProxy(id BackendID) bool { return id >= 0 && t.backends[id].proxy }
+
+// BackendOwner is the area whose file defined the backend; the Bund for implicit ones.
+func (t *Table) BackendOwner(id BackendID) registry.AreaID { return t.backends[id].owner }
 
 // BackendByName finds a configured backend.
-func (t *Table) BackendByName(name string) (BackendID, bool) { return NoBackend, false }
+func (t *Table) BackendByName(name string) (BackendID, bool) {
+	id, ok := t.byName[name]
+	return id, ok
+}
 
 // Closed says whether an offer names the backend (R9).
-func (t *Table) Closed(id BackendID) bool { return false }
+func (t *Table) Closed(id BackendID) bool { return id >= 0 && t.backends[id].closed }
 
 // Areas is the table's Gemeindeverzeichnis.
-func (t *Table) Areas() *registry.Areas { return nil }
+func (t *Table) Areas() *registry.Areas { return t.areas }
 
-// Catalogue is the table's list of Leistungen, never nil.
-func (t *Table) Catalogue() *registry.Catalogue { return nil }
-
-// Title of a Leistung: the catalogue's, else that of a row, else "".
-func (t *Table) Title(l registry.Leistung) string { return "" }
+// Catalogue is the table's list of Leistungen; it may be nil, which is an empty one.
+func (t *Table) Catalogue() *registry.Catalogue { return t.cat }
 
 // Rows is the number of rows, those made by adoptions included.
-func (t *Table) Rows() int { return 0 }
+func (t *Table) Rows() int { return len(t.hot) }
+
+// Leistungen are the keys that have rows, ascending.
+func (t *Table) Leistungen() []registry.Leistung { return slices.Clone(t.index.keys) }
+
+// Title of a Leistung: the catalogue's, else that of its first row that has one, else "".
+func (t *Table) Title(l registry.Leistung) string {
+	if s := t.cat.Title(l); s != "" {
+		return s
+	}
+	b, ok := t.index.find(l)
+	if !ok || l.IsZero() {
+		return ""
+	}
+	for r := t.index.links[b.g0].row; r < t.index.links[b.g1].row; r++ {
+		if n := t.cold[r].title; n != 0 {
+			return t.strings.at(n)
+		}
+	}
+	return ""
+}
 
 // Row describes one row. It allocates.
-func (t *Table) Row(id RowID) Row { return Row{} }
+func (t *Table) Row(id RowID) Row {
+	h, c := &t.hot[id], &t.cold[id]
+	x := &t.extra[c.extra]
+	b := t.index.blockOf(uint32(id))
+	r := Row{
+		ID:          id,
+		Leistung:    t.index.keys[b],
+		Area:        registry.AreaID(t.areaOf(b, uint32(id))),
+		AreaKey:     t.strings.at(x.areaKey),
+		Kind:        h.kind(),
+		Backend:     h.backendID(),
+		Title:       t.strings.at(c.title),
+		Lang:        t.strings.at(x.lang),
+		Inactive:    h.flags&flagInactive != 0,
+		Role:        t.strings.at(x.role),
+		Specialised: h.flags&flagGeneral == 0,
+		Priority:    int(x.priority),
+		OE:          t.strings.at(c.oe),
+		LB:          t.strings.at(c.lb),
+		OD:          t.strings.at(c.od),
+		Source:      int(h.source),
+		Refused:     t.strings.at(x.refused),
+		Origin: registry.Origin{
+			Source: t.origins[c.origin].source, File: t.origins[c.origin].file, Line: int32(c.line), Col: int32(c.col),
+		},
+	}
+	r.URL, r.Template = t.addressText(h.url)
+	r.Begin, r.End = t.valid[h.valid].times()
+	if r.AreaKey == "" {
+		r.AreaKey = t.areas.ARS(r.Area).String()
+	}
+	if r.Role == "" {
+		r.Role = "01"
+	}
+	if r.Lang == "" {
+		r.Lang = "de"
+	}
+	if x.adoption > 0 {
+		r.Offer = t.offers[t.adoptions[x.adoption-1].offer].name
+	}
+	return r
+}
 
-// Candidates are the equal targets of an Ambiguous decision, sorted by title, then URL (R10); or the organisation
-// units between which a template that requires one cannot decide (R11).
-func (t *Table) Candidates(q *Query, d *Decision) []Candidate { return nil }
+// areaOf is the native area of a row in a block.
+func (t *Table) areaOf(b int, row uint32) uint32 {
+	g0, g1 := t.index.blocks[b].g0, t.index.blocks[b].g1
+	for g1-g0 > 1 {
+		mid := (g0 + g1) / 2
+		if t.index.links[mid].row <= row {
+			g0 = mid
+		} else {
+			g1 = mid
+		}
+	}
+	return t.index.areas[g0]
+}
 
-// Choices are the areas of the next level down inside the asked one (R12), in order of their keys.
-func (t *Table) Choices(q *Query) []registry.AreaID { return nil }
+func (h *hotRow) kind() registry.Kind {
+	if h.flags&flagPage != 0 {
+		return registry.Page
+	}
+	return registry.Service
+}
 
-// Near are at most five other keys with the same first eight digits that lead to a target for the same question (R13).
-func (t *Table) Near(q *Query) []registry.Leistung { return nil }
+func (h *hotRow) backendID() BackendID {
+	if h.flags&flagNoBackend != 0 {
+		return NoBackend
+	}
+	return BackendID(h.backend)
+}
 
-// HelpFor is what the Land of the asked area offers (R13), with defaults filled in.
-func (t *Table) HelpFor(area registry.AreaID) Help { return Help{} }
-
-// NotJoined names the offer behind a not_joined or a NoteNotJoined, and how many areas have a live adoption of it.
-func (t *Table) NotJoined(q *Query) (offer string, joined int) { return "", 0 }
-
-// Successors of what has ended: the Leistung's own (R8) and that of the offer (S66); zero and "" if none.
-func (t *Table) Successors(q *Query) (registry.Leistung, string) { return registry.Leistung{}, "" }
-
-// GoneWhy is the text of the override that answered Gone.
-func (t *Table) GoneWhy(d *Decision) string { return "" }
-
-// Blocked is why the target of a TargetRefused decision is refused, and where it was read.
-func (t *Table) Blocked(d *Decision) (cause string, from registry.Origin) { return "", registry.Origin{} }
-
-// Losers is Resolve with every row that did not win. It allocates.
-func (t *Table) Losers(q *Query) (Decision, []Loser) { return Decision{}, nil }
-
-// Explain is Resolve with everything that led to the decision. It allocates.
-func (t *Table) Explain(q *Query, asked Asked) *Explanation { return nil }
-
-// WriteText writes what `pvgate explain` prints.
-func (e *Explanation) WriteText(w io.Writer) error { return nil }
-
-// MarshalJSON writes what `pvgate explain -o json` prints.
-func (e *Explanation) MarshalJSON() ([]byte, error) { return nil, nil }
-
-// String is the reason code.
-func (v Verdict) String() string { return "" }
-
-// String is the word of vectors and explain.
-func (w Why) String() string { return "" }
+// sameTarget says whether two rows lead to the same place (R10).
+func (h *hotRow) sameTarget(o *hotRow) bool { return h.backend == o.backend && h.url == o.url }

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package routing
+
+import (
+	"math/bits"
+
+	"github.com/pvgate/pvgate/registry"
+)
+
+// The index. Rows are sorted by (Leistung, area); all rows of one Leistung at one area are a group, all groups of one
+// Leistung are a block. Area ids are numbered so that an area and everything inside it are one range. So one binary
+// search per request finds the last group at or before the asked area, and each group knows the nearest group around
+// it: from there the chain is a few steps upward, past groups of neighbours, without a search per level.
+//
+// The worked hard case: a block has groups at Bund, 06 Hessen, 06534 Marburg-Biedenkopf and Biedenkopf 065340004004.
+// Asked is Marburg 065340014014. The search ends at Biedenkopf, which does not contain Marburg; up from there is 06534,
+// which does; then 06, then the Bund.
+//
+// Nothing in here is a pointer: a table of ten million rows is a few slices to the garbage collector.
+type index struct {
+	slots  []slot // open addressing by Leistung
+	shift  uint   // 64 - log2(len(slots))
+	blocks []block
+	keys   []registry.Leistung // of the blocks, ascending
+
+	areas []uint32    // of the groups: searched
+	links []groupLink // of the groups and one more: read after the search
+	ends  []uint32    // by area id: everything inside is id < x < ends[id]
+}
+
+// slot is a block's entry in the hash table.
+type slot struct {
+	key uint64 // Leistung's number + 1; 0 = empty
+	block
+}
+
+// block is one Leistung's groups: g0 ≤ g < g1.
+type block struct {
+	g0, g1 uint32
+}
+
+// groupLink is what a group leads to: its rows are row ≤ r < (next group's row).
+type groupLink struct {
+	row uint32
+	up  uint32 // nearest group of the block around this one, or none
+}
+
+// none is the group that is not there.
+const none = 1<<32 - 1
+
+// find gives a Leistung's block.
+func (x *index) find(l registry.Leistung) (block, bool) {
+	key := l.Number() + 1
+	mask := uint64(len(x.slots) - 1)
+	for i := x.hash(key); ; i++ {
+		s := &x.slots[i&mask]
+		if s.key == key {
+			return s.block, true
+		}
+		if s.key == 0 {
+			return block{}, false
+		}
+	}
+}
+
+// hash mixes both halves: Leistung keys are decimal-structured and a plain multiplication leaves runs.
+func (x *index) hash(key uint64) uint64 {
+	hi, lo := bits.Mul64(key, 0x9E3779B97F4A7C15)
+	return ((hi ^ lo) * 0xD6E8FEB86659FD93) >> x.shift
+}
+
+// last gives the last group of a block whose area is at most id, or none. The loop has no branch to mispredict.
+func (x *index) last(b block, id uint32) uint32 {
+	areas := x.areas[b.g0:b.g1]
+	if len(areas) == 0 || areas[0] > id {
+		return none
+	}
+	at, n := 0, len(areas)
+	for n > 1 {
+		half := n / 2
+		if areas[at+half] <= id {
+			at += half
+		}
+		n -= half
+	}
+	return b.g0 + uint32(at)
+}
+
+// around gives the deepest group of a block whose area contains id, or none.
+func (x *index) around(b block, id uint32) uint32 {
+	g := x.last(b, id)
+	for g != none && id >= x.ends[x.areas[g]] {
+		g = x.links[g].up
+	}
+	return g
+}
+
+// exact gives the group at an area, or none.
+func (x *index) exact(b block, id uint32) uint32 {
+	if g := x.last(b, id); g != none && x.areas[g] == id {
+		return g
+	}
+	return none
+}
+
+// from gives the first group of a block whose area is at least id, b.g1 if there is none.
+func (x *index) from(b block, id uint32) uint32 {
+	g := x.last(b, id)
+	switch {
+	case g == none:
+		return b.g0
+	case x.areas[g] < id:
+		return g + 1
+	}
+	return g
+}
+
+// rows gives the rows of a group: first ≤ r < end.
+func (x *index) rows(g uint32) (first, end uint32) { return x.links[g].row, x.links[g+1].row }
+
+// blockOf gives the block that holds a row, by its place in keys.
+func (x *index) blockOf(row uint32) int {
+	lo, hi := 0, len(x.blocks)
+	for hi-lo > 1 {
+		mid := (lo + hi) / 2
+		if x.links[x.blocks[mid].g0].row <= row {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return lo
+}
+
+// indexer builds an index from rows that come sorted.
+type indexer struct {
+	index
+	open []uint32 // groups around the next one, outermost first
+}
+
+// add appends a row at (l, area).
+func (x *indexer) add(row uint32, l registry.Leistung, area uint32) {
+	if n := len(x.keys); n == 0 || x.keys[n-1] != l {
+		g := uint32(len(x.areas))
+		x.keys = append(x.keys, l)
+		x.blocks = append(x.blocks, block{g, g})
+		x.open = x.open[:0]
+	}
+	b := &x.blocks[len(x.blocks)-1]
+	if b.g1 > b.g0 && x.areas[b.g1-1] == area {
+		return
+	}
+	for len(x.open) > 0 && area >= x.ends[x.areas[x.open[len(x.open)-1]]] {
+		x.open = x.open[:len(x.open)-1]
+	}
+	up := uint32(none)
+	if n := len(x.open); n > 0 {
+		up = x.open[n-1]
+	}
+	x.open = append(x.open, b.g1)
+	x.areas = append(x.areas, area)
+	x.links = append(x.links, groupLink{row, up})
+	b.g1++
+}
+
+// done closes the last group and fills the hash table to at most a half.
+func (x *indexer) done(rows uint32) index {
+	x.links = append(x.links, groupLink{rows, none})
+	size := bits.Len(uint(2*len(x.keys) + 1))
+	x.shift = uint(64 - size)
+	x.slots = make([]slot, 1<<size)
+	mask := uint64(len(x.slots) - 1)
+	for i, l := range x.keys {
+		key := l.Number() + 1
+		at := x.hash(key)
+		for x.slots[at&mask].key != 0 {
+			at++
+		}
+		x.slots[at&mask] = slot{key, x.blocks[i]}
+	}
+	return x.index
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package routing
+
+import "github.com/pvgate/pvgate/registry"
+
+// R12: an answer for an area above Gemeinde must hold everywhere inside. One range scan per key over the groups
+// strictly inside, which are neighbours in the index, and a look at the overrides and at the areas that the winner's
+// adoption takes out.
+
+// differs says whether some area strictly inside the asked one would be answered with another target. r and won are
+// of the walk that the answer's address came from; answered is the place of the override that answered, -1 if the walk
+// did.
+func (w *walker) differs(q *Query, d *Decision, r *result, won bool, answered int) bool {
+	w.rec = nil
+	switch {
+	case w.area+1 >= w.t.index.ends[w.area]:
+		return false
+	case w.overriddenInside(q, d, answered):
+		return true
+	case !won && answered >= 0:
+		return false // the override answers the whole area whatever rows there are
+	case !won:
+		return w.rowInside(w.nKeys-1, nil, false)
+	}
+	h := &w.t.hot[r.row]
+	if !r.tied && h.flags&flagClosed != 0 && w.holeInside(r, h.backend) {
+		return true
+	}
+	same := h
+	if r.tied {
+		same = nil // no single target: any candidate inside is another one
+	}
+	return w.rowInside(r.key, same, h.flags&flagPage == 0)
+}
+
+// overriddenInside looks for an override strictly inside that outranks the answer and says something else.
+func (w *walker) overriddenInside(q *Query, d *Decision, answered int) bool {
+	for i := range w.t.overrides {
+		if i == answered {
+			return false // the rest rank lower
+		}
+		o := &w.t.overrides[i]
+		if !o.applies(q, w.at) || !w.isInside(o.area) {
+			continue
+		}
+		if answered >= 0 {
+			a := &w.t.overrides[answered]
+			if a.gone != o.gone || a.text != o.text {
+				w.found = inside{o.area, none, o.id}
+				return true
+			}
+			continue
+		}
+		same := d.Verdict == Handover && o.gone == "" && len(o.weights) == 0 &&
+			o.backend == d.Backend && (o.url == 0 || o.url == d.url)
+		if !same {
+			w.found = inside{o.area, none, o.id}
+			return true
+		}
+	}
+	return false
+}
+
+// isInside says whether a native area is, at the asked time, strictly inside the walker's.
+func (w *walker) isInside(native uint32) bool {
+	t := w.t
+	if !t.isDated(native) {
+		return native > w.area && native < t.index.ends[w.area]
+	}
+	if w.strictly(native) && w.inForce(native) {
+		return true
+	}
+	for _, to := range t.turned {
+		if w.strictly(to) && w.means(native, to) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *walker) strictly(id uint32) bool { return id > w.area && id < w.t.index.ends[w.area] }
+
+// inForce says whether an area's own key means it at the asked time (R4).
+func (w *walker) inForce(id uint32) bool {
+	return !w.t.isDated(id) ||
+		!w.t.areas.Retired(registry.AreaID(id), w.time) && !w.t.areas.Future(registry.AreaID(id), w.time)
+}
+
+// means says whether the old area's key means the other one at the asked time (R4).
+func (w *walker) means(old, to uint32) bool {
+	for _, id := range w.t.areas.Formerly(registry.AreaID(to), w.time) {
+		if uint32(id) == old {
+			return true
+		}
+	}
+	return false
+}
+
+// rowInside looks for a candidate strictly inside, among the walker's keys up to last, whose target is not the given
+// one. A page of the last key counts only where a page won; any row of an earlier key would go before the winner.
+func (w *walker) rowInside(last int, same *hotRow, service bool) bool {
+	x := &w.t.index
+	for i := 0; i <= last; i++ {
+		b, ok := x.find(w.keys[i])
+		if !ok {
+			continue
+		}
+		w.block = b
+		like := same
+		if i < last {
+			like = nil
+		}
+		noPages := service && i == last
+		for g := x.from(b, w.area+1); g < b.g1 && x.areas[g] < x.ends[w.area]; g++ {
+			if w.inForce(x.areas[g]) && w.otherTarget(g, x.areas[g], like, noPages) {
+				return true
+			}
+		}
+		for _, to := range w.t.turned {
+			if !w.strictly(to) {
+				continue
+			}
+			for _, old := range w.t.areas.Formerly(registry.AreaID(to), w.time) {
+				if g := x.exact(b, uint32(old)); g != none && w.otherTarget(g, to, like, noPages) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// otherTarget looks through one group, whose rows count at area.
+func (w *walker) otherTarget(g, area uint32, same *hotRow, noPages bool) bool {
+	there := *w
+	there.area, there.dated = area, w.t.isDated(area)
+	first, end := w.t.index.rows(g)
+	for row := first; row < end; row++ {
+		h := &w.t.hot[row]
+		if noPages && h.flags&flagPage != 0 || w.only != NoBackend && h.backend != uint32(w.only) ||
+			same != nil && h.sameTarget(same) {
+			continue
+		}
+		if why, _ := there.state(row); why == WhyNone {
+			w.found = inside{area, row, -1}
+			return true
+		}
+	}
+	return false
+}
+
+// holeInside looks for an area strictly inside that an adoption takes out of the winner's closed backend, and that no
+// other adoption covers (R9).
+func (w *walker) holeInside(r *result, backend uint32) bool {
+	b, ok := w.t.index.find(w.keys[r.key])
+	if !ok {
+		return false
+	}
+	w.block = b
+	for c := w.start(); c.next(w); {
+		first, end := w.t.index.rows(c.group)
+		for row := first; row < end; row++ {
+			h := &w.t.hot[row]
+			if h.flags&flagAdopted == 0 || h.backend != backend || !w.t.valid[h.valid].has(w.at) {
+				continue
+			}
+			a := w.t.extra[w.t.cold[row].extra].adoption
+			for _, out := range w.t.adoptions[a-1].without {
+				if w.isInside(out) && w.uncovered(out, backend) {
+					w.found = inside{out, none, -1}
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// uncovered says whether no adoption opens the backend to an area that one takes out.
+func (w *walker) uncovered(native, backend uint32) bool {
+	there := *w
+	for _, to := range w.t.turned {
+		if w.strictly(to) && w.means(native, to) {
+			there.area, there.dated = to, true
+			if why, _ := there.cover(backend); why != WhyNone {
+				return true
+			}
+		}
+	}
+	if !w.inForce(native) {
+		return false
+	}
+	there.area, there.dated = native, w.t.isDated(native)
+	why, _ := there.cover(backend)
+	return why != WhyNone
+}

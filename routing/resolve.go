@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package routing
+
+import (
+	"time"
+
+	"github.com/pvgate/pvgate/registry"
+)
+
+// Resolve decides. It does not allocate, except for addresses of more than 1 KiB.
+func (t *Table) Resolve(q *Query) Decision { return t.resolve(q, nil) }
+
+// resolve is the one place where a decision is made. The recorder, if any, sees every row of the chain; it never
+// changes what is decided.
+//
+//  1. An override that matches answers and ends it (R6).
+//  2. A local key without an area needs one (R12).
+//  3. The walk finds the deepest service, else the deepest page (R8–R10), or nothing.
+//  4. For an asked area above Gemeinde the answer must hold everywhere inside (R12).
+//  5. What won is checked once more: one target, not refused, its context complete (R7, R10, R11). What did not win
+//     has its reason (R13).
+func (t *Table) resolve(q *Query, rec *recorder) Decision {
+	if q.Leistung.IsZero() {
+		return nothing(q, UnknownLeistung)
+	}
+	w := t.newWalker(q, rec)
+	coarse := registry.Level(t.level[q.Area]) != registry.LevelGemeinde
+	if i := w.matching(q, 0); i >= 0 {
+		d, r, won := w.answer(q, i)
+		if coarse && w.differs(q, &d, &r, won, i) {
+			rec.differs(w.found)
+			return nothing(q, AreaRequired)
+		}
+		return d
+	}
+	if q.Area == registry.Bund && !q.Leistung.Federal() {
+		return nothing(q, AreaRequired)
+	}
+	r, won := w.walk(q.Leistung)
+	rec.done(&w, r, won)
+	d := nothing(q, NoRoute)
+	if won {
+		d = w.decide(q, &r)
+	}
+	if coarse && w.differs(q, &d, &r, won, -1) {
+		rec.differs(w.found)
+		return nothing(q, AreaRequired)
+	}
+	if !won {
+		w.reason(q, &d)
+	}
+	return d
+}
+
+// nothing is a decision without a target.
+func nothing(q *Query, v Verdict) Decision {
+	return Decision{Verdict: v, Backend: NoBackend, Key: q.Leistung, Area: q.Area, Row: NoRow, Override: -1}
+}
+
+// decide turns what won the walk into a decision.
+func (w *walker) decide(q *Query, r *result) Decision {
+	t, h := w.t, &w.t.hot[r.row]
+	d := Decision{
+		Verdict: Handover, Kind: h.kind(), Backend: h.backendID(), Key: w.keys[r.key], Area: registry.AreaID(r.area),
+		Row: RowID(r.row), Override: -1, url: h.url, oe: r.oe.get(), lb: r.lb.get(), od: r.od.get(),
+	}
+	switch {
+	case r.missed:
+		d.Note = NoteNotJoined
+	case r.key == 0:
+	case d.Key == t.successor(q.Leistung):
+		d.Note = NoteSuccessor
+	default:
+		d.Note = NoteParent
+	}
+	switch {
+	case r.tied:
+		d.Verdict = Ambiguous
+	case h.flags&flagBlocked != 0:
+		d.Verdict = TargetRefused
+	case h.url&isTemplate != 0 && t.backends[h.backend].require&^d.context() != 0:
+		d.Verdict = Ambiguous
+	case !t.fillable(q, &d):
+		d.Verdict = TargetRefused
+	}
+	return d
+}
+
+// context is the set of context ids that the decision has (R11).
+func (d *Decision) context() (have require) {
+	if d.oe != 0 {
+		have |= requireOE
+	}
+	if d.lb != 0 {
+		have |= requireLB
+	}
+	if d.od != 0 {
+		have |= requireOD
+	}
+	return have
+}
+
+// reason says why there is nothing (R13); area_required has been asked before.
+func (w *walker) reason(q *Query, d *Decision) {
+	switch {
+	case w.facts.notJoined:
+		d.Verdict = NotJoined
+	case w.facts.anyEnded:
+		d.Verdict, d.Ended = Expired, w.facts.ended/int64(time.Second)
+	case w.t.cat.NotAnApplication(q.Leistung):
+		d.Verdict = NotAnApplication
+	case !w.facts.known:
+		d.Verdict = UnknownLeistung
+	}
+}
+
+// matching gives the best override that matches from place i on, -1 if none does (R6).
+func (w *walker) matching(q *Query, i int) int {
+	for ; i < len(w.t.overrides); i++ {
+		o := &w.t.overrides[i]
+		if o.applies(q, w.at) && w.in(o.area) {
+			return i
+		}
+	}
+	return -1
+}
+
+// applies says whether an override is about this question, wherever it is asked.
+func (o *override) applies(q *Query, at int64) bool {
+	return o.span.has(at) && (o.sender == "" || o.sender == q.Sender) && o.about(q.Leistung)
+}
+
+// answer is what an override says. One that names a backend takes the address from the best row that leads there, so
+// that it can pin one of several equal targets; r and won are of that walk. Where no row does, a proxied backend gets
+// the path that the walk would have given another proxied one, which is what a canary needs; failing that, the
+// backend's root.
+func (w *walker) answer(q *Query, i int) (d Decision, r result, won bool) {
+	t, o := w.t, &w.t.overrides[i]
+	free := *w // walks as if there were no override
+	w.rec = nil
+	d = nothing(q, Handover)
+	d.Area, d.Override = registry.AreaID(o.area), o.id
+	switch b := o.pick(q.Seed); {
+	case o.gone != "":
+		d.Verdict = Gone
+	case o.url != 0:
+		d.Backend, d.url = o.backend, o.url
+	default:
+		w.only = b
+		if r, won = w.walk(q.Leistung); won {
+			d = w.decide(q, &r)
+			d.Area, d.Override, d.Note = registry.AreaID(o.area), o.id, NoteNone
+		} else {
+			d.Backend, d.url = b, t.backends[b].root
+		}
+	}
+	wantsPath := d.Verdict == Handover && !won && o.url == 0 && t.BackendProxy(d.Backend)
+	if wantsPath || free.rec != nil {
+		f, found := free.walk(q.Leistung)
+		free.rec.overridden(&free, r, won)
+		if wantsPath && found && !f.tied && t.isPath(t.hot[f.row].url) {
+			d.Key, d.url = free.keys[f.key], t.hot[f.row].url
+			d.oe, d.lb, d.od = f.oe.get(), f.lb.get(), f.od.get()
+		}
+	}
+	if d.Verdict == Handover && (d.url == 0 || !t.fillable(q, &d)) { // a backend without hosts and without a row
+		d.Verdict = TargetRefused
+	}
+	return d, r, won
+}
+
+// pick is the backend of an override; of a split, the part that the seed falls into.
+func (o *override) pick(seed uint64) BackendID {
+	for _, p := range o.weights {
+		if uint8(seed%100) < p.below {
+			return p.backend
+		}
+	}
+	return o.backend
+}
+
+// isPath says whether an address is a path at a proxied backend.
+func (t *Table) isPath(url uint32) bool {
+	text, _ := t.addressText(url)
+	return text != "" && text[0] == '/'
+}

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package routing
+
+import (
+	"math"
+	"time"
+
+	"github.com/pvgate/pvgate/registry"
+)
+
+// walker answers one question for one area. It lives on the stack; Explain gives it a recorder, Resolve does not.
+type walker struct {
+	t    *Table
+	at   int64
+	time time.Time // the same moment, for questions to the areas
+	area uint32
+	// only restricts the walk to one backend's rows: an override to a backend takes its address from there.
+	only  BackendID
+	dated bool // a dated change touches the chain (R4): places must be looked up one by one
+
+	keys  [3]registry.Leistung
+	nKeys int
+	block block // of the key being walked
+	rec   *recorder
+
+	facts facts
+	found inside
+}
+
+// inside is what made an answer differ inside the asked area (R12), for explain.
+type inside struct {
+	area     uint32
+	row      uint32 // or none
+	override int32  // into Input.Overrides, or -1
+}
+
+// facts are what R13 chooses from when nothing won.
+type facts struct {
+	notJoined bool  // a row lost for want of an adoption
+	missed    bool  // so did a service
+	ended     int64 // the last end of a row or a cover; 0 = none
+	anyEnded  bool
+	known     bool // the asked key has rows, somewhere
+}
+
+// result is what a walk of all keys found.
+type result struct {
+	best
+	key    int  // place in keys
+	missed bool // an EfA service would have gone before it, had the area joined (S16)
+}
+
+// best collects the candidates of one kind at one place of the chain and applies R10 to them.
+type best struct {
+	found bool
+	tied  bool   // two different targets of equal rank
+	rank  uint64 // R10, lower is better
+	row   uint32 // the first of equal rank
+	area  uint32 // effective
+	oe    single
+	lb    single
+	od    single
+}
+
+// single is R11's "exactly one value remains": several once two different ones were seen.
+type single struct {
+	value   uint32
+	several bool
+}
+
+func (s *single) add(v uint32) {
+	switch {
+	case v == 0 || v == s.value:
+	case s.value == 0:
+		s.value = v
+	default:
+		s.several = true
+	}
+}
+
+func (s single) get() uint32 {
+	if s.several {
+		return 0
+	}
+	return s.value
+}
+
+// newWalker asks for an area at a time.
+func (t *Table) newWalker(q *Query, rec *recorder) walker {
+	return walker{
+		t: t, at: nanos(q.At), time: q.At, area: uint32(q.Area), only: NoBackend, dated: t.isDated(uint32(q.Area)), rec: rec,
+	}
+}
+
+// walk goes through the keys of R8: the asked one, its successor only if the asked one has no live row in the chain,
+// its parent only where the Land allows it. Each is walked for services, then for pages; the first place with a
+// candidate wins. With a recorder it goes on after that, for the losers' sake.
+func (w *walker) walk(asked registry.Leistung) (r result, won bool) {
+	live := w.tryKey(asked, &r, &won)
+	_, w.facts.known = w.t.index.find(asked)
+	if won && w.rec == nil {
+		return r, won
+	}
+	if !live {
+		if s := w.t.successor(asked); !s.IsZero() && s != asked {
+			w.tryKey(s, &r, &won)
+		}
+	}
+	if won && w.rec == nil {
+		return r, won
+	}
+	if p := w.t.parentOf(asked, w.area); !p.IsZero() && p != w.keys[w.nKeys-1] {
+		w.tryKey(p, &r, &won)
+	}
+	return r, won
+}
+
+// tryKey walks one more key and keeps what it finds if nothing was found before. It says whether the chain has a live
+// row of the key.
+func (w *walker) tryKey(key registry.Leistung, r *result, won *bool) (live bool) {
+	w.keys[w.nKeys] = key
+	w.nKeys++
+	b, ok := w.t.index.find(key)
+	if !ok {
+		return false
+	}
+	w.block = b
+	missed := w.facts.missed
+	got, found, live := w.walkKey()
+	if found && !*won {
+		*r, *won = got, true
+		r.key = w.nKeys - 1
+		r.missed = r.missed || missed
+	}
+	return live
+}
+
+// successor of a Leistung by the catalogue; zero if none. Local keys have none (R1).
+func (t *Table) successor(l registry.Leistung) registry.Leistung {
+	if !l.Federal() {
+		return registry.Leistung{}
+	}
+	return t.cat.Successor(l)
+}
+
+// parentOf is the parent key if the area's Land allows it, never …000000 (R8); zero if none.
+func (t *Table) parentOf(l registry.Leistung, area uint32) registry.Leistung {
+	if !t.parentKey[t.land[area]] {
+		return registry.Leistung{}
+	}
+	if p := l.Parent(); p.Number()%1e6 != 0 {
+		return p
+	}
+	return registry.Leistung{}
+}
+
+// walkKey walks the chain of one key. Both walks of R8 are one pass: the deepest pages are kept until it is certain
+// that no service comes.
+func (w *walker) walkKey() (r result, found, live bool) {
+	var service, page best
+	missedAt := uint32(none) // the deepest area where a service is closed to the asked area
+	for c := w.start(); c.next(w); {
+		if service.found && c.area != service.area && w.rec == nil {
+			break
+		}
+		first, end := w.t.index.rows(c.group)
+		for row := first; row < end; row++ {
+			h := &w.t.hot[row]
+			why, ended := w.state(row)
+			if w.rec != nil {
+				w.rec.add(w, row, why, ended, &c)
+			}
+			switch why {
+			case WhyNone:
+				live = true
+				if w.only != NoBackend && h.backend != uint32(w.only) {
+					continue
+				}
+				kind := &service
+				if h.flags&flagPage != 0 {
+					kind = &page
+				}
+				if !kind.found || kind.area == c.area {
+					kind.offer(w.t, row, &c)
+				}
+			case WhyNotJoined, WhyLeft:
+				live = true
+				w.facts.notJoined = true
+				if h.flags&flagPage == 0 && missedAt == none && (!service.found || service.area == c.area) {
+					missedAt = c.area
+				}
+			case WhyExpired:
+				live = live || w.t.valid[h.valid].has(w.at) // its cover has ended, not the row
+				w.facts.end(ended)
+			}
+		}
+	}
+	if service.found {
+		return result{best: service, missed: missedAt != none && missedAt != service.area}, true, live
+	}
+	w.facts.missed = w.facts.missed || missedAt != none
+	return result{best: page, missed: missedAt != none}, page.found, live
+}
+
+func (f *facts) end(at int64) {
+	f.ended = max(f.ended, at)
+	f.anyEnded = true
+}
+
+// offer takes a candidate of the place that is looked at.
+func (b *best) offer(t *Table, row uint32, c *cursor) {
+	rank := t.rank(row, c.alias)
+	h := &t.hot[row]
+	switch {
+	case !b.found || rank < b.rank:
+		*b = best{found: true, rank: rank, row: row, area: c.area}
+	case rank > b.rank:
+		return
+	case !h.sameTarget(&t.hot[b.row]):
+		b.tied = true
+		return
+	}
+	if h.flags&flagContext != 0 {
+		x := &t.cold[row]
+		b.oe.add(x.oe)
+		b.lb.add(x.lb)
+		b.od.add(x.od)
+	}
+}
+
+// The parts of a rank, highest first: source order, alias, not specialised, other role, priority (R10).
+const (
+	rankSource  = 48
+	rankAlias   = 1 << 47
+	rankGeneral = 1 << 46
+	rankRole    = 1 << 45
+)
+
+// rank is R10's order as one number; the lowest wins.
+func (t *Table) rank(row uint32, alias bool) uint64 {
+	h := &t.hot[row]
+	n := uint64(h.source) << rankSource
+	if alias {
+		n |= rankAlias
+	}
+	if h.flags&flagGeneral != 0 {
+		n |= rankGeneral
+	}
+	if h.flags&flagOtherRole != 0 {
+		n |= rankRole
+	}
+	priority := int64(0)
+	if h.flags&flagPriority != 0 {
+		priority = int64(t.extra[t.cold[row].extra].priority)
+	}
+	return n + uint64(math.MaxInt32-priority)
+}
+
+// state says why a row is no candidate for the walker's area, WhyNone if it is one; with WhyExpired also when it ended
+// (R7, R9).
+func (w *walker) state(row uint32) (why Why, ended int64) {
+	h := &w.t.hot[row]
+	if h.valid != 0 {
+		switch s := w.t.valid[h.valid]; {
+		case w.at < s.begin:
+			return WhyNotYet, 0
+		case w.at >= s.end:
+			return WhyExpired, s.end
+		}
+	}
+	switch {
+	case h.flags&flagInactive != 0:
+		return WhyInactive, 0
+	case h.flags&flagClosed == 0:
+		return WhyNone, 0
+	case h.flags&flagAdopted == 0:
+		return w.cover(h.backend)
+	case w.excluded(row):
+		return WhyLeft, 0
+	}
+	return WhyNone, 0
+}
+
+// cover says whether a live adoption of the walked key opens a closed backend to the walker's area (R9): WhyNone if
+// so, else WhyExpired with the end of the last cover, WhyLeft or WhyNotJoined.
+func (w *walker) cover(backend uint32) (why Why, ended int64) {
+	why = WhyNotJoined
+	for c := w.start(); c.next(w); {
+		first, end := w.t.index.rows(c.group)
+		for row := first; row < end; row++ {
+			h := &w.t.hot[row]
+			if h.flags&flagAdopted == 0 || h.backend != backend {
+				continue
+			}
+			s, out := w.t.valid[h.valid], w.excluded(row)
+			switch {
+			case w.at < s.begin:
+			case w.at < s.end && !out:
+				return WhyNone, 0
+			case w.at < s.end && why == WhyNotJoined:
+				why = WhyLeft
+			case w.at >= s.end && !out:
+				why, ended = WhyExpired, max(ended, s.end)
+			}
+		}
+	}
+	return why, ended
+}
+
+// excluded says whether an adoption's row takes the walker's area out again.
+func (w *walker) excluded(row uint32) bool {
+	a := w.t.extra[w.t.cold[row].extra].adoption
+	for _, area := range w.t.adoptions[a-1].without {
+		if w.in(area) {
+			return true
+		}
+	}
+	return false
+}
+
+// in says whether a native area is, at the asked time, the walker's area or around it.
+func (w *walker) in(native uint32) bool {
+	if !w.dated {
+		return w.area >= native && w.area < w.t.index.ends[native]
+	}
+	for up := w.area; ; up = w.t.parent[up] {
+		id := registry.AreaID(up)
+		if up == native && !w.t.areas.Retired(id, w.time) {
+			return true
+		}
+		for _, old := range w.t.areas.Formerly(id, w.time) {
+			if uint32(old) == native {
+				return true
+			}
+		}
+		if up == 0 {
+			return false
+		}
+	}
+}
+
+// cursor goes up the chain, group by group of the walked block.
+type cursor struct {
+	group   uint32
+	area    uint32 // effective: where the group's rows count at the asked time
+	alias   bool   // they count there by a dated change (R4)
+	started bool
+
+	// Where a dated change touches the chain:
+	place  uint32
+	native bool // place's own group has been looked for
+	former []registry.AreaID
+}
+
+func (w *walker) start() cursor { return cursor{} }
+
+// next moves to the next group of the chain; false at the end.
+func (c *cursor) next(w *walker) bool {
+	if w.dated {
+		return c.nextDated(w)
+	}
+	x := &w.t.index
+	if c.started {
+		c.group = x.links[c.group].up
+	} else {
+		c.started, c.group = true, x.around(w.block, w.area)
+	}
+	if c.group == none {
+		return false
+	}
+	c.area = x.areas[c.group]
+	return true
+}
+
+// nextDated looks up each place of the chain by itself: its own key unless that means something else by now, and the
+// old keys that mean it.
+func (c *cursor) nextDated(w *walker) bool {
+	if !c.started {
+		c.started, c.place = true, w.area
+	}
+	for {
+		id := registry.AreaID(c.place)
+		if !c.native {
+			c.native = true
+			c.former = w.t.areas.Formerly(id, w.time)
+			if !w.t.areas.Retired(id, w.time) {
+				if g := w.t.index.exact(w.block, c.place); g != none {
+					c.group, c.area, c.alias = g, c.place, false
+					return true
+				}
+			}
+		}
+		for len(c.former) > 0 {
+			old := uint32(c.former[0])
+			c.former = c.former[1:]
+			if g := w.t.index.exact(w.block, old); g != none {
+				c.group, c.area, c.alias = g, c.place, true
+				return true
+			}
+		}
+		if c.place == 0 {
+			return false
+		}
+		c.place, c.native = w.t.parent[c.place], false
+	}
+}
