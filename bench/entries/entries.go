@@ -18,6 +18,7 @@ package entries
 import (
 	"bufio"
 	_ "embed"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -93,7 +94,7 @@ func (s *Set) target(i int, area string) int {
 // WriteCSV writes the rows with a header line; columns leistung, ars, url.
 func (s *Set) WriteCSV(w io.Writer) error {
 	b := bufio.NewWriterSize(w, 1<<20)
-	fmt.Fprintln(b, "leistung;ars;url")
+	line := []byte("leistung;ars;url\n")
 	left := s.rows
 	for i := 0; left > 0; i++ {
 		key := leistung(i)
@@ -102,17 +103,18 @@ func (s *Set) WriteCSV(w io.Writer) error {
 				break
 			}
 			left--
-			b.WriteString(key)
-			b.WriteByte(';')
-			b.WriteString(area)
+			if _, err := b.Write(line); err != nil {
+				return fmt.Errorf("entries: write: %w", err)
+			}
 			if t := s.target(i, area); t == 0 {
-				b.WriteString(";https://" + Answering + BasePath + "\n")
+				line = fmt.Appendf(line[:0], "%s;%s;https://%s%s\n", key, area, Answering, BasePath)
 			} else {
-				fmt.Fprintf(b, ";https://portal-%03d.bench.example%s?leistung=%s\n", t, BasePath, key)
+				line = fmt.Appendf(line[:0], "%s;%s;https://portal-%03d.bench.example%s?leistung=%s\n", key, area, t, BasePath, key)
 			}
 		}
 	}
-	if err := b.Flush(); err != nil {
+	_, err := b.Write(line)
+	if err := errors.Join(err, b.Flush()); err != nil {
 		return fmt.Errorf("entries: write: %w", err)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -105,7 +106,7 @@ func TestPipelinedAndSplitRequestsAreAnsweredInOrder(t *testing.T) {
 			t.Errorf("answer %d: got %d octets, %v; want %d", i, len(got), err, want)
 		}
 	}
-	if _, err := r.ReadByte(); err != io.EOF {
+	if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
 		t.Errorf("after Connection: close: got %v, want EOF", err)
 	}
 }

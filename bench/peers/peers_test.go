@@ -32,17 +32,6 @@ func small(t *testing.T) *entries.Set {
 	return s
 }
 
-// folder is a folder whose path needs no quoting, unlike t.TempDir of some names.
-func folder(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "peers-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}
-
 func read(t *testing.T, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -54,7 +43,7 @@ func read(t *testing.T, path string) string {
 
 func TestNginxConfigIsFilledIn(t *testing.T) {
 	t.Parallel()
-	dir := folder(t)
+	dir := t.TempDir()
 	path, err := peers.Nginx(setting(dir), []entries.Pair{{Leistung: "99100001012000", Area: "065340014014"}})
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +72,7 @@ func TestNginxConfigIsFilledIn(t *testing.T) {
 
 func TestPvgateConfigIsFilledIn(t *testing.T) {
 	t.Parallel()
-	dir := folder(t)
+	dir := t.TempDir()
 	path, err := peers.Pvgate(setting(dir), small(t))
 	if err != nil {
 		t.Fatal(err)

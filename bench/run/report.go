@@ -118,7 +118,11 @@ func commit(ctx context.Context, o options) string {
 }
 
 func nginxVersion(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, "nginx", "-v").CombinedOutput()
+	path, err := findNginx()
+	if err != nil {
+		return "unknown"
+	}
+	out, err := exec.CommandContext(ctx, path, "-v").CombinedOutput()
 	if err != nil {
 		return "unknown"
 	}

@@ -168,7 +168,7 @@ func TestFlagsAreRefusedWithWhatIsAllowed(t *testing.T) {
 
 func TestQuickRunOfNginxBesideItselfWritesBothFiles(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("nginx"); err != nil {
+	if _, err := findNginx(); err != nil {
 		t.Skip("nginx, the peer, is not installed")
 	}
 	if runtime.NumCPU() < 2 {

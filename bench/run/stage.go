@@ -95,13 +95,22 @@ func build(ctx context.Context, dir string) (string, error) {
 	return bin, nil
 }
 
+// findNginx looks where Debian puts it as well: not every user's PATH has sbin.
+func findNginx() (string, error) {
+	path, err := exec.LookPath("nginx")
+	if err != nil {
+		path, err = exec.LookPath("/usr/sbin/nginx")
+	}
+	return path, err
+}
+
 // newStage starts the origin and both proxies and waits until they answer.
 func newStage(ctx context.Context, o options, dir string, stderr io.Writer) (*stage, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	nginx, err := exec.LookPath("nginx")
+	nginx, err := findNginx()
 	if err != nil {
 		return nil, fmt.Errorf("nginx, the peer, is not installed; on Debian: apt-get install nginx-light: %w", err)
 	}

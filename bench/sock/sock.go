@@ -9,6 +9,7 @@
 package sock
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"unsafe"
@@ -53,7 +54,7 @@ func Dial(to unix.Sockaddr, family int) (int, error) {
 		_ = unix.Close(fd)
 		return -1, fmt.Errorf("TCP_NODELAY: %w", err)
 	}
-	if err := unix.Connect(fd, to); err != nil && err != unix.EINPROGRESS {
+	if err := unix.Connect(fd, to); err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		_ = unix.Close(fd)
 		return -1, fmt.Errorf("connect: %w", err)
 	}
