@@ -180,6 +180,7 @@ func (a *Areas) applyAlias(al *Alias) error {
 	}
 	slices.Sort(m.to)
 	m.to = slices.Compact(m.to)
+	first := len(a.change.moves)
 	for _, key := range al.From {
 		k, _ := parseKey(key)
 		id, ok := a.aliasArea(k)
@@ -191,6 +192,9 @@ func (a *Areas) applyAlias(al *Alias) error {
 				return fmt.Errorf("area %q becomes itself", key)
 			}
 			return fmt.Errorf("area %q cannot be one of its own successors; leave it out of from", key)
+		}
+		if named := slices.ContainsFunc(a.change.moves[first:], func(n move) bool { return n.from == id }); named {
+			continue // one territory under two of its keys (R3)
 		}
 		m.from = id
 		a.change.moves = append(a.change.moves, m)
