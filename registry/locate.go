@@ -106,15 +106,6 @@ func entryArea[S ~string | ~[]byte](a *Areas, key S) (AreaID, error) {
 	return id, nil
 }
 
-// EntryAreas is [Areas.EntryArea] as a list of one.
-func (a *Areas) EntryAreas(key string) ([]AreaID, error) {
-	id, err := a.EntryArea(key)
-	if err != nil {
-		return nil, err
-	}
-	return []AreaID{id}, nil
-}
-
 func (a *Areas) invalid(value string) error {
 	e := &InvalidArea{Value: value}
 	if k, ok := parseKey(value); ok { // only a direct sender's five digits come here with a good shape

@@ -121,12 +121,17 @@ func (r *Reader) Next() (Row, error) {
 func (r *Reader) firstLine() ([]byte, error) {
 	scanned := 0
 	for {
-		if i := bytes.IndexByte(r.buf[r.at+scanned:], '\n'); i >= 0 {
-			return r.buf[r.at : r.at+scanned+i+1], nil
+		i := bytes.IndexByte(r.buf[r.at+scanned:], '\n')
+		if i >= 0 {
+			scanned += i
+		} else {
+			scanned = len(r.buf) - r.at
 		}
-		scanned = len(r.buf) - r.at
 		if scanned > MaxRow {
 			return nil, r.dropLine("the line is longer than 64 KiB")
+		}
+		if i >= 0 {
+			return r.buf[r.at : r.at+scanned+1], nil
 		}
 		if r.eof {
 			if scanned == 0 {
@@ -208,10 +213,10 @@ const (
 func (r *Reader) scan() (int, error) {
 	state := atFieldStart
 	for i := 0; ; i++ {
+		if i > MaxRow {
+			return 0, r.dropLine("a quoted field is not closed within 64 KiB")
+		}
 		if r.at+i >= len(r.buf) {
-			if i > MaxRow {
-				return 0, r.dropLine("a quoted field is not closed within 64 KiB")
-			}
 			if r.eof {
 				if state == inQuotes {
 					return 0, r.dropLine("a quoted field is not closed")
