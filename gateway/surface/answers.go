@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package surface
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/pages"
+	"github.com/pvgate/pvgate/gateway/reason"
+	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/routing"
+)
+
+// Allow, by what an address can do.
+const (
+	allowRetrieved = "GET, HEAD, OPTIONS"
+	allowProxied   = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
+)
+
+// Seconds after which asking again makes sense, where nothing better is known.
+const (
+	retrySoon     = 1
+	retryRegistry = 5
+	retryDown     = 10
+)
+
+// maxLinks bounds the lists of an answer.
+const maxLinks = 500
+
+// ask is how the answer is wanted.
+func (c *call) ask() *pages.Ask {
+	return &pages.Ask{HTML: pages.PrefersHTML(c.r.Head), Lang: c.lang, Trace: c.r.Trace, Base: c.base()}
+}
+
+// base is the entry host's address, "" without a domain.
+func (c *call) base() string {
+	if c.s.domain == "" {
+		return ""
+	}
+	return string(c.l.appendBase(nil, c.r.Head.Authority, c.s.domain))
+}
+
+// answer replies with a reason.
+func (c *call) answer(a *pages.Answer) {
+	c.reply(a.Reason, c.s.pages.Answer(c.ask(), a, c.p.Reply.Fields[:0]))
+}
+
+func (c *call) reply(code reason.Code, page pages.Page) {
+	c.p.Forward = false
+	c.p.Reply = exchange.Reply{Reason: code, Status: page.Status, Fields: page.Fields, Body: page.Body}
+}
+
+func (c *call) options(allow string) {
+	c.reply(reason.None, c.s.pages.Options(c.ask(), allow, c.p.Reply.Fields[:0]))
+}
+
+func (c *call) refuseMethod(allow string) {
+	c.answer(&pages.Answer{Reason: reason.MethodRefused, Allow: allow})
+}
+
+// Page answers for a reason that the exchange chose.
+func (s *Surface) Page(r *exchange.Request, code reason.Code, d exchange.Detail, p *exchange.Plan) {
+	var c call
+	c.begin(s, r, p)
+	a := &pages.Answer{Reason: code, RetryAfter: seconds(int64(d.RetryAfter)), Allow: allowProxied}
+	if a.RetryAfter == 0 && code.RetryLater() {
+		a.RetryAfter = retryDefault(code)
+	}
+	if d.Backend >= 0 && d.Backend < len(s.backends) {
+		a.Backend = s.backendOf(d.Backend)
+		if code == reason.BackendLimited {
+			a.Limit = s.backends[d.Backend].LimitText
+		}
+	}
+	if d.Limit > 0 {
+		a.Limit = strconv.FormatInt(d.Limit, 10)
+	}
+	c.answer(a)
+}
+
+func retryDefault(code reason.Code) int {
+	switch code {
+	case reason.BackendDown:
+		return retryDown
+	case reason.RegistryUnavailable:
+		return retryRegistry
+	default:
+		return retrySoon
+	}
+}
+
+// seconds rounds up: whoever waits as told must not come too early.
+func seconds(nanos int64) int {
+	return int((nanos + int64(time.Second) - 1) / int64(time.Second))
+}
+
+func (s *Surface) backendOf(i int) *pages.Backend {
+	b := &s.backends[i]
+	return &pages.Backend{ID: b.Name, Name: b.Title, Contact: b.Contact}
+}
+
+func (c *call) limited(k *keys, backend int, wait int64) {
+	a := c.about(k)
+	a.Reason, a.Backend = reason.BackendLimited, c.s.backendOf(backend)
+	a.RetryAfter, a.Limit = seconds(wait), c.s.backends[backend].LimitText
+	c.answer(a)
+}
+
+// about starts an answer about what was asked.
+func (c *call) about(k *keys) *pages.Answer {
+	a := &pages.Answer{Leistung: k.leistung.String(), Private: k.byHeader}
+	t := c.s.table
+	if t == nil {
+		return a
+	}
+	a.Title = t.Title(k.leistung)
+	if k.haveArea {
+		area := t.Areas().Area(k.area)
+		a.Area = &pages.Area{ARS: area.ARS.String(), Name: area.Name, Level: int(area.ARS.Level())}
+	}
+	return a
+}
+
+// faulty answers keys that could not be read.
+func (c *call) faulty(k *keys) {
+	a := c.about(k)
+	a.Reason, a.Value, a.Where = k.fault, string(k.value), k.where
+	switch k.fault {
+	case reason.InvalidLeistung:
+		var e *registry.KeyError
+		if _, err := registry.ParseLeistung(k.value); errors.As(err, &e) {
+			a.Hint = e.Hint
+		}
+	case reason.ConflictingKeys:
+		a.Value = ""
+	}
+	var invalid *registry.InvalidArea
+	var unknown *registry.UnknownArea
+	var split *registry.SplitArea
+	switch {
+	case errors.As(k.err, &invalid):
+		a.Hint = invalid.Hint
+	case errors.As(k.err, &unknown):
+		a.Hint = unknown.Hint
+		for _, id := range unknown.Near {
+			area := c.s.table.Areas().Area(id)
+			a.Near = append(a.Near, pages.Near{ARS: area.ARS.String(), Name: area.Name, URL: c.place(k, area.ARS)})
+		}
+	case errors.As(k.err, &split):
+		a.Choices = c.choices(k, split.Choices)
+	}
+	c.answer(a)
+}
+
+// place is the address of the same question asked in an area, "" if it has
+// none: without a Leistung, or above all Länder.
+func (c *call) place(k *keys, ars registry.ARS) string {
+	if k.leistung.IsZero() || ars.IsBund() {
+		return ""
+	}
+	return c.question(k, k.leistung, ars.String())
+}
+
+func (c *call) question(k *keys, l registry.Leistung, area string) string {
+	url := prefix + "/" + l.String() + "/" + area
+	if k.langGiven {
+		url += "?lang=" + c.lang.String()
+	}
+	return url
+}
+
+func (c *call) choices(k *keys, ids []registry.AreaID) []pages.Choice {
+	ids = ids[:min(len(ids), maxLinks)]
+	choices := make([]pages.Choice, 0, len(ids))
+	for _, id := range ids {
+		area := c.s.table.Areas().Area(id)
+		choices = append(choices, pages.Choice{ARS: area.ARS.String(), Name: area.Name, URL: c.place(k, area.ARS)})
+	}
+	return choices
+}
+
+// verdict answers a decision without a target.
+func (c *call) verdict(k *keys, q *routing.Query, d *routing.Decision) {
+	t, a := c.s.table, c.about(k)
+	a.Reason = reason.OfVerdict(d.Verdict)
+	switch d.Verdict {
+	case routing.AreaRequired:
+		a.Choices = c.choices(k, t.Choices(q))
+	case routing.Ambiguous:
+		a.Candidates = c.candidates(t.Candidates(q, d))
+	case routing.UnknownLeistung, routing.NoRoute:
+		c.near(a, k, t.Near(q))
+	case routing.NotJoined:
+		offer, joined := t.NotJoined(q)
+		a.Offer, a.JoinedCount = offer, &joined
+	case routing.Expired:
+		if d.Ended != 0 {
+			a.Ended = time.Unix(d.Ended, 0).In(registry.Berlin())
+		}
+		next, offer := t.Successors(q)
+		a.Successor = offer
+		if !next.IsZero() {
+			a.Successor = next.String()
+		}
+	case routing.TargetRefused:
+		c.blocked(a, d)
+	case routing.Gone:
+		a.Why = t.GoneWhy(d)
+	}
+	switch d.Verdict {
+	case routing.UnknownLeistung, routing.NoRoute, routing.NotJoined, routing.NotAnApplication, routing.Expired, routing.Gone:
+		a.Help = help(t.HelpFor(q.Area))
+	}
+	c.answer(a)
+}
+
+func (c *call) near(a *pages.Answer, k *keys, keys []registry.Leistung) {
+	area := "-"
+	if k.haveArea && k.area != registry.Bund {
+		area = c.s.table.Areas().ARS(k.area).String()
+	}
+	for _, l := range keys {
+		a.Near = append(a.Near, pages.Near{Leistung: l.String(), Title: c.s.table.Title(l), URL: c.question(k, l, area)})
+	}
+}
+
+func (c *call) blocked(a *pages.Answer, d *routing.Decision) {
+	cause, from := c.s.table.Blocked(d)
+	a.Hint, a.Source = cause, from.String()
+	if d.Backend >= 0 {
+		a.Backend = &pages.Backend{ID: c.s.table.BackendName(d.Backend)}
+	}
+}
+
+// refuseTarget answers a decision whose address could not be written.
+func (c *call) refuseTarget(k *keys, q *routing.Query, d *routing.Decision) {
+	a := c.about(k)
+	a.Reason = reason.TargetRefused
+	c.blocked(a, d)
+	if _, err := c.s.table.AppendURL(nil, q, d); err != nil {
+		a.Hint = err.Error()
+	}
+	c.answer(a)
+}
+
+// candidates turns equal targets into links; those behind us are linked at
+// their own host.
+func (c *call) candidates(from []routing.Candidate) []pages.Candidate {
+	from = from[:min(len(from), maxLinks)]
+	out := make([]pages.Candidate, 0, len(from))
+	for _, k := range from {
+		p := pages.Candidate{Title: k.Title, URL: k.URL, Backend: c.s.table.BackendName(k.Backend)}
+		if i := int(k.Backend); i >= 0 && i < len(c.s.backends) && c.s.backends[i].Proxy {
+			p.URL = c.atOwnHost(i, k.URL)
+		}
+		if k.Refused != "" {
+			p.URL = ""
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// atOwnHost moves an address of a proxied backend to the host where it answers
+// for clients.
+func (c *call) atOwnHost(i int, url string) string {
+	b := &c.s.backends[i]
+	if b.host == nil {
+		return ""
+	}
+	if _, after, ok := strings.Cut(url, "://"); ok {
+		slash := strings.IndexAny(after, "/?")
+		switch {
+		case slash < 0:
+			url = "/"
+		case after[slash] == '?':
+			url = "/" + after[slash:]
+		default:
+			url = after[slash:]
+		}
+	}
+	return string(c.l.appendBase(nil, c.r.Head.Authority, b.Name, ".", c.s.domain)) + url
+}
+
+func help(h routing.Help) []pages.Link {
+	var links []pages.Link
+	if h.Portal != "" {
+		title := h.Title
+		if title == "" {
+			title = h.Portal
+		}
+		links = append(links, pages.Link{Title: title, URL: h.Portal})
+	}
+	phone := h.Phone
+	if phone == "" {
+		phone = "115"
+	}
+	link := pages.Link{Title: "Behördennummer " + phone}
+	if digits := strings.ReplaceAll(phone, " ", ""); strings.Trim(digits, "0123456789") == "" {
+		link.URL = "tel:" + digits
+	}
+	return append(links, link)
+}

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package surface
+
+import (
+	"bytes"
+
+	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/message"
+	"github.com/pvgate/pvgate/gateway/pages"
+	"github.com/pvgate/pvgate/gateway/reason"
+	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/routing"
+)
+
+// call is one request at the surface.
+type call struct {
+	s      *Surface
+	l      *listener
+	r      *exchange.Request
+	p      *exchange.Plan
+	sender int // 0 = direct
+	lang   reason.Lang
+}
+
+// begin fills what every answer and every forwarded request needs.
+func (c *call) begin(s *Surface, r *exchange.Request, p *exchange.Plan) {
+	*c = call{s: s, l: &s.listeners[r.Listener], r: r, p: p, sender: s.sender(r.Peer)}
+	p.SenderIndex, p.Sender, p.KnownSender = c.sender, s.senders[c.sender], c.sender > 0
+	c.lang = c.wished()
+}
+
+// wished is the language the header fields ask for.
+func (c *call) wished() reason.Lang {
+	if c.sender > 0 {
+		if lang, ok := pages.Language(c.r.Head.Get(message.PVLanguage)); ok {
+			return lang
+		}
+	}
+	lang, _ := pages.AcceptLanguage(c.r.Head)
+	return lang
+}
+
+// Resolve decides what becomes of a request.
+func (s *Surface) Resolve(r *exchange.Request, p *exchange.Plan) {
+	var c call
+	c.begin(s, r, p)
+	if r.Head.Method == message.CONNECT || r.Head.Method == message.TRACE {
+		c.refuseMethod(allowProxied)
+		return
+	}
+	switch whose, own := s.whose(c.l, r.Head.Authority); whose {
+	case backends:
+		if isReserved(r.Path) {
+			c.reserved()
+			return
+		}
+		c.pass(own)
+	case entry:
+		c.entry()
+	default:
+		c.answer(&pages.Answer{Reason: reason.Misdirected})
+	}
+}
+
+// entry answers at the entry host.
+func (c *call) entry() {
+	path := c.r.Path
+	switch {
+	case isEntry(path):
+		c.leistung()
+	case isReserved(path) || string(path) == pathRobots:
+		c.reserved()
+	case c.l.fallback >= 0:
+		c.pass(c.l.fallback)
+	case c.r.Head.Asterisk:
+		c.options(allowProxied)
+	case string(path) == "/":
+		c.home()
+	default:
+		c.answer(&pages.Answer{Reason: reason.NotFound})
+	}
+}
+
+// pass forwards a request as it is: to the backend whose host it names, or to
+// the listener's default.
+func (c *call) pass(to int) {
+	if c.r.EncodedSlash && !c.s.backends[to].AllowEncodedSlash {
+		c.answer(&pages.Answer{Reason: reason.BadPath})
+		return
+	}
+	h := c.r.Head
+	switch {
+	case h.Asterisk:
+		c.forward(to, asterisk)
+	case isTarget(h, c.r.Path):
+		c.forward(to, h.Target)
+	default:
+		at := len(c.p.Scratch)
+		b := append(c.p.Scratch, c.r.Path...)
+		if h.HasQuery {
+			b = append(b, '?')
+			b = append(b, h.Query...)
+		}
+		c.p.Scratch = b
+		c.forward(to, b[at:])
+	}
+}
+
+var asterisk = []byte("*")
+
+// isTarget reports whether the request-target as received is what would be
+// sent: origin form, and a path that is in its one form already.
+func isTarget(h *message.Head, path []byte) bool {
+	n := len(h.Path)
+	if h.HasQuery {
+		n += 1 + len(h.Query)
+	}
+	return len(h.Target) == n && n > 0 && h.Target[0] == '/' && bytes.Equal(h.Path, path)
+}
+
+// forward sends the request to a backend.
+func (c *call) forward(to int, target []byte) {
+	c.p.Forward, c.p.Backend, c.p.Target = true, to, target
+	c.p.Language = languages[c.lang]
+}
+
+var languages = [2][]byte{[]byte("de"), []byte("en")} // by reason.Lang
+
+// leistung answers what asks for a Leistung in an area.
+func (c *call) leistung() {
+	var k keys
+	k.read(c)
+	if k.langGiven {
+		c.lang = k.lang
+	}
+	switch {
+	case c.r.EncodedSlash && !c.s.anySlash:
+		c.answer(&pages.Answer{Reason: reason.BadPath})
+		return
+	case k.fault != reason.None:
+		c.faulty(&k)
+		return
+	case c.s.table == nil:
+		c.answer(&pages.Answer{Reason: reason.RegistryUnavailable, RetryAfter: retryRegistry})
+		return
+	}
+	q := routing.Query{
+		Leistung: k.leistung, Area: k.area, At: c.r.Now, Sender: c.s.names[c.sender], Lang: c.lang.String(), Seed: c.r.Seed,
+	}
+	if k.haveArea {
+		c.p.Land = c.s.table.Areas().LandOf(k.area)
+	}
+	d := c.s.table.Resolve(&q)
+	if d.Verdict != routing.Handover {
+		c.verdict(&k, &q, &d)
+		return
+	}
+	if i := int(d.Backend); i < len(c.s.backends) && c.s.backends[i].Proxy {
+		c.proxied(i, &k, &q, &d)
+		return
+	}
+	c.redirect(&k, &q, &d)
+}
+
+// redirect hands over to a portal that is not behind us. Nothing of the
+// request gets into Location.
+func (c *call) redirect(k *keys, q *routing.Query, d *routing.Decision) {
+	if len(k.rest) > 1 || c.r.EncodedSlash {
+		c.answer(&pages.Answer{Reason: reason.NotFound})
+		return
+	}
+	switch c.r.Head.Method {
+	case message.GET, message.HEAD:
+	case message.OPTIONS:
+		c.options(allowRetrieved)
+		return
+	default:
+		c.refuseMethod(allowRetrieved)
+		return
+	}
+	at := len(c.p.Scratch)
+	location, err := c.s.table.AppendURL(c.p.Scratch, q, d)
+	if err != nil || !isLine(location[at:]) {
+		c.refuseTarget(k, q, d)
+		return
+	}
+	c.p.Scratch = location
+	if i := int(d.Backend); i < len(c.s.backends) && c.s.backends[i].Limit != nil {
+		if ok, wait := c.s.backends[i].Limit.Pass(c.r.Tick); !ok {
+			c.limited(k, i, wait)
+			return
+		}
+	}
+	c.seeOther(location[at:], c.s.table.URLLang(q, d))
+}
+
+// seeOther replies 303.
+func (c *call) seeOther(location []byte, lang string) {
+	at := len(c.p.Scratch)
+	c.p.Scratch = append(c.p.Scratch, lang...)
+	reply := &c.p.Reply
+	reply.Reason, reply.Status = reason.Handover, reason.Handover.Status()
+	reply.Fields = append(reply.Fields, message.Field{Name: nameLocation, Value: location, ID: message.Location})
+	reply.Fields = c.s.pages.AppendRedirect(reply.Fields, c.p.Scratch[at:], c.r.Trace)
+}
+
+var nameLocation = []byte("Location")
+
+// isLine reports whether a text may stand in a field: registries are not ours.
+func isLine(text []byte) bool {
+	for _, c := range text {
+		if c <= ' ' || c == 0x7F {
+			return false
+		}
+	}
+	return len(text) > 0
+}
+
+// proxied leads to a portal behind us: a retrieval to the portal's own host, so
+// that portals do not share one origin; anything else is forwarded in place,
+// because a redirect would drop its body.
+func (c *call) proxied(to int, k *keys, q *routing.Query, d *routing.Decision) {
+	b := &c.s.backends[to]
+	if c.r.EncodedSlash && !b.AllowEncodedSlash {
+		c.answer(&pages.Answer{Reason: reason.BadPath})
+		return
+	}
+	own := b.host != nil && (c.r.Head.Method == message.GET || c.r.Head.Method == message.HEAD)
+	start := len(c.p.Scratch)
+	if own {
+		c.p.Scratch = c.l.appendBase(c.p.Scratch, c.r.Head.Authority, b.Name, ".", c.s.domain)
+	}
+	at := len(c.p.Scratch)
+	if !c.appendTarget(k, q, d) {
+		c.refuseTarget(k, q, d)
+		return
+	}
+	if own {
+		c.seeOther(c.p.Scratch[start:len(c.p.Scratch):len(c.p.Scratch)], "")
+		return
+	}
+	target := c.p.Scratch[at:len(c.p.Scratch):len(c.p.Scratch)]
+	c.tell(k, q, d)
+	c.forward(to, target)
+}
+
+// appendTarget appends base path + rest and the queries of both.
+func (c *call) appendTarget(k *keys, q *routing.Query, d *routing.Decision) bool {
+	at := len(c.p.Scratch)
+	b, err := c.s.table.AppendTarget(c.p.Scratch, q, d)
+	if err != nil {
+		return false
+	}
+	base, baseQuery, haveBase := bytes.Cut(b[at:], question)
+	if len(base) == 0 || base[0] != '/' {
+		return false
+	}
+	if len(k.rest) > 0 || c.r.Head.HasQuery {
+		// The rest belongs between the base's path and its query: put the new
+		// target behind the old one and move it forward.
+		end := len(b)
+		b = append(b, bytes.TrimSuffix(base, slash)...)
+		if len(k.rest) > 0 {
+			b = append(b, k.rest...)
+		} else if len(b) == end || len(base) > 0 && base[len(base)-1] == '/' {
+			b = append(b, '/')
+		}
+		mark := len(b)
+		b = append(b, '?')
+		b = append(b, baseQuery...)
+		if haveBase && c.r.Head.HasQuery {
+			b = append(b, '&')
+		}
+		before := len(b)
+		b, have := k.appendQuery(b, c.r.Head)
+		switch {
+		case !have && !haveBase:
+			b = b[:mark]
+		case !have && haveBase && c.r.Head.HasQuery:
+			b = b[:before-1]
+		}
+		b = b[:at+copy(b[at:], b[end:])]
+		c.p.Scratch = b
+	} else {
+		c.p.Scratch = b
+	}
+	return isLine(c.p.Scratch[at:])
+}
+
+var (
+	question = []byte("?")
+	slash    = []byte("/")
+)
+
+// tell fills what the backend is told about the request in PV- fields.
+func (c *call) tell(k *keys, q *routing.Query, d *routing.Decision) {
+	p, b := c.p, c.p.Scratch
+	at := len(b)
+	key := d.Key
+	if key.IsZero() {
+		key = q.Leistung
+	}
+	b = key.Append(b)
+	p.Leistung = b[at:len(b):len(b)]
+	if k.haveArea {
+		ars := c.s.table.Areas().ARS(k.area)
+		at = len(b)
+		b = ars.AppendPadded(b)
+		p.ARS = b[at:len(b):len(b)]
+		p.Level = levels[min(int(ars.Level()), len(levels)-1)]
+	}
+	if oe, _, _ := c.s.table.Context(d); oe != "" {
+		at = len(b)
+		b = append(b, oe...)
+		if isLine(b[at:]) {
+			p.OE = b[at:len(b):len(b)]
+		}
+	}
+	p.Scratch = b
+}
+
+// levels is PV-Area-Level by registry.Level; the Bund has none.
+var levels = [registry.LevelGemeinde + 1][]byte{
+	registry.LevelLand: []byte("2"), registry.LevelRB: []byte("3"), registry.LevelKreis: []byte("5"),
+	registry.LevelVerband: []byte("9"), registry.LevelGemeinde: []byte("12"),
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package surface
+
+import (
+	"fmt"
+	"strings"
+)
+
+// maxLabel is the longest backend name (a host label of the configuration).
+const maxLabel = 40
+
+// maxHost is the longest host name there is (RFC 1035, section 2.3.4).
+const maxHost = 255
+
+type listener struct {
+	exact      []string // lower case
+	suffixes   []string // ".gw.example.de" for "*.gw.example.de"
+	any        bool
+	subdomains bool // the hosts of all backends are this listener's
+	fallback   int  // the default backend, -1 = none
+	tls        bool
+	port       int
+}
+
+func (s *Surface) listener(o *Listener) (listener, error) {
+	l := listener{any: o.Any, fallback: -1, tls: o.TLS, port: o.Port, subdomains: o.Any}
+	hosts := o.Hosts
+	if len(hosts) == 0 && !o.Any {
+		if s.domain == "" {
+			return l, fmt.Errorf("no hosts and no domain: nothing could be answered; name hosts or allow any")
+		}
+		hosts = []string{s.domain, "*." + s.domain}
+	}
+	for _, h := range hosts {
+		h = strings.ToLower(h)
+		if rest, ok := strings.CutPrefix(h, "*."); ok {
+			l.subdomains = l.subdomains || rest == s.domain
+			l.suffixes = append(l.suffixes, "."+rest)
+		} else {
+			l.exact = append(l.exact, h)
+		}
+	}
+	if o.Default == "" {
+		return l, nil
+	}
+	for i := range s.backends {
+		if s.backends[i].Name == o.Default {
+			l.fallback = i
+		}
+	}
+	if l.fallback < 0 {
+		return l, fmt.Errorf("default backend %q is not defined", o.Default)
+	}
+	if !s.backends[l.fallback].Proxy {
+		return l, fmt.Errorf("default backend %q redirects; a default must be mode: proxy", o.Default)
+	}
+	return l, nil
+}
+
+type whose uint8
+
+const (
+	nobodys whose = iota
+	entry
+	backends
+)
+
+// whose says to whom the host of a request belongs. Hosts are compared as ASCII
+// bytes without case, never as Unicode: a fullwidth or Kelvin letter is
+// another host (CVE-2026-39821 was the opposite).
+func (s *Surface) whose(l *listener, authority []byte) (whose, int) {
+	host, _ := cutPort(authority)
+	if len(host) > maxHost {
+		return nobodys, 0
+	}
+	if name, ok := s.belowDomain(host); ok && (l.subdomains || l.lists(host)) {
+		if i, ok := s.label(name); ok {
+			return backends, i
+		}
+	}
+	if l.any || l.lists(host) {
+		return entry, 0
+	}
+	for _, suffix := range l.suffixes {
+		// Below the domain there are backends only: a name that is none of theirs
+		// is a mistake, not a second entry.
+		if suffix[1:] != s.domain && len(host) > len(suffix) && equalFold(host[len(host)-len(suffix):], suffix) {
+			return entry, 0
+		}
+	}
+	return nobodys, 0
+}
+
+func (l *listener) lists(host []byte) bool {
+	for _, h := range l.exact {
+		if equalFold(host, h) {
+			return true
+		}
+	}
+	return false
+}
+
+// belowDomain cuts ".{domain}" off a host.
+func (s *Surface) belowDomain(host []byte) (name []byte, ok bool) {
+	n := len(host) - len(s.domain) - 1
+	if s.domain == "" || n < 1 || host[n] != '.' || !equalFold(host[n+1:], s.domain) {
+		return nil, false
+	}
+	return host[:n], true
+}
+
+// label finds the backend of a host label by binary search, without
+// allocation.
+func (s *Surface) label(name []byte) (backend int, ok bool) {
+	var buf [maxLabel]byte
+	if len(name) > len(buf) {
+		return 0, false
+	}
+	for i, c := range name {
+		buf[i] = lower(c)
+	}
+	low, high := 0, len(s.labels)
+	for low < high {
+		mid := int(uint(low+high) >> 1)
+		// Comparing a converted slice does not allocate.
+		switch have := s.labels[mid].name; {
+		case have == string(buf[:len(name)]):
+			return s.labels[mid].backend, true
+		case have < string(buf[:len(name)]):
+			low = mid + 1
+		default:
+			high = mid
+		}
+	}
+	return 0, false
+}
+
+// cutPort splits an authority into host and port. An IPv6 address keeps its
+// brackets.
+func cutPort(authority []byte) (host, port []byte) {
+	for i := len(authority) - 1; i >= 0; i-- {
+		switch c := authority[i]; {
+		case c == ':':
+			return authority[:i], authority[i+1:]
+		case c < '0' || c > '9':
+			return authority, nil
+		}
+	}
+	return authority, nil
+}
+
+// equalFold compares ASCII without case; lowered is lower-case already.
+func equalFold(b []byte, lowered string) bool {
+	if len(b) != len(lowered) {
+		return false
+	}
+	for i := range b {
+		if lower(b[i]) != lowered[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// lower folds ASCII only.
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c + ('a' - 'A')
+	}
+	return c
+}
+
+// appendBase appends scheme and authority of an address of ours. Host comes
+// from the configuration; of what the client sent only the digits of a port may
+// get in, and only if the listener does not know its own.
+func (l *listener) appendBase(dst, authority []byte, host ...string) []byte {
+	scheme, usual := "http://", 80
+	if l.tls {
+		scheme, usual = "https://", 443
+	}
+	dst = append(dst, scheme...)
+	for _, part := range host {
+		dst = append(dst, part...)
+	}
+	switch _, port := cutPort(authority); {
+	case l.port == usual:
+	case l.port > 0:
+		dst = append(dst, ':')
+		dst = appendInt(dst, l.port)
+	case len(port) > 0 && len(port) <= 5:
+		dst = append(dst, ':')
+		dst = append(dst, port...)
+	}
+	return dst
+}
+
+func appendInt(dst []byte, n int) []byte {
+	if n >= 10 {
+		dst = appendInt(dst, n/10)
+	}
+	return append(dst, byte('0'+n%10))
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package surface
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/pvgate/pvgate/gateway/message"
+	"github.com/pvgate/pvgate/gateway/pages"
+	"github.com/pvgate/pvgate/gateway/reason"
+	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/routing"
+)
+
+const (
+	pathReserved = "/_pv"
+	pathRobots   = "/robots.txt"
+	pathReasons  = "/reasons/"
+)
+
+// isReserved reports whether a path is ours on every host.
+func isReserved(path []byte) bool {
+	return len(path) >= len(pathReserved) && string(path[:len(pathReserved)]) == pathReserved &&
+		(len(path) == len(pathReserved) || path[len(pathReserved)] == '/')
+}
+
+// reserved answers /_pv/… and /robots.txt.
+func (c *call) reserved() {
+	if !c.retrieves() {
+		return
+	}
+	var k keys
+	k.readLang(c.r.Head.Query)
+	if k.langGiven {
+		c.lang = k.lang
+	}
+	ask, fields := c.ask(), c.p.Reply.Fields[:0]
+	path := string(c.r.Path)
+	if path == pathRobots {
+		c.reply(reason.None, c.s.pages.Robots(ask, fields))
+		return
+	}
+	switch path = strings.TrimPrefix(path, pathReserved); {
+	case path == "/health":
+		c.reply(reason.None, c.s.pages.Health(ask, fields))
+	case path == "/static/pv.css":
+		c.reply(reason.None, c.s.pages.Style(ask, fields))
+	case path == pathReasons:
+		c.reply(reason.None, c.s.pages.Reasons(ask, fields))
+	case strings.HasPrefix(path, pathReasons):
+		code, ok := reason.Parse(path[len(pathReasons):])
+		if !ok {
+			c.answer(&pages.Answer{Reason: reason.NotFound})
+			return
+		}
+		ask.HTML = !pages.NamesJSON(c.r.Head)
+		c.reply(reason.None, c.s.pages.Reason(ask, code, fields))
+	case path == "/areas":
+		c.areas()
+	case path == "/route":
+		c.route()
+	default:
+		c.answer(&pages.Answer{Reason: reason.NotFound})
+	}
+}
+
+// home is the page at "/".
+func (c *call) home() {
+	if !c.retrieves() {
+		return
+	}
+	var k keys
+	k.readLang(c.r.Head.Query)
+	if k.langGiven {
+		c.lang = k.lang
+	}
+	c.reply(reason.None, c.s.pages.Home(c.ask(), c.p.Reply.Fields[:0]))
+}
+
+// retrieves answers every method but GET and HEAD itself.
+func (c *call) retrieves() bool {
+	switch c.r.Head.Method {
+	case message.GET, message.HEAD:
+		return true
+	case message.OPTIONS:
+		c.options(allowRetrieved)
+	default:
+		c.refuseMethod(allowRetrieved)
+	}
+	return false
+}
+
+// areas is the type-ahead: at most 20 areas whose names begin like q.
+func (c *call) areas() {
+	type found struct {
+		ARS   string `json:"ars"`
+		Name  string `json:"name"`
+		Level int    `json:"level"`
+		Kind  string `json:"kind,omitempty"`
+		In    string `json:"in,omitempty"`
+	}
+	answer := struct {
+		Areas []found `json:"areas"`
+	}{[]found{}}
+	if c.s.table == nil {
+		c.answer(&pages.Answer{Reason: reason.RegistryUnavailable, RetryAfter: retryRegistry})
+		return
+	}
+	q, n := parameterOf(c.r.Head.Query, "q")
+	if n > 1 {
+		c.answer(&pages.Answer{Reason: reason.ConflictingKeys, Where: "q: " + whereQuery})
+		return
+	}
+	areas := c.s.table.Areas()
+	for _, id := range areas.Search(string(q), c.r.Now, registry.MaxSearch) {
+		area := areas.Area(id)
+		f := found{ARS: area.ARS.String(), Name: area.Name, Level: int(area.ARS.Level()), Kind: area.Kind}
+		if area.Parent != registry.Bund {
+			f.In = areas.Area(area.Parent).Short()
+		}
+		answer.Areas = append(answer.Areas, f)
+	}
+	c.reply(reason.None, c.s.pages.JSON(c.ask(), &answer, c.p.Reply.Fields[:0]))
+}
+
+// parameterOf returns the decoded value of a parameter in a raw query, and how
+// often it stands there.
+func parameterOf(query []byte, name string) (value []byte, times int) {
+	for len(query) > 0 {
+		var segment []byte
+		segment, query = cutSegment(query)
+		key, raw, _ := bytes.Cut(segment, equals)
+		if text, ok := decode(nil, key, inQuery); !ok || string(text) != name {
+			continue
+		}
+		times++
+		value, _ = decode(nil, raw, inQuery)
+	}
+	return value, times
+}
+
+var equals = []byte("=")
+
+// route tells a portal we know where a citizen would be led, without leading
+// anybody.
+func (c *call) route() {
+	if c.sender == 0 {
+		c.answer(&pages.Answer{Reason: reason.SenderUnknown})
+		return
+	}
+	if c.s.table == nil {
+		c.answer(&pages.Answer{Reason: reason.RegistryUnavailable, RetryAfter: retryRegistry})
+		return
+	}
+	var k keys
+	if !c.routeKeys(&k) {
+		c.faulty(&k)
+		return
+	}
+	q := routing.Query{
+		Leistung: k.leistung, Area: k.area, At: c.r.Now, Sender: c.s.names[c.sender], Lang: c.lang.String(), Seed: c.r.Seed,
+	}
+	if k.haveArea {
+		c.p.Land = c.s.table.Areas().LandOf(k.area)
+	}
+	d := c.s.table.Resolve(&q)
+	if d.Verdict != routing.Handover {
+		c.verdict(&k, &q, &d)
+		return
+	}
+	url, err := c.s.table.AppendURL(nil, &q, &d)
+	if err != nil || !isLine(url) {
+		c.refuseTarget(&k, &q, &d)
+		return
+	}
+	answer := struct {
+		URL     string `json:"url"`
+		Backend string `json:"backend"`
+		Kind    string `json:"kind"`
+		Area    string `json:"area"`
+		Key     string `json:"key"`
+		Note    string `json:"note,omitempty"`
+	}{string(url), c.s.table.BackendName(d.Backend), d.Kind.String(), c.s.table.Areas().ARS(d.Area).String(), d.Key.String(), notes[d.Note]}
+	if i := int(d.Backend); i < len(c.s.backends) && c.s.backends[i].Proxy {
+		if answer.URL = c.atOwnHost(i, answer.URL); answer.URL == "" {
+			answer.URL = c.base() + c.place(&k, c.s.table.Areas().ARS(k.area))
+		}
+	}
+	c.reply(reason.None, c.s.pages.JSON(c.ask(), &answer, c.p.Reply.Fields[:0]))
+}
+
+// routeKeys reads /_pv/route's own parameters.
+func (c *call) routeKeys(k *keys) bool {
+	leistung, n := parameterOf(c.r.Head.Query, "leistung")
+	if n > 1 {
+		return k.conflict("leistung: " + whereQuery)
+	}
+	area, m := parameterOf(c.r.Head.Query, "area")
+	if m > 1 {
+		return k.conflict("area: " + whereQuery)
+	}
+	if !k.takeLeistung(leistung, whereQuery, inHeader) {
+		return false
+	}
+	return m == 0 || string(area) == "-" || k.takeArea(c, area, whereQuery, inHeader)
+}
+
+// notes is what /_pv/route says beside an answer, by routing.Note.
+var notes = [...]string{
+	routing.NoteNone:      "",
+	routing.NoteNotJoined: "not_joined",
+	routing.NoteSuccessor: "successor",
+	routing.NoteParent:    "parent",
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+// Package surface is what pvgate looks like from outside: which hosts it
+// answers at, which addresses mean a Leistung in an area, which are its own,
+// and what becomes of a request: forwarded, redirected, or answered here.
+//
+// The call you want is [New]; a [Surface] is the exchange.Resolver of one
+// snapshot, immutable and safe for concurrent use. The order of a request's
+// life is the order of the files: host.go (whose address is it), keys.go (what
+// is asked), entry.go (what follows), answers.go and reserved.go (what we say
+// ourselves).
+//
+// It deliberately decides nothing about competence (routing does), writes no
+// page (pages does) and opens no connection. What it decides on is exactly the
+// bytes that are forwarded: the path in its one form and the raw query.
+package surface
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/pvgate/pvgate/gateway/limit"
+	"github.com/pvgate/pvgate/gateway/pages"
+	"github.com/pvgate/pvgate/routing"
+)
+
+// Options describe one snapshot's surface. New copies what it keeps.
+type Options struct {
+	// Domain is the entry host, "gw.example.de"; backends answer at
+	// {backend}.{domain}. Empty means there is none: only listeners with Any and
+	// a Default answer anything then.
+	Domain string
+	// Listeners in the order of exchange.Request.Listener.
+	Listeners []Listener
+	// Backends in the order of exchange.Snapshot.Backends, which is the order of
+	// routing.Input.Backends.
+	Backends []Backend
+	// Table is nil as long as no registry has been loaded.
+	Table *routing.Table
+	// Senders are the portals we know; their indices in exchange.Plan are one
+	// more, 0 is everybody else.
+	Senders []Sender
+}
+
+// Listener is how one listener is reached.
+type Listener struct {
+	// Hosts that are answered, "gw.example.de" or "*.gw.example.de"; without
+	// any, and without Any, these two of the domain.
+	Hosts []string
+	// Any answers every host. What is no backend's own host is the entry host.
+	Any bool
+	// Default names the proxied backend that answers what no other form matches;
+	// "" = none.
+	Default string
+	TLS     bool
+	// Port stands in our own absolute addresses unless it is the scheme's own;
+	// 0 = the port the client named.
+	Port int
+}
+
+// Backend is a portal as far as the surface needs to know it.
+type Backend struct {
+	Name  string
+	Title string // for people; "" = the name
+	// Proxy forwards requests, else the client is redirected.
+	Proxy bool
+	// InPlace serves a proxied backend under the entry host instead of a host of
+	// its own.
+	InPlace bool
+	// AllowEncodedSlash forwards paths that hold %2F.
+	AllowEncodedSlash bool
+	// Limit counts redirects; nil = no limit. Forwarded requests are counted by
+	// the exchange.
+	Limit *limit.Backend
+	// LimitText is how a refusal says the limit, "50/s".
+	LimitText string
+	Contact   *pages.Contact
+}
+
+// Sender is a portal we know by its networks.
+type Sender struct {
+	Name     string
+	Networks []netip.Prefix
+}
+
+// Surface is the request surface of one snapshot.
+type Surface struct {
+	domain    string // lower case
+	listeners []listener
+	backends  []backend
+	labels    []label   // backends with a host of their own, sorted by name
+	networks  []network // longest prefix first
+	senders   [][]byte  // by SenderIndex
+	names     []string  // the same as text, "" for direct
+	table     *routing.Table
+	pages     *pages.Renderer
+	anySlash  bool // some backend allows %2F
+}
+
+type backend struct {
+	Backend
+	host []byte // "{name}.{domain}"; nil if it has none of its own
+}
+
+type label struct {
+	name    string
+	backend int
+}
+
+type network struct {
+	prefix netip.Prefix
+	sender int
+}
+
+// New checks the options and builds a surface.
+func New(o Options) (*Surface, error) {
+	s := &Surface{domain: strings.ToLower(o.Domain), table: o.Table}
+	renderer, err := pages.New("pvgate-" + s.domain)
+	if s.domain == "" {
+		renderer, err = pages.New("pvgate")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("surface: %w", err)
+	}
+	s.pages = renderer
+	faults := []error{s.addBackends(o.Backends), s.addSenders(o.Senders)}
+	for i := range o.Listeners {
+		l, err := s.listener(&o.Listeners[i])
+		if err != nil {
+			faults = append(faults, fmt.Errorf("surface: listener %d: %w", i, err))
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	if t := o.Table; t != nil && t.Configured() != len(o.Backends) {
+		faults = append(faults, fmt.Errorf("surface: the table was compiled for %d backends, the snapshot has %d", t.Configured(), len(o.Backends)))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Surface) addBackends(from []Backend) error {
+	var faults []error
+	for i, b := range from {
+		own := backend{Backend: b}
+		if b.Proxy && !b.InPlace && s.domain != "" {
+			own.host = []byte(b.Name + "." + s.domain)
+			s.labels = append(s.labels, label{b.Name, i})
+		}
+		if len(b.Name) > maxLabel || b.Name == "" || strings.Trim(b.Name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			faults = append(faults, fmt.Errorf("surface: backend %q: the name must be a host label of a-z, 0-9 and -, at most %d characters", b.Name, maxLabel))
+		}
+		s.anySlash = s.anySlash || b.AllowEncodedSlash
+		s.backends = append(s.backends, own)
+	}
+	slices.SortFunc(s.labels, func(a, b label) int { return cmp.Compare(a.name, b.name) })
+	for i := 1; i < len(s.labels); i++ {
+		if s.labels[i].name == s.labels[i-1].name {
+			faults = append(faults, fmt.Errorf("surface: backend %q stands twice", s.labels[i].name))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (s *Surface) addSenders(from []Sender) error {
+	var faults []error
+	s.senders, s.names = [][]byte{[]byte("direct")}, []string{""}
+	for i, sender := range from {
+		s.senders = append(s.senders, []byte(sender.Name))
+		s.names = append(s.names, sender.Name)
+		for _, p := range sender.Networks {
+			if !p.IsValid() {
+				faults = append(faults, fmt.Errorf("surface: sender %q: a network is no prefix", sender.Name))
+				continue
+			}
+			p = p.Masked()
+			for _, n := range s.networks {
+				if n.prefix == p && n.sender != i+1 {
+					faults = append(faults, fmt.Errorf("surface: network %v belongs to the senders %q and %q; it can belong to one", p, s.names[n.sender], sender.Name))
+				}
+			}
+			s.networks = append(s.networks, network{p, i + 1})
+		}
+	}
+	slices.SortStableFunc(s.networks, func(a, b network) int { return cmp.Compare(b.prefix.Bits(), a.prefix.Bits()) })
+	return errors.Join(faults...)
+}
+
+// sender returns whose network an address lies in, 0 for nobody's: the longest
+// prefix decides.
+func (s *Surface) sender(peer netip.Addr) int {
+	for i := range s.networks {
+		if s.networks[i].prefix.Contains(peer) {
+			return s.networks[i].sender
+		}
+	}
+	return 0
+}
