@@ -20,8 +20,11 @@ import (
 const direction = `
 registry/gv100ad: registry
 registry/source/...: registry/...
-registry/registrytest: registry
-registry:
+registry/registrytest: registry registry/source
+registry/generate: registry
+registry/internal/rows:
+registry/internal/mkareas: registry registry/gv100ad
+registry: registry/internal/rows
 
 routing: registry
 routing/routingtest: routing registry
