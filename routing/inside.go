@@ -9,19 +9,19 @@ import "github.com/pvgate/pvgate/registry"
 // adoption takes out.
 
 // differs says whether some area strictly inside the asked one would be answered with another target. r and won are
-// of the walk that the answer's address came from; answered is the place of the override that answered, -1 if the walk
-// did.
+// what the walk found; answered is the place of the override that answered, -1 if the walk did.
 func (w *walker) differs(q *Query, d *Decision, r *result, won bool, answered int) bool {
 	w.rec = nil
+	first, end := w.area+1, w.t.index.ends[w.area]
 	switch {
-	case w.area+1 >= w.t.index.ends[w.area]:
+	case first >= end:
 		return false
 	case w.overriddenInside(q, d, answered):
 		return true
-	case !won && answered >= 0:
+	case answered >= 0:
 		return false // the override answers the whole area whatever rows there are
 	case !won:
-		return w.rowInside(w.nKeys-1, nil, false)
+		return w.rowInside(first, end, w.nKeys-1, nil, false) || w.parentInside(q.Leistung)
 	}
 	h := &w.t.hot[r.row]
 	if !r.tied && h.flags&flagClosed != 0 && w.holeInside(r, h.backend) {
@@ -31,7 +31,7 @@ func (w *walker) differs(q *Query, d *Decision, r *result, won bool, answered in
 	if r.tied {
 		same = nil // no single target: any candidate inside is another one
 	}
-	return w.rowInside(r.key, same, h.flags&flagPage == 0)
+	return w.rowInside(first, end, r.key, same, h.flags&flagPage == 0)
 }
 
 // overriddenInside looks for an override strictly inside that outranks the answer and says something else.
@@ -97,9 +97,10 @@ func (w *walker) means(old, to uint32) bool {
 	return false
 }
 
-// rowInside looks for a candidate strictly inside, among the walker's keys up to last, whose target is not the given
-// one. A page of the last key counts only where a page won; any row of an earlier key would go before the winner.
-func (w *walker) rowInside(last int, same *hotRow, service bool) bool {
+// rowInside looks for a candidate at the areas first ≤ x < end, among the walker's keys up to last, whose target is
+// not the given one. A page of the last key counts only where a page won; any row of an earlier key would go before
+// the winner.
+func (w *walker) rowInside(first, end uint32, last int, same *hotRow, service bool) bool {
 	x := &w.t.index
 	for i := 0; i <= last; i++ {
 		b, ok := x.find(w.keys[i])
@@ -112,19 +113,37 @@ func (w *walker) rowInside(last int, same *hotRow, service bool) bool {
 			like = nil
 		}
 		noPages := service && i == last
-		for g := x.from(b, w.area+1); g < b.g1 && x.areas[g] < x.ends[w.area]; g++ {
+		for g := x.from(b, first); g < b.g1 && x.areas[g] < end; g++ {
 			if w.inForce(x.areas[g]) && w.otherTarget(g, x.areas[g], like, noPages) {
 				return true
 			}
 		}
 		for _, to := range w.t.turned {
-			if !w.strictly(to) {
+			if to < first || to >= end {
 				continue
 			}
 			for _, old := range w.t.areas.Formerly(registry.AreaID(to), w.time) {
 				if g := x.exact(b, uint32(old)); g != none && w.otherTarget(g, to, like, noPages) {
 					return true
 				}
+			}
+		}
+	}
+	return false
+}
+
+// parentInside looks for a candidate of the parent key in Länder that allow it, where the asked area is the Bund:
+// nothing was found for the whole, but something would be there.
+func (w *walker) parentInside(asked registry.Leistung) bool {
+	if w.area != uint32(registry.Bund) || w.t.parentKey[0] {
+		return false
+	}
+	ends := w.t.index.ends
+	for land := w.area + 1; land < ends[w.area]; land = ends[land] {
+		if p := w.t.parentOf(asked, land); !p.IsZero() {
+			w.keys[0] = p
+			if w.rowInside(land, ends[land], 0, nil, false) {
+				return true
 			}
 		}
 	}

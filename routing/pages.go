@@ -5,15 +5,14 @@ package routing
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/pvgate/pvgate/registry"
 )
 
 // What an answer tells beyond its target. All of this allocates and is for answers that have none.
 
-// Candidates are the equal targets of an Ambiguous decision, sorted by title, then URL (R10); or the organisation
-// units between which a template that requires one cannot decide (R11).
+// Candidates are the equal targets of an Ambiguous decision, sorted by title, then URL, as registered (R10); or the
+// organisation units between which a template that requires one cannot decide (R11).
 func (t *Table) Candidates(q *Query, d *Decision) []Candidate {
 	if d.Verdict != Ambiguous {
 		return nil
@@ -25,9 +24,6 @@ func (t *Table) Candidates(q *Query, d *Decision) []Candidate {
 			list = append(list, t.candidate(q, &again, rows[i].row))
 		}
 	}
-	slices.SortFunc(list, func(a, b Candidate) int {
-		return cmp.Or(strings.Compare(a.Title, b.Title), strings.Compare(a.URL, b.URL), cmp.Compare(a.Row, b.Row))
-	})
 	return list
 }
 

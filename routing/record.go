@@ -5,6 +5,7 @@ package routing
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/pvgate/pvgate/registry"
 )
@@ -185,8 +186,16 @@ func compareSettled(t *Table, a, b settled) int {
 		cmp.Compare(uncovered(&a), uncovered(&b)),
 		cmp.Compare(b.level, a.level), // the chain goes up
 		cmp.Compare(a.rank, b.rank),
+		strings.Compare(t.strings.at(t.cold[a.row].title), t.strings.at(t.cold[b.row].title)),
+		strings.Compare(t.addressOf(a.row), t.addressOf(b.row)),
 		cmp.Compare(a.row, b.row),
 	)
+}
+
+// addressOf is a row's address as written.
+func (t *Table) addressOf(row uint32) string {
+	text, _ := t.addressText(t.hot[row].url)
+	return text
 }
 
 // record is resolve with everything that was seen.

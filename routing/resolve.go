@@ -150,7 +150,7 @@ func (w *walker) answer(q *Query, i int) (d Decision, r result, won bool) {
 		w.only = b
 		if r, won = w.walk(q.Leistung); won {
 			d = w.decide(q, &r)
-			d.Area, d.Override, d.Note = registry.AreaID(o.area), o.id, NoteNone
+			d.Override, d.Note = o.id, NoteNone
 		} else {
 			d.Backend, d.url = b, t.backends[b].root
 		}

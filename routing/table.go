@@ -306,5 +306,8 @@ func (h *hotRow) backendID() BackendID {
 	return BackendID(h.backend)
 }
 
-// sameTarget says whether two rows lead to the same place (R10).
-func (h *hotRow) sameTarget(o *hotRow) bool { return h.backend == o.backend && h.url == o.url }
+// sameTarget says whether two rows lead to the same place (R10). A refused target is not the same as one that may be
+// used.
+func (h *hotRow) sameTarget(o *hotRow) bool {
+	return h.url == o.url && h.backend == o.backend && (h.flags^o.flags)&flagBlocked == 0
+}
