@@ -157,7 +157,7 @@ func (c *H1) feed(b []byte) {
 				return
 			}
 		case http1.Failed:
-			c.fault(c.machine.Fault())
+			c.fault(head.Method, c.machine.Fault())
 			return
 		}
 		if c.closing {
@@ -195,7 +195,7 @@ func (c *H1) begin(h *message.Head) {
 }
 
 // fault ends a request that breaks the protocol: its answer says why, and nothing after it is read.
-func (c *H1) fault(f message.Fault) {
+func (c *H1) fault(method message.Method, f message.Fault) {
 	c.lastOne = true
 	if c.x != nil {
 		c.x.ClientFault(f)
@@ -203,7 +203,7 @@ func (c *H1) fault(f message.Fault) {
 	}
 	c.bodyDone, c.ended, c.minor = false, false, 1
 	c.x = c.host.exchange()
-	c.x.StartFault(c.host.services, c, &c.client, f)
+	c.x.StartFault(c.host.services, c, &c.client, method, f)
 }
 
 // retain keeps bytes for later; unfed says that the machine has not seen them.
@@ -431,7 +431,7 @@ func (c *H1) Expire(now int64) {
 		}
 		c.gone()
 	case c.x == nil && len(c.in) > 0:
-		c.fault(message.FaultTimeout)
+		c.fault(message.Other, message.FaultTimeout)
 	case c.x == nil:
 		c.gone()
 	case c.x.Expecting():
@@ -441,7 +441,7 @@ func (c *H1) Expire(now int64) {
 		}
 	case c.wants():
 		if c.window < int64(t.BodyRate)*int64(t.Body)/1e9 {
-			c.fault(message.FaultTimeout)
+			c.fault(message.Other, message.FaultTimeout)
 			return
 		}
 		c.wait(int64(t.Body))

@@ -136,6 +136,8 @@ type Upstream interface {
 	Pending() int
 	// Reused reports that the connection had carried another exchange before.
 	Reused() bool
+	// Begun reports that the backend may have seen something of the request.
+	Begun() bool
 	Kept() []byte
 	SendKept(head []byte, isHEAD bool)
 	// Pause stops reading the response, Resume goes on.

@@ -101,9 +101,11 @@ func (x *Exchange) Start(host Host, front Front, client *Client, h *message.Head
 	x.decide(h)
 }
 
-// StartFault begins and ends an exchange whose head could not be understood.
-func (x *Exchange) StartFault(host Host, front Front, client *Client, fault message.Fault) {
+// StartFault begins and ends an exchange whose head could not be understood; method is that of its request line, as far
+// as it was.
+func (x *Exchange) StartFault(host Host, front Front, client *Client, method message.Method, fault message.Fault) {
 	x.begin(host, front, client)
+	x.isHEAD = method == message.HEAD
 	x.wish.Reset()
 	x.ask(&x.wish)
 	x.refuse(reason.OfFault(fault), Detail{Backend: -1})
@@ -462,6 +464,7 @@ func (x *Exchange) leave(clean bool) {
 		if x.answered {
 			up.Done(clean)
 		} else {
+			x.rec.Forwarded = up.Begun()
 			up.Abort()
 		}
 	}

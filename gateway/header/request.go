@@ -193,17 +193,16 @@ func appendParameter(s []byte, name string, value []byte) []byte {
 
 // singletons reports whether no field that must stand once stands twice with
 // different values: gateway and backend could each believe another one.
+// Content-Type is not among them: nothing here reads it, and portals send it twice.
 func singletons(fields []message.Field) bool {
-	var seen [3][]byte
+	var seen [2][]byte
 	for i := range fields {
 		k := 0
 		switch fields[i].ID {
-		case message.ContentType:
-			k = 0
 		case message.Authorization:
-			k = 1
+			k = 0
 		case message.Origin:
-			k = 2
+			k = 1
 		default:
 			continue
 		}

@@ -197,10 +197,22 @@ func codingList(list []byte) bool {
 // The path of an absolute-form target that has none.
 var rootPath = []byte("/")
 
+// foreign reports that a method is one of RTSP (RFC 7826, section 13) or of ICY: who sends it takes us for another kind
+// of server, and backends that speak both would too.
+func foreign(method []byte) bool {
+	switch string(method) { // compiled to comparisons, no conversion
+	case "ANNOUNCE", "DESCRIBE", "GET_PARAMETER", "PAUSE", "PLAY", "PLAY_NOTIFY", "RECORD", "REDIRECT", "SETUP",
+		"SET_PARAMETER", "SOURCE", "TEARDOWN":
+		return true
+	default:
+		return false
+	}
+}
+
 // requestTarget judges the form of the target and Host together (RFC 9112,
 // section 3.2).
 func requestTarget(h *message.Head, host []byte, hosts int) cause {
-	if h.Method == message.CONNECT || h.Method == message.TRACE {
+	if h.Method == message.CONNECT || h.Method == message.TRACE || strict && h.Method == message.Other && foreign(h.MethodText) {
 		return causeMethodRefused
 	}
 	if strict {

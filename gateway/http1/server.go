@@ -77,12 +77,12 @@ func (s *Server) start(in []byte, h *message.Head) (n int, ev Event) {
 	} else if len(in) > 0 && in[0] == '\r' {
 		switch {
 		case s.blank:
-			return 0, s.fail(causeEmptyLines)
+			return 0, s.refuse(causeEmptyLines, h)
 		case len(in) == 1:
 			s.at.seen = 1 // not idle
 			return 0, More
 		case in[1] != '\n':
-			return 0, s.fail(causeBareCR)
+			return 0, s.refuse(causeBareCR, h)
 		}
 		s.blank = true
 		s.at.seen = 0
@@ -97,11 +97,11 @@ func (s *Server) start(in []byte, h *message.Head) (n int, ev Event) {
 		k, ev := s.head(in[n:], h)
 		return n + k, ev
 	case c == '\r' && s.blank:
-		return n, s.fail(causeEmptyLines)
+		return n, s.refuse(causeEmptyLines, h)
 	case c == '\n':
-		return n, s.fail(causeBareLF)
+		return n, s.refuse(causeBareLF, h)
 	default:
-		return n, s.fail(causeNotHTTP)
+		return n, s.refuse(causeNotHTTP, h)
 	}
 }
 
@@ -158,6 +158,12 @@ func (s *Server) moreOr(c cause) Event {
 func (s *Server) fail(c cause) Event {
 	s.state, s.cause = serverFailed, c
 	return Failed
+}
+
+// refuse is fail before the first octet of a head: h tells nothing of this message, its method least of all.
+func (s *Server) refuse(c cause, h *message.Head) Event {
+	h.Reset()
+	return s.fail(c)
 }
 
 // Fault returns what is wrong after Failed.

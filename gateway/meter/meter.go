@@ -87,8 +87,8 @@ func (m *Meter) Record(r *exchange.Record) {
 	m.Removed[0] += uint64(r.Removed.PV)
 	m.Removed[1] += uint64(r.Removed.Forwarded)
 	m.Removed[2] += uint64(r.Removed.Alias)
-	if r.Backend < 0 {
-		return
+	if r.Backend < 0 || !r.Forwarded && r.Reason.Fault() == reason.FaultClient {
+		return // a request that was refused before the backend saw anything of it is none of the backend's
 	}
 	for r.Backend >= len(m.Backends) {
 		m.Backends = append(m.Backends, Backend{})

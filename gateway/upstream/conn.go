@@ -39,6 +39,7 @@ type Conn struct {
 	ended    bool // the response has ended
 	surplus  bool // more was received than the response
 	reused   bool
+	begun    bool // bytes of the request have been given to the kernel
 	paused   bool
 	closed   bool
 	since    int64 // loop time of the last byte either way
@@ -52,13 +53,16 @@ type Conn struct {
 
 func (c *Conn) lend(u User) {
 	c.user = u
-	c.headSeen, c.ended, c.surplus, c.reused, c.paused, c.sentEnd = false, false, false, false, false, false
+	c.headSeen, c.ended, c.surplus, c.reused, c.begun, c.paused, c.sentEnd = false, false, false, false, false, false, false
 	c.since = c.loop.Now()
 	c.keep = int64(c.pool.options.Timeouts.Keep)
 }
 
 // Reused reports that the connection has carried another exchange before.
 func (c *Conn) Reused() bool { return c.reused }
+
+// Begun reports that the backend may have seen something of the request.
+func (c *Conn) Begun() bool { return c.begun }
 
 // SendHead gathers the request's head; keep holds a copy for Resend.
 func (c *Conn) SendHead(h *message.Head, target []byte, keep bool) {
@@ -97,6 +101,7 @@ func (c *Conn) SendBody(b []byte) {
 		c.gather = http1.AppendChunk(c.room(len(b)+32), b)
 	case len(b) >= direct && c.stream != nil:
 		c.write()
+		c.begun = true
 		if c.stream.Write(b) {
 			c.since = c.loop.Now()
 		}
@@ -125,6 +130,7 @@ func (c *Conn) Flush() {
 func (c *Conn) write() {
 	if len(c.gather) > 0 {
 		// A broken connection is noticed by reading: the backend may have answered before it closed.
+		c.begun = true
 		if c.stream.Write(c.gather) {
 			c.since = c.loop.Now()
 		}
