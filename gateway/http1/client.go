@@ -3,6 +3,8 @@
 package http1
 
 import (
+	"bytes"
+
 	"github.com/pvgate/pvgate/gateway/message"
 )
 
@@ -127,13 +129,10 @@ func statusLine(b []byte, h *message.Head) (n int, c cause) {
 		return 0, statusCause(b)
 	}
 	d := [3]byte{b[9] - '0', b[10] - '0', b[11] - '0'}
-	if d[0] > 9 || d[1] > 9 || d[2] > 9 {
-		return 0, causeStatusCode
-	}
 	h.Minor = b[7] - '0'
 	h.Status = int(d[0])*100 + int(d[1])*10 + int(d[2])
-	if h.Status < 100 || h.Status > 599 {
-		return 0, causeStatusCode
+	if d[0]-1 > 4 || d[1] > 9 || d[2] > 9 { // 100 to 599
+		return 0, statusCause(b)
 	}
 	n = prefix
 	if n < len(b) && b[n] == ' ' {
@@ -143,19 +142,33 @@ func statusLine(b []byte, h *message.Head) (n int, c cause) {
 		if !strict && n < len(b) && b[n] == '\n' {
 			return n + 1, causeNone
 		}
-		if c := valueCause(b[n:]); c != causeBadValue {
-			return 0, c
-		}
-		return 0, causeStatusLine
+		return 0, statusCause(b)
 	}
 	return n + 2, causeNone
 }
 
+// statusCause says what is wrong with the status line b begins with. It looks at
+// the whole line and nothing behind it.
 func statusCause(b []byte) cause {
-	if len(b) >= 9 && string(b[:5]) == "HTTP/" && b[5]-'0' <= 9 && b[6] == '.' && b[7]-'0' <= 9 && b[8] == ' ' {
-		return causeVersion
+	nl := bytes.IndexByte(b, '\n')
+	if nl < 0 {
+		return causeNone
 	}
-	return causeStatusLine
+	line, crlf := bytes.CutSuffix(b[:nl], []byte("\r"))
+	switch {
+	case !crlf:
+		return causeBareLF
+	case bytes.IndexByte(line, '\r') >= 0:
+		return causeBareCR
+	case len(line) < 9 || string(line[:5]) != "HTTP/" || line[5]-'0' > 9 || line[6] != '.' || line[7]-'0' > 9 || line[8] != ' ':
+		return causeStatusLine
+	case line[5] != '1' || line[7] > '1':
+		return causeVersion
+	case len(line) < 12 || line[9]-'1' > 4 || line[10]-'0' > 9 || line[11]-'0' > 9:
+		return causeStatusCode
+	default:
+		return causeStatusLine
+	}
 }
 
 // finish judges a complete response head and opens its body (RFC 9112, section
