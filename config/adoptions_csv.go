@@ -39,7 +39,7 @@ func (l *loader) adoptionRows(root *os.Root, file *RouteFile) {
 			l.fail(a.CSV.Origin, "csv %q cannot be read: %v", a.CSV.V, cause(err))
 			return
 		}
-		defer r.Close() //nolint:errcheck // read only
+		defer r.Close()
 		root, inRoot = r, a.CSV.V
 	}
 	f, err := root.Open(inRoot)

@@ -31,7 +31,7 @@ func (l *loader) check() {
 			b := &f.Blocks.Backends[i]
 			l.define("backend", b.Name, n.backends)
 			n.modes[b.Name.V] = b.V.Mode.V
-			if contains(l.opts.Reasons, b.Name.V) {
+			if slices.Contains(l.opts.Reasons, b.Name.V) {
 				l.fail(b.Name.Origin, "backend %q is named like a reason; choose another name, so that want: %s is clear", b.Name.V, b.Name.V)
 			}
 		}
@@ -275,7 +275,7 @@ func (l *loader) checkTests(f *RouteFile, n *names) {
 			l.refer("sender", t.Sender, n.senders)
 		}
 		// A host is an implicit backend (a URL's host that no backend lists).
-		if t.Want.V == "" || strings.Contains(t.Want.V, ".") || contains(l.opts.Reasons, t.Want.V) {
+		if t.Want.V == "" || strings.Contains(t.Want.V, ".") || slices.Contains(l.opts.Reasons, t.Want.V) {
 			continue
 		}
 		if _, ok := n.backends[t.Want.V]; ok || l.opts.Reasons == nil {

@@ -13,8 +13,22 @@ import (
 // decoder turns the nodes of one file into the structs of the schema and
 // collects every fault it meets.
 type decoder struct {
-	file string
-	errs Errors
+	file  string
+	errs  Errors
+	known map[reflect.Type][]field
+}
+
+// fields are the keys of a block; tags are read once for each type.
+func (d *decoder) fields(t reflect.Type) []field {
+	fs, ok := d.known[t]
+	if !ok {
+		if d.known == nil {
+			d.known = map[reflect.Type][]field{}
+		}
+		fs = fieldsOf(t)
+		d.known[t] = fs
+	}
+	return fs
 }
 
 // at is the place of a node.
@@ -82,10 +96,10 @@ func (d *decoder) block(n *yaml.Node, v reflect.Value, f *field) {
 	}
 	if n.Kind != yaml.MappingNode {
 		d.wrongKind(n, f, "a mapping of keys")
-		setDefaults(v)
+		d.setDefaults(v)
 		return
 	}
-	fields := fieldsOf(v.Type())
+	fields := d.fields(v.Type())
 	seen := make([]bool, len(fields))
 	meant := make([]*yaml.Node, len(fields)) // unknown keys by what they look like
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -118,7 +132,7 @@ func (d *decoder) block(n *yaml.Node, v reflect.Value, f *field) {
 		default:
 			d.fail(n, "%s", fields[j].need)
 		}
-		setDefault(v.FieldByIndex(fields[j].index), fields[j].def)
+		d.setDefault(v.FieldByIndex(fields[j].index), fields[j].def)
 	}
 }
 
@@ -143,7 +157,7 @@ func (d *decoder) present(n *yaml.Node, v reflect.Value) {
 	case *To:
 		p.Origin = d.at(n)
 	default:
-		setDefault(v, "")
+		d.setDefault(v, "")
 	}
 }
 
@@ -252,16 +266,16 @@ func singular(key string) string {
 }
 
 // setDefaults fills a block that is absent.
-func setDefaults(v reflect.Value) {
-	for _, f := range fieldsOf(v.Type()) {
-		setDefault(v.FieldByIndex(f.index), f.def)
+func (d *decoder) setDefaults(v reflect.Value) {
+	for _, f := range d.fields(v.Type()) {
+		d.setDefault(v.FieldByIndex(f.index), f.def)
 	}
 }
 
 // setDefault gives a field the default of its tag. Optional blocks (pointers),
 // lists and maps stay empty.
-func setDefault(v reflect.Value, def string) {
-	d := decoder{}
+func (d *decoder) setDefault(v reflect.Value, def string) {
+	own := decoder{}
 	n := yaml.Node{Kind: yaml.ScalarNode, Value: def}
 	f := field{}
 	switch p := v.Addr().Interface().(type) {
@@ -271,7 +285,7 @@ func setDefault(v reflect.Value, def string) {
 	case *Int:
 		n.Tag = "!!int"
 		if def != "" {
-			d.number(&n, p, &f)
+			own.number(&n, p, &f)
 		}
 		p.Origin = Origin{}
 	case *Bool:
@@ -279,16 +293,16 @@ func setDefault(v reflect.Value, def string) {
 	case *Duration:
 		n.Tag = "!!str"
 		if def != "" {
-			d.duration(&n, p, &f)
+			own.duration(&n, p, &f)
 		}
 		p.Origin = Origin{}
 	case *Rate:
 	default:
 		if v.Kind() == reflect.Struct {
-			setDefaults(v)
+			d.setDefaults(v)
 		}
 	}
-	if len(d.errs) > 0 {
+	if len(own.errs) > 0 {
 		panic("config: the default " + def + " does not fit the schema") // held by a test
 	}
 }

@@ -75,7 +75,7 @@ var ranges = [...]struct {
 	{"positive", 1, 10_000_000},
 	{"tie", -1000, 1000},
 	{"priority", 0, 9},
-	{"weight", 0, 100},
+	{"weight", 1, 100},
 }
 
 func (d *decoder) number(n *yaml.Node, p *Int, f *field) {

@@ -40,7 +40,7 @@ func (h Hash) String() string { return hex.EncodeToString(h[:8]) }
 
 // Options are what Load takes besides the path.
 type Options struct {
-	// Flags are settings from the command line by their key (see [Scalars]),
+	// Flags are settings from the command line by the Key of [Scalars],
 	// such as "domain". They go before the environment and the file.
 	Flags map[string]string
 	// Reasons are the codes of the closed list of reasons: no backend may be
@@ -93,10 +93,10 @@ func (l *loader) root() {
 			d.block(n, root, &field{key: "the file"})
 		} else {
 			l.errs = append(l.errs, errs...)
-			setDefaults(root)
+			d.setDefaults(root)
 		}
 	} else {
-		setDefaults(root)
+		d.setDefaults(root)
 	}
 	l.errs = append(l.errs, d.errs...)
 	l.errs = append(l.errs, mergeScalars(&l.cfg.Root, l.opts.Flags)...)
@@ -132,7 +132,7 @@ func (l *loader) routes() {
 		l.fail(at, "the folder cannot be read: %v", cause(err))
 		return
 	}
-	defer root.Close() //nolint:errcheck // read only
+	defer root.Close()
 	err = fs.WalkDir(root.FS(), ".", func(p string, e fs.DirEntry, err error) error {
 		o := Origin{Where: FromFile, Name: path.Join(routesDir, p)}
 		if err != nil {
@@ -203,7 +203,7 @@ func (l *loader) slurp(name string, f *os.File, err error) ([]byte, bool) {
 		l.fail(at, "cannot be read: %v", cause(err))
 		return nil, false
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
 		l.fail(at, "is no regular file; only files can be read")
 		return nil, false

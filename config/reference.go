@@ -19,9 +19,9 @@ func Reference() string {
 	r.rest()
 	r.block("areas.aliases file", reflect.TypeFor[AliasFile]())
 	r.rest()
-	b.WriteString("\nThese can also be set by the environment and by `--set KEY=VALUE` (flag before environment before file):\n\n")
-	for _, s := range scalars() {
-		fmt.Fprintf(&b, "- `%s`: `%s`\n", s.key, s.env())
+	b.WriteString("\nThese can also be set by the environment and by flags (flag before environment before file before default):\n\n")
+	for _, s := range Scalars() {
+		fmt.Fprintf(&b, "- `%s`: `%s`, `--%s`\n", s.Key, s.Env, s.Flag)
 	}
 	return b.String()
 }

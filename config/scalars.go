@@ -4,6 +4,8 @@ package config
 
 import (
 	"os"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,7 +18,7 @@ const envPrefix = "PVGATE"
 
 // scalar is a setting of pvgate.yaml that the environment and flags may set.
 type scalar struct {
-	key  string // as viper and --set know it
+	key  string // as viper knows it
 	is   string // form
 	text func(*Root) *Text
 	num  func(*Root) *Int
@@ -35,15 +37,39 @@ func scalars() []scalar {
 	}
 }
 
-// Scalars lists the keys that flags and the environment may set, such as
-// "admin.address" for PVGATE_ADMIN_ADDRESS.
-func Scalars() []string {
-	var out []string
+// Scalar is a setting that a flag and the environment may set too.
+type Scalar struct {
+	Key  string // as in the file, such as admin.address
+	Flag string // without dashes, such as admin-address
+	Env  string // PVGATE_ADMIN_ADDRESS
+	Help string
+}
+
+// Scalars lists the settings that flags and the environment may set.
+func Scalars() []Scalar {
+	var out []Scalar
 	for _, s := range scalars() {
-		out = append(out, s.key)
+		out = append(out, Scalar{Key: s.key, Flag: s.flag(), Env: s.env(), Help: helpOf(s.key)})
 	}
 	return out
 }
+
+// helpOf is the help of a key of pvgate.yaml by its path.
+func helpOf(key string) string {
+	t := reflect.TypeFor[Root]()
+	head, rest, nested := strings.Cut(key, ".")
+	for {
+		fields := fieldsOf(t)
+		f := fields[slices.IndexFunc(fields, func(f field) bool { return f.key == head })]
+		if !nested {
+			return f.help
+		}
+		t = t.FieldByIndex(f.index).Type
+		head, rest, nested = strings.Cut(rest, ".")
+	}
+}
+
+func (s *scalar) flag() string { return strings.ReplaceAll(s.key, ".", "-") }
 
 func (s *scalar) env() string {
 	return envPrefix + "_" + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
@@ -76,8 +102,9 @@ func mergeScalars(r *Root, flags map[string]string) Errors {
 	v.SetEnvPrefix(envPrefix)
 	v.SetEnvKeyReplacer(strings.NewReplacer(".", "_"))
 	v.AutomaticEnv()
-	known := Scalars()
+	var known []string
 	for _, s := range scalars() {
+		known = append(known, s.key)
 		value, o := s.get(r)
 		v.SetDefault(s.key, "")
 		if o.Where == FromFile {
@@ -91,8 +118,8 @@ func mergeScalars(r *Root, flags map[string]string) Errors {
 	}
 	for key, value := range flags {
 		o := Origin{Where: FromFlag, Name: key}
-		if !contains(known, key) {
-			errs = append(errs, At(o, "unknown setting; these can be set: %s", strings.Join(known, " ")))
+		if !slices.Contains(known, key) {
+			errs = append(errs, At(o, "no such setting; these can be set: %s", strings.Join(known, " ")))
 			continue
 		}
 		if err := v.BindFlagValue(key, flagValue{key, value}); err != nil {
@@ -102,7 +129,7 @@ func mergeScalars(r *Root, flags map[string]string) Errors {
 	for _, s := range scalars() {
 		o := Origin{}
 		if _, ok := flags[s.key]; ok {
-			o = Origin{Where: FromFlag, Name: s.key}
+			o = Origin{Where: FromFlag, Name: s.flag()}
 		} else if os.Getenv(s.env()) != "" {
 			o = Origin{Where: FromEnv, Name: s.env()}
 		} else {
@@ -138,13 +165,4 @@ func nest(key, value string) map[string]any {
 		return map[string]any{head: value}
 	}
 	return map[string]any{head: nest(rest, value)}
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }

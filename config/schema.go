@@ -83,7 +83,7 @@ type Source struct {
 	Name      Text    `key:"name" need:"yes" is:"name" help:"name, shown where a row comes from"`
 	Type      Text    `key:"type" need:"yes" is:"csv|datahub" help:"form of the file"`
 	Path      Text    `key:"path" need:"yes" is:"path" help:"the file, absolute or from the folder of pvgate.yaml"`
-	Separator Text    `key:"separator" is:"separator" help:"one character between columns; absent: , for csv, the export's own for datahub"`
+	Separator Text    `key:"separator" is:"separator" help:"one character between columns; absent: ; , or tab, whichever the header has most of"`
 	Columns   Columns `key:"columns" help:"csv only: the file's names of the columns"`
 	Hosts     []Text  `key:"hosts" is:"hostname" help:"the only hosts its URLs may name; absent: any public host"`
 	Allow     []Text  `key:"allow" is:"http|private" help:"what is otherwise refused in its URLs: http, private (addresses); absent: none"`
@@ -97,10 +97,10 @@ type Columns struct {
 	URL         Text   `key:"url" help:"column of the Onlinedienst's URL"`
 	Page        Text   `key:"page" help:"column of the source portal's page"`
 	Title       Text   `key:"title" help:"column of the title"`
-	Keep        Text   `key:"keep" help:"column that must say true, ja or 1 for the row to be read"`
+	Keep        Text   `key:"keep" help:"column that says false, nein, 0 or nothing where the row is to be left out"`
 	Begin       Text   `key:"begin" help:"column of the first day"`
 	End         Text   `key:"end" help:"column of the last day"`
-	Active      Text   `key:"active" help:"column that makes the row dead when it says nein or false"`
+	Active      Text   `key:"active" help:"column that makes the row dead where it says nein, no, false or 0"`
 	Role        Text   `key:"role" help:"column of the role (01 is responsible)"`
 	Specialised Text   `key:"specialised" help:"column that says the row is a Spezialisierung"`
 	Priority    Text   `key:"priority" help:"column of the priority in a tie"`

@@ -42,8 +42,11 @@ func (o Origin) String() string {
 		return "flag --" + o.Name
 	case FromFile:
 	}
-	if o.Line == 0 {
+	switch {
+	case o.Line == 0:
 		return o.Name
+	case o.Col == 0: // a row of a table
+		return o.Name + ":" + strconv.Itoa(o.Line)
 	}
 	return o.Name + ":" + strconv.Itoa(o.Line) + ":" + strconv.Itoa(o.Col)
 }

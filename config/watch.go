@@ -63,7 +63,7 @@ func NewWatcher(o WatchOptions) (*Watcher, error) {
 // then it stops watching. A call may be made once too often, never too rarely.
 // The error is nil unless the kernel ends the watch.
 func (w *Watcher) Run(ctx context.Context, changed func()) error {
-	defer w.w.Close() //nolint:errcheck // nothing is buffered
+	defer w.w.Close()
 	quiet := time.NewTimer(0)
 	if !quiet.Stop() {
 		<-quiet.C
