@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pvgate/pvgate/config"
+)
+
+// newConfig is the verb config: the configuration in force, with origins.
+func newConfig() *cobra.Command {
+	var (
+		flags     configFlags
+		out       output
+		reference bool
+	)
+	cmd := &cobra.Command{
+		Use:   "config [pvgate.yaml]",
+		Short: "Print the effective configuration and where each value comes from",
+		Long: "config prints every value in force, defaults included, as YAML that can be loaded again; the comment\n" +
+			"behind each says where it comes from: default, file:line:col, env PVGATE_X or flag --x.\n" +
+			"Secrets are never printed: a configuration holds only the paths of the files they are in.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: verb(func(cmd *cobra.Command, args []string) error {
+			asJSON, err := out.json()
+			if err != nil {
+				return err
+			}
+			if reference {
+				_, err := io.WriteString(cmd.OutOrStdout(), config.Reference())
+				return err
+			}
+			if len(args) == 1 {
+				flags.path = args[0]
+			}
+			cfg, err := flags.load()
+			if err != nil {
+				return fmt.Errorf("the configuration has errors (pvgate check lists all of them):\n%w", err)
+			}
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), struct {
+					Hash     string           `json:"hash"`
+					Settings []config.Setting `json:"settings"`
+				}{cfg.Hash.String(), cfg.Settings()})
+			}
+			return cfg.WriteYAML(cmd.OutOrStdout())
+		}),
+	}
+	flags.register(cmd)
+	out.flag(cmd)
+	cmd.Flags().BoolVar(&reference, "reference", false, "print all keys with type, default and meaning instead, as Markdown")
+	return cmd
+}
