@@ -74,8 +74,9 @@ func (f Form) String() string {
 		return "padded"
 	case FormRenumbered:
 		return "renumbered"
+	default:
+		return "ars"
 	}
-	return "ars"
 }
 
 // Place is the area that a key means at a time.

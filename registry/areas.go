@@ -97,8 +97,9 @@ func ownGemeinde(a ARS) (ARS, bool) {
 		v := a.verband()
 		g.n += v % 1000 // Verband 0032 is Gemeinde 032
 		return g, standsAlone(v)
+	default:
+		return ARS{}, false
 	}
-	return ARS{}, false
 }
 
 // standsAlone says whether the Verband part is that of one Gemeinde: 0000 kreisfrei, 0xxx verbandsfrei, 9xxx

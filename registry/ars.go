@@ -32,8 +32,9 @@ func (l Level) String() string {
 		return "Gemeindeverband"
 	case LevelGemeinde:
 		return "Gemeinde"
+	default:
+		return "?"
 	}
-	return "?"
 }
 
 // Valid says whether l is one of the six levels.
@@ -41,8 +42,9 @@ func (l Level) Valid() bool {
 	switch l {
 	case LevelBund, LevelLand, LevelRB, LevelKreis, LevelVerband, LevelGemeinde:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // arsDigits is the length of a full ARS: Land 2, RB 1, Kreis 2, Gemeindeverband 4, Gemeinde 3.

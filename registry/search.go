@@ -30,13 +30,13 @@ type nameKey struct {
 func indexNames(areas []Area) nameIndex {
 	x := make(nameIndex, 0, 2*len(areas))
 	for i := range areas {
-		long := fold(areas[i].Name, true)
-		x = x.add(long, len(fold(areas[i].Short(), true)), AreaID(i))
+		long, short := fold(areas[i].Name, true)
+		x = x.add(long, short, AreaID(i))
 		if isASCII(areas[i].Name) {
 			continue
 		}
-		if plain := fold(areas[i].Name, false); plain != long {
-			x = x.add(plain, len(fold(areas[i].Short(), false)), AreaID(i))
+		if plain, short := fold(areas[i].Name, false); plain != long {
+			x = x.add(plain, short, AreaID(i))
 		}
 	}
 	slices.SortFunc(x, func(a, b nameKey) int {
@@ -70,8 +70,7 @@ func (a *Areas) Search(q string, at time.Time, limit int) []AreaID {
 	if strings.Trim(q, "0123456789") == "" {
 		return a.searchDigits(q, at, limit)
 	}
-	q = fold(q, true)
-	if q == "" {
+	if q, _ = fold(q, true); q == "" {
 		return nil
 	}
 	first := sort.Search(len(a.names), func(i int) bool { return a.names[i].text >= q })
@@ -161,12 +160,17 @@ func isASCII(s string) bool {
 }
 
 // fold makes names comparable: lower case, no accents, words separated by one space. With long, ä is "ae", else "a".
-func fold(s string, long bool) string {
+// short is the length of what stands before the first comma.
+func fold(s string, long bool) (text string, short int) {
 	if !isASCII(s) {
 		s = norm.NFC.String(s) // a keyboard may send u + combining diaeresis
 	}
 	b := make([]byte, 0, len(s)+4)
+	short = -1
 	for _, r := range s {
+		if r == ',' && short < 0 {
+			short = len(b)
+		}
 		switch {
 		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9':
 			b = append(b, byte(r))
@@ -178,7 +182,11 @@ func fold(s string, long bool) string {
 			b = foldRune(b, r, long)
 		}
 	}
-	return strings.TrimSuffix(string(b), " ")
+	text = strings.TrimSuffix(string(b), " ")
+	if short < 0 {
+		short = len(text)
+	}
+	return text, short
 }
 
 func foldSpace(b []byte) []byte {
@@ -190,12 +198,12 @@ func foldSpace(b []byte) []byte {
 
 func foldRune(b []byte, r rune, long bool) []byte {
 	switch r = unicode.ToLower(r); r {
-	case 'ä', 'ö', 'ü':
-		b = append(b, norm.NFD.String(string(r))[0])
-		if long {
-			b = append(b, 'e')
-		}
-		return b
+	case 'ä':
+		return foldUmlaut(b, 'a', long)
+	case 'ö':
+		return foldUmlaut(b, 'o', long)
+	case 'ü':
+		return foldUmlaut(b, 'u', long)
 	case 'ß':
 		return append(b, "ss"...)
 	case 'ł': // has no decomposition
@@ -213,4 +221,11 @@ func foldRune(b []byte, r rune, long bool) []byte {
 		}
 	}
 	return b
+}
+
+func foldUmlaut(b []byte, vowel byte, long bool) []byte {
+	if long {
+		return append(b, vowel, 'e')
+	}
+	return append(b, vowel)
 }

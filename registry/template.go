@@ -287,8 +287,9 @@ func (p *part) append(dst []byte, v *Values) []byte {
 	case valLand:
 		start := len(dst)
 		return v.ARS.AppendPadded(dst)[:start+2]
+	default:
+		return appendEscaped(dst, p.value.text(v), p.where)
 	}
-	return appendEscaped(dst, p.value.text(v), p.where)
 }
 
 func (x value) text(v *Values) string {
@@ -317,8 +318,9 @@ func (x value) text(v *Values) string {
 		return localPart(v.OD, ".OD.")
 	case valDestination:
 		return v.Destination
+	default: // the keys, which append writes itself
+		return ""
 	}
-	return ""
 }
 
 // localPart is what follows the Redaktion in "L100012.OE.9029660"; an id without a Redaktion is local already.

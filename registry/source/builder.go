@@ -33,7 +33,6 @@ type Row struct {
 // one target in several languages (R16). Not safe for concurrent use.
 type Builder struct {
 	o       *Options
-	ctx     context.Context //nolint:containedctx // lives for one Read only
 	emit    Emit
 	report  Report
 	pending [2]registry.Entry // by kind: the last entry, until it is certain that no other language follows
@@ -45,13 +44,13 @@ type Builder struct {
 const maxTexts = 1 << 17
 
 // NewBuilder begins a source.
-func NewBuilder(ctx context.Context, o *Options, emit Emit) *Builder {
-	return &Builder{o: o, ctx: ctx, emit: emit, texts: make(map[string]string)}
+func NewBuilder(o *Options, emit Emit) *Builder {
+	return &Builder{o: o, emit: emit, texts: make(map[string]string)}
 }
 
 // Add takes the next row. An error ends the reading: the context's, emit's or a *[Refusal].
-func (b *Builder) Add(r *Row) error {
-	if err := b.count(r.Line); err != nil {
+func (b *Builder) Add(ctx context.Context, r *Row) error {
+	if err := b.count(ctx, r.Line); err != nil {
 		return err
 	}
 	if r.HasKeep {
@@ -82,8 +81,8 @@ func (b *Builder) Add(r *Row) error {
 }
 
 // Fault puts a row aside that could not even be cut into fields.
-func (b *Builder) Fault(line int, reason string) error {
-	if err := b.count(line); err != nil {
+func (b *Builder) Fault(ctx context.Context, line int, reason string) error {
+	if err := b.count(ctx, line); err != nil {
 		return err
 	}
 	b.quarantine(line, nil, reason)
@@ -101,13 +100,13 @@ func (b *Builder) Warn(line int, text string) {
 func (b *Builder) Report() Report { return b.report }
 
 // Finish ends the source. One without rows is refused.
-func (b *Builder) Finish() (Report, error) {
+func (b *Builder) Finish(ctx context.Context) (Report, error) {
 	for _, k := range [...]registry.Kind{registry.Service, registry.Page} {
 		if err := b.flush(k); err != nil {
 			return b.report, err
 		}
 	}
-	if err := b.ctx.Err(); err != nil {
+	if err := ctx.Err(); err != nil {
 		return b.report, fmt.Errorf("read source %s: %w", b.o.Name, err)
 	}
 	if b.report.Rows == 0 {
@@ -116,10 +115,10 @@ func (b *Builder) Finish() (Report, error) {
 	return b.report, nil
 }
 
-func (b *Builder) count(line int) error {
+func (b *Builder) count(ctx context.Context, line int) error {
 	b.report.Rows++
 	if b.report.Rows%256 == 1 {
-		if err := b.ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("read source %s: %w", b.o.Name, err)
 		}
 	}

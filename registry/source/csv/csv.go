@@ -51,7 +51,7 @@ func Load(ctx context.Context, o Options) (source.Result, error) {
 // emit's. The report tells how far it came also on an error.
 func Read(ctx context.Context, r io.Reader, o Options, emit source.Emit) (source.Report, error) {
 	in := rows.NewReader(r, o.Separator)
-	b := source.NewBuilder(ctx, &o.Options, emit)
+	b := source.NewBuilder(&o.Options, emit)
 	header, err := in.Header()
 	if err != nil {
 		return b.Report(), o.headerError(err)
@@ -65,15 +65,15 @@ func Read(ctx context.Context, r io.Reader, o Options, emit source.Emit) (source
 		var fault *rows.Fault
 		switch {
 		case errors.Is(err, io.EOF):
-			return b.Finish()
+			return b.Finish(ctx)
 		case errors.As(err, &fault):
-			err = t.fault(b, fault)
+			err = t.fault(ctx, b, fault)
 		case err != nil:
 			refusal := o.Refuse(source.CauseTruncated, 0, "reading stopped: %v", err)
 			refusal.Err = err
 			return b.Report(), refusal
 		default:
-			err = t.row(b, &row)
+			err = t.row(ctx, b, &row)
 		}
 		if err != nil {
 			return b.Report(), err
@@ -166,14 +166,14 @@ func (t *table) findColumns(header []string) error {
 }
 
 // fault puts a row aside; if the file ends inside it, the file is refused.
-func (t *table) fault(b *source.Builder, f *rows.Fault) error {
+func (t *table) fault(ctx context.Context, b *source.Builder, f *rows.Fault) error {
 	if f.Last {
 		return t.o.Refuse(source.CauseTruncated, f.Line, "the file ends inside a row: %s", f.Reason)
 	}
-	return b.Fault(f.Line, f.Reason)
+	return b.Fault(ctx, f.Line, f.Reason)
 }
 
-func (t *table) row(b *source.Builder, row *rows.Row) error {
+func (t *table) row(ctx context.Context, b *source.Builder, row *rows.Row) error {
 	extra := 0
 	for _, f := range row.Fields[min(t.width, len(row.Fields)):] {
 		extra += len(f)
@@ -182,7 +182,7 @@ func (t *table) row(b *source.Builder, row *rows.Row) error {
 	case n < t.width && row.Open:
 		return t.o.Refuse(source.CauseTruncated, row.Line, "the file ends inside a row: %d of %d fields", n, t.width)
 	case n < t.width || extra > 0:
-		return b.Fault(row.Line, fmt.Sprintf("%d fields, but the header has %d; is a separator in a text without quotes?", n, t.width))
+		return b.Fault(ctx, row.Line, fmt.Sprintf("%d fields, but the header has %d; is a separator in a text without quotes?", n, t.width))
 	}
 	if row.Open {
 		b.Warn(row.Line, "the file ends without a line break; if it was cut off, the last URL may be too short")
@@ -195,7 +195,7 @@ func (t *table) row(b *source.Builder, row *rows.Row) error {
 		Role: t.get(row, colRole), Specialised: t.get(row, colSpecialised), Priority: t.get(row, colPriority),
 		OE: t.get(row, colOE), LB: t.get(row, colLB), OD: t.get(row, colOD),
 	}
-	return b.Add(&t.out)
+	return b.Add(ctx, &t.out)
 }
 
 func (t *table) get(row *rows.Row, role int) []byte {
