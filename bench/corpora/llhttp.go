@@ -24,8 +24,9 @@ func secondOpinion(logs []upstreamLog) (disagreements []string, version string, 
 	version = strings.TrimSpace(string(out))
 	var in bytes.Buffer
 	for _, l := range logs {
-		in.Write(binary.BigEndian.AppendUint32(nil, uint32(len(l.bytes))))
-		in.Write(l.bytes)
+		b := l.common()
+		in.Write(binary.BigEndian.AppendUint32(nil, uint32(len(b))))
+		in.Write(b)
 	}
 	cmd := exec.Command("node", "--no-warnings", "-e", llhttpScript)
 	cmd.Stdin = &in
@@ -52,4 +53,21 @@ func secondOpinion(logs []upstreamLog) (disagreements []string, version string, 
 		}
 	}
 	return disagreements, version, nil
+}
+
+// common is what the connection carried with every method that is not everybody's replaced by POST: llhttp knows a fixed
+// list of methods, and what a message with another one looks like to it is the question here.
+func (l *upstreamLog) common() []byte {
+	var b []byte
+	at := 0
+	for _, start := range l.starts {
+		method, _, _ := bytes.Cut(l.bytes[start:], []byte(" "))
+		switch string(method) {
+		case "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH":
+		default:
+			b = append(append(b, l.bytes[at:start]...), "POST"...)
+			at = start + len(method)
+		}
+	}
+	return append(b, l.bytes[at:]...)
 }

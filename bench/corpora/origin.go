@@ -50,8 +50,9 @@ type peer struct {
 // upstreamLog is all that one upstream connection carried.
 type upstreamLog struct {
 	bytes    []byte
-	complete int  // requests that judge 1 counted
-	partial  bool // ended inside a request
+	complete int   // requests that judge 1 counted
+	starts   []int // where they begin
+	partial  bool  // ended inside a request
 	fault    string
 }
 
@@ -222,6 +223,7 @@ func (o *origin) judge(p *peer) {
 		p.current.complete = true
 		l.partial = false
 		l.complete++
+		l.starts = append(l.starts, p.used)
 		p.used += n
 		o.answer(p, p.current)
 		p.current = nil

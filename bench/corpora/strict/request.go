@@ -75,10 +75,11 @@ func (r *reader) beginning() {
 // requestLine is method SP target SP version, one space each (RFC 9112 3).
 func (r *reader) requestLine(line []byte, req *Request) bool {
 	parts := strings.Split(string(line), " ")
+	req.Method = parts[0]
 	if len(parts) != 3 {
 		return r.bad("request line is not three words")
 	}
-	req.Method, req.Target = parts[0], parts[1]
+	req.Target = parts[1]
 	if !isToken(req.Method) {
 		return r.bad("method is no token")
 	}
