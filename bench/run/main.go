@@ -137,7 +137,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.StringVar(&o.pvgate, "pvgate", "", "pvgate binary to measure (built from this checkout if empty)")
 	fs.StringVar(&o.subject, "subject", "pvgate", "what is compared with nginx: pvgate, or nginx itself to see how true the method is (ratio 1)")
 	names := fs.String("cases", "", "comma-separated cases, or all; default "+strings.Join(defaultNames(), ",")+"; known: "+strings.Join(allNames(), ","))
-	fs.IntVar(&o.rounds, "rounds", 9, "undisturbed rounds wanted for each case")
+	fs.IntVar(&o.rounds, "rounds", 11, "undisturbed rounds wanted for each case")
 	fs.DurationVar(&o.duration, "duration", 3*time.Second, "measured time of each proxy in a round")
 	fs.DurationVar(&o.turn, "turn", 500*time.Millisecond, "length of one turn; a round has as many as it needs")
 	fs.DurationVar(&o.warmUp, "warm-up", 200*time.Millisecond, "load at the beginning of each turn that is not counted")
