@@ -171,6 +171,9 @@ func (s *Server) Addresses() []netip.AddrPort {
 	return a
 }
 
+// Mono returns the time that limits are asked with: monotonic nanoseconds since Start.
+func (s *Server) Mono() int64 { return int64(time.Since(s.started)) }
+
 // Snapshot returns the snapshot in service.
 func (s *Server) Snapshot() *Snapshot { return s.current.Load().snapshot }
 

@@ -29,7 +29,11 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.DisableDefaultCmd = true // completion is a verb of ours
 	root.AddCommand(
+		newServe(),
 		newCheck(),
+		newExplain(),
+		newStatus(),
+		newReload(),
 		newConfig(),
 		newInit(),
 		newVersion(),

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pvgate/pvgate/config"
+	"github.com/pvgate/pvgate/gateway"
+	"github.com/pvgate/pvgate/gateway/limit"
+	"github.com/pvgate/pvgate/gateway/pages"
+	"github.com/pvgate/pvgate/gateway/surface"
+	"github.com/pvgate/pvgate/gateway/upstream"
+	"github.com/pvgate/pvgate/routing"
+)
+
+// live is a configuration turned into parts that can be put in service: everything that check looks at and that
+// serve and reload use is built here.
+type live struct {
+	cfg      *config.Config
+	routes   *routes
+	surface  *surface.Surface
+	snapshot *gateway.Snapshot
+	limits   map[string]limit.Limits
+	census   routing.Census
+}
+
+// resolveTimeout bounds the look-up of an endpoint's name while a configuration is built.
+const resolveTimeout = 5 * time.Second
+
+// buildLive builds everything a configuration asks for; nothing of it is in service yet. The error is a config.Errors
+// with every fault. The routes are returned even then, for their warnings.
+func buildLive(ctx context.Context, cfg *config.Config, book *limit.Book) (*live, error) {
+	rt, err := buildRoutes(ctx, cfg)
+	l := &live{cfg: cfg, routes: rt, limits: map[string]limit.Limits{}}
+	if err != nil {
+		return l, err
+	}
+	var errs config.Errors
+	snap := &gateway.Snapshot{ID: cfg.Hash.String()[:8], Via: pseudonym(cfg)}
+	options := surface.Options{Domain: cfg.Root.Domain.V, Table: rt.table}
+	for i := range rt.backends {
+		b := &rt.backends[i]
+		state := book.Backend(b.name)
+		l.limits[b.name] = limitsOf(b.conf)
+		snap.Backends = append(snap.Backends, gatewayBackend(ctx, b, state, &errs))
+		options.Backends = append(options.Backends, surfaceBackend(b, state))
+	}
+	for i := range cfg.Root.Listen {
+		options.Listeners = append(options.Listeners, surfaceListener(&cfg.Root.Listen[i]))
+	}
+	for i := range cfg.Root.Senders {
+		options.Senders = append(options.Senders, surfaceSender(&cfg.Root.Senders[i]))
+	}
+	if len(errs) > 0 {
+		return l, errs.Sorted()
+	}
+	if l.surface, err = surface.New(options); err != nil {
+		return l, config.Errors{config.At(config.Origin{Where: config.FromFile, Name: cfg.Path}, "%v", err)}
+	}
+	snap.Resolver = l.surface
+	l.snapshot, l.census = snap, rt.table.Census()
+	return l, nil
+}
+
+// pseudonym names this fleet in Via and Proxy-Status.
+func pseudonym(cfg *config.Config) string {
+	if cfg.Root.Domain.V == "" {
+		return "pvgate"
+	}
+	return "pvgate-" + cfg.Root.Domain.V
+}
+
+func limitsOf(c *config.Backend) limit.Limits {
+	l := limit.Limits{InFlight: int64(c.Limits.InFlight.V)}
+	if r := c.Limits.Rate.V; r.Count > 0 {
+		l.Rate = limit.Quota{Requests: int64(r.Count), Per: r.Per, Burst: int64(c.Limits.Burst.V)}
+	}
+	return l
+}
+
+func gatewayBackend(ctx context.Context, b *routedBackend, state *limit.Backend, errs *config.Errors) gateway.Backend {
+	t := b.conf.Timeouts
+	out := gateway.Backend{
+		Name: b.name, Limiter: state,
+		Timeouts: upstream.Timeouts{Connect: t.Connect.V, FirstByte: t.FirstByte.V, Idle: t.Idle.V, Keep: t.Keep.V},
+	}
+	if b.conf.Mode.V != "proxy" {
+		return out
+	}
+	for _, e := range b.conf.Endpoints {
+		u, err := url.Parse(e.V)
+		if err != nil {
+			*errs = append(*errs, config.At(e.Origin, "endpoint %q is not a URL: %v", e.V, err))
+			continue
+		}
+		addrs, err := addresses(ctx, u)
+		if err != nil {
+			*errs = append(*errs, config.At(e.Origin, "endpoint %q: %v; name a host that resolves, or an address", e.V, err))
+			continue
+		}
+		out.Endpoints = append(out.Endpoints, addrs)
+		out.Authorities = append(out.Authorities, "http://"+strings.ToLower(u.Host))
+		if out.Host == "" {
+			out.Host = u.Host
+		}
+	}
+	if b.conf.Host.V != "" {
+		out.Host = b.conf.Host.V
+	}
+	for _, s := range []string{"http://", "https://"} {
+		if a := s + strings.ToLower(out.Host); !slices.Contains(out.Authorities, a) {
+			out.Authorities = append(out.Authorities, a)
+		}
+	}
+	return out
+}
+
+// addresses resolves an endpoint: its addresses in the order in which they are tried (RFC 8305, section 4: the
+// families alternate, beginning with the one that RFC 6724 prefers).
+func addresses(ctx context.Context, u *url.URL) ([]netip.AddrPort, error) {
+	port := uint16(80)
+	if p := u.Port(); p != "" {
+		n, err := net.DefaultResolver.LookupPort(ctx, "tcp", p)
+		if err != nil {
+			return nil, err
+		}
+		port = uint16(n)
+	}
+	if a, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return []netip.AddrPort{netip.AddrPortFrom(a.Unmap(), port)}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
+	if err != nil {
+		return nil, err
+	}
+	var first, second []netip.AddrPort
+	for _, a := range found {
+		a = a.Unmap()
+		if at := netip.AddrPortFrom(a, port); a.Is4() == found[0].Unmap().Is4() {
+			first = append(first, at)
+		} else {
+			second = append(second, at)
+		}
+	}
+	var out []netip.AddrPort
+	for i := range max(len(first), len(second)) {
+		if i < len(first) {
+			out = append(out, first[i])
+		}
+		if i < len(second) {
+			out = append(out, second[i])
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%q has no address", u.Hostname())
+	}
+	return out, nil
+}
+
+func surfaceBackend(b *routedBackend, state *limit.Backend) surface.Backend {
+	s := surface.Backend{
+		Name: b.name, Proxy: b.conf.Mode.V == "proxy", AllowEncodedSlash: b.conf.AllowEncodedSlash.V,
+		Limit: state, LimitText: b.conf.Limits.Rate.V.String(),
+	}
+	if c := b.conf.Contact; c.Name.V != "" || c.URL.V != "" || c.Mail.V != "" || c.Phone.V != "" {
+		s.Contact = &pages.Contact{Name: c.Name.V, URL: c.URL.V, Mail: c.Mail.V, Phone: c.Phone.V}
+		s.Title = c.Name.V
+	}
+	return s
+}
+
+func surfaceListener(c *config.Listener) surface.Listener {
+	l := surface.Listener{Any: c.Hosts.Any, Default: c.Default.V}
+	for _, h := range c.Hosts.Names {
+		l.Hosts = append(l.Hosts, h.V)
+	}
+	if _, port, err := net.SplitHostPort(c.Address.V); err == nil {
+		if n, err := net.LookupPort("tcp", port); err == nil {
+			l.Port = n
+		}
+	}
+	return l
+}
+
+func surfaceSender(c *config.Named[config.Sender]) surface.Sender {
+	s := surface.Sender{Name: c.Name.V}
+	for _, n := range c.V.Networks {
+		if p, err := netip.ParsePrefix(n.V); err == nil {
+			s.Networks = append(s.Networks, p)
+		} else if a, err := netip.ParseAddr(n.V); err == nil {
+			s.Networks = append(s.Networks, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	return s
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+
+	"github.com/pvgate/pvgate/config"
+	"github.com/pvgate/pvgate/gateway/admin"
+	"github.com/pvgate/pvgate/gateway/metrics"
+)
+
+// drainTime is how long requests in flight have after SIGTERM.
+const drainTime = 30 * time.Second
+
+func newServe() *cobra.Command {
+	var flags configFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve requests until SIGTERM",
+		Long: "serve reads the configuration, listens, and answers. A change of a file, SIGHUP or \"pvgate reload\" puts a\n" +
+			"new configuration in service, whole or not at all. SIGTERM ends the service: requests in flight have 30 s.",
+		Args: cobra.NoArgs,
+	}
+	flags.register(cmd)
+	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error {
+		log := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
+		return serve(cmd.Context(), serveOptions{load: flags.load, watch: flags.path, log: log, out: cmd.OutOrStdout()})
+	})
+	return cmd
+}
+
+// serveOptions are what serve and demo differ in.
+type serveOptions struct {
+	load  func() (*config.Config, error)
+	watch string // pvgate.yaml whose changes mean a reload; "" = none
+	log   *slog.Logger
+	out   io.Writer
+	ready func(s *service) // called once the service answers
+}
+
+// serve is the life of a gateway: load, build, listen, tell, wait, drain. What is started last is stopped first, but
+// the admin listener, which shows the drain, stays to the end.
+func serve(ctx context.Context, o serveOptions) error {
+	debug.SetGCPercent(400) // the request path allocates nothing; collecting less often costs little memory
+	var watcher *config.Watcher
+	var s *service
+	if o.watch != "" {
+		var err error
+		watcher, err = config.NewWatcher(config.WatchOptions{Path: o.watch, Inputs: func() []string {
+			if s == nil { // before the first build there is only Path to tell
+				return nil
+			}
+			return s.inputs()
+		}})
+		if err != nil {
+			return err
+		}
+	}
+	s, err := newService(ctx, o.load, o.log)
+	if err != nil {
+		return err
+	}
+	operators, err := listenAdmin(s)
+	if err != nil {
+		return errors.Join(err, s.drain(ctx))
+	}
+	defer operators.Close()
+	for i, a := range s.server.Addresses() {
+		fmt.Fprintf(o.out, "pvgate: listening on http://%s (listener %d)\n", a, i)
+	}
+	fmt.Fprintf(o.out, "pvgate: admin on http://%s\n", operators.Addr)
+	if o.ready != nil {
+		o.ready(s)
+	}
+	s.wait(ctx, watcher)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	o.log.Info("draining", "for", drainTime.String())
+	return s.drain(end)
+}
+
+// wait reloads when a file changes or at SIGHUP, until ctx ends.
+func (s *service) wait(ctx context.Context, watcher *config.Watcher) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	changed := make(chan struct{}, 1)
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		if watcher == nil {
+			return
+		}
+		err := watcher.Run(ctx, func() {
+			select {
+			case changed <- struct{}{}:
+			default: // a reload is due already
+			}
+		})
+		if err != nil {
+			s.log.Error("changes of files are not seen any more; use SIGHUP or pvgate reload", "error", err.Error())
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			<-watching
+			return
+		case <-hup:
+		case <-changed:
+		}
+		_, _ = s.Reload(ctx) // logged there
+	}
+}
+
+// operatorsListener is the admin listener.
+type operatorsListener struct {
+	*http.Server
+	done chan struct{}
+}
+
+// Close stops it.
+func (o *operatorsListener) Close() {
+	_ = o.Server.Close()
+	<-o.done
+}
+
+func listenAdmin(s *service) (*operatorsListener, error) {
+	ln, err := net.Listen("tcp", s.live.cfg.Root.Admin.Address.V)
+	if err != nil {
+		return nil, fmt.Errorf("admin listener: %w; change admin.address or stop who has it", err)
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(
+		metrics.New(metrics.Inputs{Stats: s.server.Stats, Limits: s.limits, State: s.state, Now: time.Now}),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector(),
+	)
+	handler := admin.New(admin.Options{
+		Metrics: reg, Ready: s.ready, Status: s.status, Explain: s.explain,
+		Reload: func(ctx context.Context) (any, error) { return s.Reload(ctx) },
+	})
+	o := &operatorsListener{
+		Server: &http.Server{Addr: ln.Addr().String(), Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 16},
+		done:   make(chan struct{}),
+	}
+	go func() {
+		defer close(o.done)
+		if err := o.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("admin listener ended", "error", err.Error())
+		}
+	}()
+	return o, nil
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/pvgate/pvgate/config"
+	"github.com/pvgate/pvgate/gateway"
+	"github.com/pvgate/pvgate/gateway/limit"
+	"github.com/pvgate/pvgate/gateway/metrics"
+)
+
+// service is a running gateway: the data plane, what is in service on it, and how that came about.
+type service struct {
+	load   func() (*config.Config, error) // reads the configuration anew
+	log    *slog.Logger
+	book   *limit.Book
+	server *gateway.Server
+
+	// mu serialises reloads and guards what stands below.
+	mu       sync.Mutex
+	live     *live
+	built    time.Time // of live
+	reload   reloadResult
+	draining bool
+}
+
+// reloadResult is the outcome of the last reload, as shown by the admin listener.
+type reloadResult struct {
+	OK       bool      `json:"ok"`
+	Time     time.Time `json:"time"`
+	Snapshot string    `json:"snapshot"` // in service now
+	Changed  bool      `json:"changed"`
+	Errors   []finding `json:"errors,omitempty"`
+	Warnings []finding `json:"warnings,omitempty"`
+}
+
+// newService builds the configuration and starts to serve it.
+func newService(ctx context.Context, load func() (*config.Config, error), log *slog.Logger) (*service, error) {
+	s := &service{load: load, log: log, book: new(limit.Book)}
+	l, err := s.build(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.book.Apply(l.limits, 0); err != nil {
+		return nil, err
+	}
+	o := gateway.Options{Loops: l.cfg.Root.Loops.V}
+	for i := range l.cfg.Root.Listen {
+		o.Listen = append(o.Listen, l.cfg.Root.Listen[i].Address.V)
+	}
+	if s.server, err = gateway.Start(o, l.snapshot); err != nil {
+		return nil, err
+	}
+	s.took(l)
+	s.reload = reloadResult{OK: true, Time: s.built, Snapshot: l.snapshot.ID, Changed: true, Warnings: findings(l.routes.warnings)}
+	return s, nil
+}
+
+// build reads the configuration and builds everything of it.
+func (s *service) build(ctx context.Context) (*live, error) {
+	cfg, err := s.load()
+	if err != nil {
+		if _, berr := buildRoutes(ctx, cfg); berr != nil {
+			err = config.Join(err, berr) // all faults at once, not one reload each
+		}
+		return nil, err
+	}
+	return buildLive(ctx, cfg, s.book)
+}
+
+// took notes what is in service now. The caller holds mu, or is newService.
+func (s *service) took(l *live) {
+	s.live, s.built = l, time.Now()
+	for _, w := range l.routes.warnings {
+		s.log.Warn("configuration", "at", w.Origin.String(), "what", w.Text)
+	}
+	s.log.Info("snapshot in service", "snapshot", l.snapshot.ID, "rows", l.routes.table.Rows(), "backends", len(l.routes.backends))
+}
+
+// Reload builds the configuration whole and puts it in service, or leaves everything as it was and says why. When it
+// returns, the next request sees the change.
+func (s *service) Reload(ctx context.Context) (reloadResult, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := reloadResult{Time: time.Now(), Snapshot: s.live.snapshot.ID}
+	l, err := s.build(ctx)
+	if err == nil {
+		err = s.unchangeable(l.cfg)
+	}
+	if err == nil {
+		err = s.book.Apply(l.limits, s.server.Mono())
+	}
+	if err != nil {
+		r.Errors = findings(err)
+		s.reload = r
+		s.log.Error("reload refused; the old configuration stays in service", "errors", len(r.Errors), "first", r.Errors[0].Text, "at", r.Errors[0].Place)
+		return r, fmt.Errorf("reload refused, nothing has changed: %w", err)
+	}
+	r.OK, r.Changed, r.Snapshot = true, l.snapshot.ID != s.live.snapshot.ID, l.snapshot.ID
+	r.Warnings = findings(l.routes.warnings)
+	s.server.Swap(l.snapshot)
+	s.took(l)
+	s.reload = r
+	return r, nil
+}
+
+// unchangeable says what a reload cannot change.
+func (s *service) unchangeable(now *config.Config) error {
+	was := s.live.cfg
+	var errs config.Errors
+	fixed := func(what string, was, now string, at config.Origin) {
+		if was != now {
+			errs = append(errs, config.At(at, "%s is %q in service and %q here; a reload cannot change it: restart", what, was, now))
+		}
+	}
+	if len(was.Root.Listen) != len(now.Root.Listen) {
+		errs = append(errs, config.At(config.Origin{Where: config.FromFile, Name: now.Path}, "there are %d listeners in service and %d here; a reload cannot change that: restart",
+			len(was.Root.Listen), len(now.Root.Listen)))
+	} else {
+		for i := range now.Root.Listen {
+			fixed("address", was.Root.Listen[i].Address.V, now.Root.Listen[i].Address.V, now.Root.Listen[i].Address.Origin)
+		}
+	}
+	fixed("admin.address", was.Root.Admin.Address.V, now.Root.Admin.Address.V, now.Root.Admin.Address.Origin)
+	if was.Root.Loops.V != now.Root.Loops.V {
+		errs = append(errs, config.At(now.Root.Loops.Origin, "loops is %d in service and %d here; a reload cannot change it: restart", was.Root.Loops.V, now.Root.Loops.V))
+	}
+	if len(errs) > 0 {
+		return errs
+	}
+	return nil
+}
+
+// inputs are the files whose change means a reload.
+func (s *service) inputs() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.live.cfg.Inputs()
+}
+
+// ready says why the server should get no traffic.
+func (s *service) ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		return errors.New("draining")
+	}
+	return nil
+}
+
+// drain ends the service within ctx.
+func (s *service) drain(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	return s.server.Drain(ctx)
+}
+
+// now returns what is in service.
+func (s *service) now() (l *live, built time.Time, last reloadResult) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.live, s.built, s.reload
+}
+
+// limits reads the limiters in service.
+func (s *service) limits() map[string]metrics.Limit {
+	l, _, _ := s.now()
+	out := map[string]metrics.Limit{}
+	for i := range l.snapshot.Backends {
+		b := &l.snapshot.Backends[i]
+		u := b.Limiter.Usage(s.server.Mono())
+		out[b.Name] = metrics.Limit{InFlight: u.InFlight, InFlightLimit: u.InFlightLimit, RateRefused: u.RateRefused, BusyRefused: u.BusyRefused}
+	}
+	return out
+}
+
+// state is what the metrics show of configuration and registry.
+func (s *service) state() metrics.State {
+	l, built, last := s.now()
+	st := metrics.State{ConfigHash: l.cfg.Hash.String(), ReloadOK: last.OK, ReloadTime: last.Time, Entries: map[metrics.Bin]int{}}
+	for _, src := range l.routes.sources {
+		st.Sources = append(st.Sources, metrics.Source{Name: src.name, Success: built, Quarantined: src.counts.Quarantined})
+	}
+	st.Overrides, st.NextExpiry = l.routes.table.OverridesAt(time.Now())
+	st.Blocked = l.census.Blocked
+	for k, n := range l.census.Entries {
+		st.Entries[metrics.Bin{Land: k.Land, Kind: k.Kind.String()}] = n
+	}
+	return st
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// statusReport is what GET /api/v1/status and the verb status show.
+type statusReport struct {
+	Version     string          `json:"version"`
+	Uptime      float64         `json:"uptime_seconds"`
+	Snapshot    string          `json:"snapshot"`
+	ConfigHash  string          `json:"config_hash"`
+	Built       time.Time       `json:"built"`
+	Ready       bool            `json:"ready"`
+	Reload      reloadResult    `json:"last_reload"`
+	Rows        int             `json:"rows"`
+	Sources     []sourceReport  `json:"sources"`
+	Connections int             `json:"connections"`
+	Active      int             `json:"requests_in_flight"`
+	Loops       []loopReport    `json:"loops"`
+	Backends    []backendReport `json:"backends"`
+}
+
+type loopReport struct {
+	Thread        int     `json:"thread"` // TID
+	Connections   int32   `json:"connections"`
+	Waits         uint64  `json:"waits"`
+	BlockingWaits uint64  `json:"blocking_waits"`
+	BusyRatio     float64 `json:"busy_ratio"`
+}
+
+type backendReport struct {
+	Name     string `json:"name"`
+	Mode     string `json:"mode"`
+	InFlight int64  `json:"in_flight"`
+	Refused  uint64 `json:"refused_by_limit"`
+}
+
+// status collects the report.
+func (s *service) status(context.Context) (any, error) {
+	l, built, last := s.now()
+	st, err := s.server.Stats()
+	if err != nil {
+		return nil, err
+	}
+	r := statusReport{
+		Version: readVersion().Version, Uptime: st.Uptime.Seconds(), Snapshot: l.snapshot.ID, ConfigHash: l.cfg.Hash.String(), Built: built,
+		Ready: s.ready() == nil, Reload: last, Rows: l.routes.table.Rows(), Connections: st.Open, Active: st.Active,
+	}
+	for _, src := range l.routes.sources {
+		r.Sources = append(r.Sources, sourceReport{src.name, src.counts.Rows, src.counts.Services, src.counts.Pages, src.counts.Refused, src.counts.Quarantined})
+	}
+	for i := range st.Loops {
+		lp := &st.Loops[i]
+		r.Loops = append(r.Loops, loopReport{lp.ThreadID, lp.Connections, lp.Waits, lp.BlockingWaits, float64(lp.Busy) / float64(max(st.Uptime, 1))})
+	}
+	limits := s.limits()
+	for i := range l.routes.backends {
+		b := &l.routes.backends[i]
+		u := limits[b.name]
+		r.Backends = append(r.Backends, backendReport{b.name, b.conf.Mode.V, u.InFlight, u.RateRefused + u.BusyRefused})
+	}
+	return r, nil
+}
+
+// adminFlags lead to the admin listener of a running gateway: of the configuration, or as named.
+type adminFlags struct {
+	config  configFlags
+	address string
+}
+
+func (f *adminFlags) register(cmd *cobra.Command) {
+	f.config.register(cmd)
+	cmd.Flags().StringVar(&f.address, "admin", "", "address of the admin listener; absent: admin.address of the configuration")
+}
+
+// call asks the admin listener of the running gateway. A status other than 200 comes with its body and an error.
+func (f *adminFlags) call(ctx context.Context, method, path string) ([]byte, error) {
+	address := f.address
+	if address == "" {
+		cfg, err := f.config.load()
+		address = cfg.Root.Admin.Address.V // readable even where routes.d is not: reload reports that
+		if address == "" {
+			return nil, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+address+path, bytes.NewReader([]byte("{}")))
+	if err != nil {
+		return nil, fmt.Errorf("admin listener: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("admin listener: %w; is pvgate serve running with this configuration?", err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
+	if err != nil {
+		return nil, fmt.Errorf("admin listener: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return body, fmt.Errorf("admin listener: %s", resp.Status)
+	}
+	return body, nil
+}
+
+func newStatus() *cobra.Command {
+	var flags adminFlags
+	var out output
+	cmd := &cobra.Command{Use: "status", Short: "Show what a running gateway does", Args: cobra.NoArgs}
+	flags.register(cmd)
+	out.flag(cmd)
+	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error {
+		asJSON, err := out.json()
+		if err != nil {
+			return err
+		}
+		body, err := flags.call(cmd.Context(), http.MethodGet, "/api/v1/status")
+		if err != nil {
+			return err
+		}
+		var r statusReport
+		if err := json.Unmarshal(body, &r); err != nil {
+			return fmt.Errorf("admin listener: %w", err)
+		}
+		if asJSON {
+			return writeJSON(cmd.OutOrStdout(), r)
+		}
+		printStatus(cmd.OutOrStdout(), &r)
+		return nil
+	})
+	return cmd
+}
+
+func printStatus(w io.Writer, r *statusReport) {
+	fmt.Fprintf(w, "pvgate %s  up %v  snapshot %s of %s  %d rows\n", r.Version, time.Duration(r.Uptime*float64(time.Second)).Round(time.Second),
+		r.Snapshot, r.Built.Format("2006-01-02 15:04:05"), r.Rows)
+	if r.Reload.OK {
+		fmt.Fprintf(w, "last reload  %s  ok, %d warnings\n", r.Reload.Time.Format("2006-01-02 15:04:05"), len(r.Reload.Warnings))
+	} else {
+		fmt.Fprintf(w, "last reload  %s  refused, %d errors; the snapshot above stays in service\n", r.Reload.Time.Format("2006-01-02 15:04:05"), len(r.Reload.Errors))
+		for _, e := range r.Reload.Errors {
+			fmt.Fprintf(w, "  %s: %s\n", e.Place, e.Text)
+		}
+	}
+	fmt.Fprintf(w, "clients      %d connections, %d requests in flight\n", r.Connections, r.Active)
+	for i, l := range r.Loops {
+		fmt.Fprintf(w, "loop %d       %d connections, busy %.0f %%\n", i, l.Connections, 100*l.BusyRatio)
+	}
+	for _, s := range r.Sources {
+		fmt.Fprintf(w, "source       %-16s %d rows: %d services, %d pages, %d blocked, %d quarantined\n", s.Name, s.Rows, s.Services, s.Pages, s.Blocked, s.Quarantined)
+	}
+	for _, b := range r.Backends {
+		fmt.Fprintf(w, "backend      %-16s %-8s %d in flight, %d refused by its limits\n", b.Name, b.Mode, b.InFlight, b.Refused)
+	}
+}
+
+func newReload() *cobra.Command {
+	var flags adminFlags
+	var out output
+	cmd := &cobra.Command{
+		Use: "reload", Short: "Make a running gateway read its configuration again", Args: cobra.NoArgs,
+		Long: "reload returns when the new configuration is in service; with an error nothing has changed.",
+	}
+	flags.register(cmd)
+	out.flag(cmd)
+	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error {
+		asJSON, err := out.json()
+		if err != nil {
+			return err
+		}
+		body, err := flags.call(cmd.Context(), http.MethodPost, "/api/v1/reload")
+		var r reloadResult
+		if jerr := json.Unmarshal(body, &r); jerr != nil {
+			return errors.Join(err, jerr)
+		}
+		if asJSON {
+			if werr := writeJSON(cmd.OutOrStdout(), r); werr != nil {
+				return werr
+			}
+		} else {
+			printReload(cmd.OutOrStdout(), &r)
+		}
+		if err != nil {
+			return &exitError{code: exitFailed}
+		}
+		return nil
+	})
+	return cmd
+}
+
+func printReload(w io.Writer, r *reloadResult) {
+	for _, e := range r.Errors {
+		fmt.Fprintf(w, "error: %s: %s\n", e.Place, e.Text)
+	}
+	for _, e := range r.Warnings {
+		fmt.Fprintf(w, "warning: %s: %s\n", e.Place, e.Text)
+	}
+	switch {
+	case !r.OK:
+		fmt.Fprintf(w, "refused: %d errors; snapshot %s stays in service\n", len(r.Errors), r.Snapshot)
+	case r.Changed:
+		fmt.Fprintf(w, "snapshot %s is in service\n", r.Snapshot)
+	default:
+		fmt.Fprintf(w, "nothing has changed; snapshot %s stays in service\n", r.Snapshot)
+	}
+}
