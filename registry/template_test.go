@@ -41,10 +41,14 @@ func TestTemplatesAreFilled(t *testing.T) {
 		v        Values
 		want     string // "" = ErrEmptyValue
 	}{
-		{"https://www.behoerden-serviceportal.de/onlineantraege/onlineantrag?prozessKey=m40191.ab&oeId={oe_id}&leistungId={leistung}&p={ars:6}", flensburg,
-			"https://www.behoerden-serviceportal.de/onlineantraege/onlineantrag?prozessKey=m40191.ab&oeId=L100012.OE.9029660&leistungId=99036026017000&p=010010"},
-		{"https://www.behoerden-serviceportal.de/onlineantraege/onlineantrag?prozessKey=m40191.ab&oeId={oe_id}&leistungId={leistung}&p={ars:6}", kreis,
-			"https://www.behoerden-serviceportal.de/onlineantraege/onlineantrag?prozessKey=m40191.ab&leistungId=99036026017000&p=065340"},
+		{
+			"https://www.behoerden-serviceportal.de/onlineantraege/onlineantrag?prozessKey=m40191.ab&oeId={oe_id}&leistungId={leistung}&p={ars:6}", flensburg,
+			"https://www.behoerden-serviceportal.de/onlineantraege/onlineantrag?prozessKey=m40191.ab&oeId=L100012.OE.9029660&leistungId=99036026017000&p=010010",
+		},
+		{
+			"https://www.behoerden-serviceportal.de/onlineantraege/onlineantrag?prozessKey=m40191.ab&oeId={oe_id}&leistungId={leistung}&p={ars:6}", kreis,
+			"https://www.behoerden-serviceportal.de/onlineantraege/onlineantrag?prozessKey=m40191.ab&leistungId=99036026017000&p=065340",
+		},
 		{"/gewerbe/{leistung}", kreis, "/gewerbe/99036026017000"},
 		{"/a/{ars}/{ars:2}/{ars:12}/{land}/{lang}/{locale}", kreis, "/a/065340000000/06/065340000000/06/en/en_GB"},
 		{"/{lang}_{locale}", flensburg, "/de_de_DE"},
@@ -53,8 +57,10 @@ func TestTemplatesAreFilled(t *testing.T) {
 		{"/{ags}", kreis, ""},
 		{"/x#{ags}", kreis, ""},
 		{"/x#/at/{ars:5}", flensburg, "/x#/at/01001"},
-		{"/x?a={oe}&b={lb}&c={od}&d={od_id}&e={lb_id}&f={destination_id}", flensburg,
-			"/x?a=9029660&b=L100108_120656&c=7%208&d=L1.OD.7%208&e=L100108.LB.L100108_120656&f=d-1"},
+		{
+			"/x?a={oe}&b={lb}&c={od}&d={od_id}&e={lb_id}&f={destination_id}", flensburg,
+			"/x?a=9029660&b=L100108_120656&c=7%208&d=L1.OD.7%208&e=L100108.LB.L100108_120656&f=d-1",
+		},
 		{"/x?a={oe}", kreis, "/x"},
 		{"/x?a={oe}&b={oe}#f", kreis, "/x#f"},
 		{"/x?a={oe}&b=1", kreis, "/x?b=1"},
@@ -76,8 +82,11 @@ func TestTemplatesAreFilled(t *testing.T) {
 		{"https://x.de?l={land}", kreis, "https://x.de?l=06"},
 		{"https://x.de#{land}", kreis, "https://x.de#06"},
 		{"/%7Bx%7D?y=%7B", kreis, "/%7Bx%7D?y=%7B"},
-		{"/{oe}?q={oe}#{oe}", Values{OE: "a/b?c#d&e=f+g%h;i:j@kä"},
-			"/a%2Fb%3Fc%23d&e=f+g%25h;i:j@k%C3%A4?q=a%2Fb%3Fc%23d%26e%3Df%2Bg%25h%3Bi%3Aj%40k%C3%A4#a%2Fb%3Fc%23d&e=f+g%25h;i:j@k%C3%A4"},
+		{
+			"/{oe}?q={oe}#{oe}",
+			Values{OE: "a/b?c#d&e=f+g%h;i:j@kä"},
+			"/a%2Fb%3Fc%23d&e=f+g%25h;i:j@k%C3%A4?q=a%2Fb%3Fc%23d%26e%3Df%2Bg%25h%3Bi%3Aj%40k%C3%A4#a%2Fb%3Fc%23d&e=f+g%25h;i:j@k%C3%A4",
+		},
 		{"/x?p={ars}", Values{}, "/x?p=000000000000"},
 	} {
 		tmpl, err := ParseTemplate(c.template)

@@ -78,7 +78,8 @@ func TestSeedDecidesAll(t *testing.T) {
 		}
 		return [32]byte(h.Sum(nil))
 	}
-	if sum(1) != sum(1) || sum(1) == sum(2) {
+	first, again := sum(1), sum(1)
+	if first != again || first == sum(2) {
 		t.Error("equal seeds must give equal files, others others")
 	}
 }
