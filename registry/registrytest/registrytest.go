@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -94,6 +95,7 @@ func Run(t *testing.T, f Format) {
 	t.Run("the same bytes give the same result", s.deterministic)
 	t.Run("faults are counted, but not all kept", s.manyFaults)
 	t.Run("noise is survived", s.noise)
+	t.Run("memory does not grow with the rows", s.memory)
 }
 
 type suite struct {
@@ -372,6 +374,32 @@ func (s *suite) noise(t *testing.T) {
 	}
 	if len(lines) != len(rows) {
 		t.Fatal("Write gives a line for every row")
+	}
+}
+
+// memory compares the live heap early and late in a long source. The allowance is for what else the test binary does.
+func (s *suite) memory(t *testing.T) {
+	const early, late, allowance = 10_000, 200_000, 32 << 20
+	var before, after runtime.MemStats
+	n := 0
+	done := errors.New("enough rows")
+	_, err := s.f.Read(context.Background(), s.endless(), s.o, func(*registry.Entry) error {
+		switch n++; n {
+		case early:
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+		case late:
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			return done
+		}
+		return nil
+	})
+	if !errors.Is(err, done) {
+		t.Fatal(err)
+	}
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > allowance {
+		t.Errorf("the heap grew by %d bytes over %d rows", grown, late-early)
 	}
 }
 
