@@ -10,6 +10,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/message"
 	"github.com/pvgate/pvgate/gateway/reason"
+	"github.com/pvgate/pvgate/registry"
 )
 
 func TestVerdictsTellWhatTheyKnow(t *testing.T) {
@@ -133,6 +134,32 @@ func TestChoicesArePlainLinksThatAskTheSameThere(t *testing.T) {
 		html = string(a.plan.Reply.Body)
 	}
 	t.Error("four choices deep and still asked for an area")
+}
+
+// R4: one key that has become several areas.
+func TestASplitAreaListsWhatItBecame(t *testing.T) {
+	t.Parallel()
+	areas, err := registry.EmbeddedAreas()
+	if err != nil {
+		t.Fatal(err)
+	}
+	areas, err = areas.WithAliases([]registry.Alias{{
+		From: []string{marburg}, To: []string{"065340018018", "065340004004"}, On: time.Date(2026, 1, 1, 0, 0, 0, 0, registry.Berlin()),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := testOptions(t)
+	o.Table = tableOn(t, areas)
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := ask(t, s, "GET /leistung/"+gewerbe+"/"+marburg)
+	c := a.list("choices")
+	if a.reason() != "area_required" || len(c) != 2 || c[0]["ars"] != "065340004004" || c[1]["ars"] != "065340018018" {
+		t.Errorf("%s", a.plan.Reply.Body)
+	}
 }
 
 func TestReservedPathsAnswerEverywhereAndOnlyToRetrieval(t *testing.T) {

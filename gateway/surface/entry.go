@@ -156,7 +156,7 @@ func (c *call) leistung() {
 		c.verdict(&k, &q, &d)
 		return
 	}
-	if i := int(d.Backend); i < len(c.s.backends) && c.s.backends[i].Proxy {
+	if i := int(d.Backend); i >= 0 && i < len(c.s.backends) && c.s.backends[i].Proxy {
 		c.proxied(i, &k, &q, &d)
 		return
 	}
@@ -186,10 +186,13 @@ func (c *call) redirect(k *keys, q *routing.Query, d *routing.Decision) {
 		return
 	}
 	c.p.Scratch = location
-	if i := int(d.Backend); i < len(c.s.backends) && c.s.backends[i].Limit != nil {
-		if ok, wait := c.s.backends[i].Limit.Pass(c.r.Tick); !ok {
-			c.limited(k, i, wait)
-			return
+	if i := int(d.Backend); i >= 0 && i < len(c.s.backends) {
+		c.p.Backend = i // the handover counts as the backend's request
+		if l := c.s.backends[i].Limit; l != nil {
+			if ok, wait := l.Pass(c.r.Tick); !ok {
+				c.limited(k, i, wait)
+				return
+			}
 		}
 	}
 	c.seeOther(location[at:], c.s.table.URLLang(q, d))

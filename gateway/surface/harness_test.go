@@ -57,6 +57,11 @@ func testTable(t testing.TB) *routing.Table {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return tableOn(t, areas)
+}
+
+func tableOn(t testing.TB, areas *registry.Areas) *routing.Table {
+	t.Helper()
 	at := func(key string) registry.AreaID {
 		id, err := areas.EntryArea(key)
 		if err != nil {
@@ -199,7 +204,7 @@ func prepared(h *message.Head, listener int, peer string) *exchange.Request {
 func resolve(t testing.TB, s *Surface, r *exchange.Request) *answer {
 	t.Helper()
 	a := &answer{fields: map[string]string{}}
-	a.plan.Land = exchange.LandNone
+	a.plan.Land, a.plan.Backend = exchange.LandNone, -1
 	s.Resolve(r, &a.plan)
 	a.read(t)
 	return a

@@ -109,6 +109,9 @@ func TestRedirectModeSendsTheRegistrysURLByteForByte(t *testing.T) {
 					t.Errorf("%s: %s %q, want %q", target, name, a.fields[name], want)
 				}
 			}
+			if a.plan.Backend != backendMarburg {
+				t.Errorf("%s: counted for backend %d, want %d", target, a.plan.Backend, backendMarburg)
+			}
 			if a.plan.Land != 6 {
 				t.Errorf("%s: land %d, want 6", target, a.plan.Land)
 			}
@@ -282,6 +285,9 @@ func TestOtherMethodsAreForwardedInPlaceWithContext(t *testing.T) {
 	}
 	if !p.KnownSender || p.SenderIndex != 2 || p.Land != 6 {
 		t.Errorf("known %v, sender %d, land %d", p.KnownSender, p.SenderIndex, p.Land)
+	}
+	if a = ask(t, s, "OPTIONS /leistung/"+gewerbe+"/064350014014"); !a.plan.Forward {
+		t.Errorf("OPTIONS: %s, want forwarded", a.reason())
 	}
 	a = ask(t, s, "GET /leistung/"+fischen+"/06/x")
 	if !a.plan.Forward || string(a.plan.Target) != "/fischen/x" || string(a.plan.Level) != "2" || string(a.plan.ARS) != "060000000000" {
