@@ -27,7 +27,6 @@ registry/internal/mkareas: registry registry/gv100ad
 registry: registry/internal/rows
 
 routing: registry
-routing/routingtest: routing registry
 
 gateway/message:
 gateway/http1: gateway/message
@@ -42,7 +41,10 @@ gateway/upstream: gateway/message gateway/http1 gateway/loop
 gateway/listen: gateway/loop
 gateway/conn: gateway/message gateway/exchange gateway/http1 gateway/loop
 gateway/surface: gateway/exchange gateway/message gateway/reason gateway/pages gateway/limit routing registry
-gateway: gateway/... routing registry
+gateway/meter: gateway/exchange gateway/reason
+gateway: gateway/conn gateway/exchange gateway/http1 gateway/limit gateway/listen gateway/loop gateway/message gateway/meter gateway/upstream
+gateway/metrics: gateway gateway/exchange gateway/meter gateway/reason
+gateway/admin:
 
 config:
 

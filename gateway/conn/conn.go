@@ -15,7 +15,6 @@ import (
 	"syscall"
 
 	"github.com/pvgate/pvgate/gateway/exchange"
-	"github.com/pvgate/pvgate/gateway/header"
 	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/message"
@@ -228,9 +227,12 @@ func (c *H1) giveBack(b *[]byte) {
 	}
 }
 
+// Last ends the connection with the answer that comes.
+func (c *H1) Last() { c.lastOne = true }
+
 // Frame decides how the answer is framed. An answer that comes before the request has ended is the last one on the
 // connection.
-func (c *H1) Frame(f *header.Response, length int64, bodyless bool) {
+func (c *H1) Frame(length int64, bodyless bool) exchange.Framing {
 	last := c.lastOne || !c.bodyDone || c.host.draining
 	c.chunked = false
 	if !bodyless && length < 0 {
@@ -241,7 +243,7 @@ func (c *H1) Frame(f *header.Response, length int64, bodyless bool) {
 		}
 	}
 	c.lastOne = last
-	f.Chunked, f.Close, f.KeepAlive10 = c.chunked, last, c.minor == 0 && !last
+	return exchange.Framing{Chunked: c.chunked, Close: last, KeepAlive10: c.minor == 0 && !last}
 }
 
 // room returns the buffer that gathers the answer.

@@ -150,17 +150,26 @@ type Upstream interface {
 	Abort()
 }
 
+// Framing is what the fields of a response say about its end and the connection's.
+type Framing struct {
+	Chunked     bool
+	Close       bool // Connection: close
+	KeepAlive10 bool // Connection: keep-alive, for an HTTP/1.0 client that asked
+}
+
 // Front is the client's side of one exchange.
 type Front interface {
-	// Frame says how a response will be framed for this client: f's Close, KeepAlive10 and Chunked. length is the
-	// body's octets, -1 if unknown; bodyless responses (HEAD, 204, 304) have none whatever length says.
-	Frame(f *header.Response, length int64, bodyless bool)
+	// Frame says how a response will be framed for this client. length is the body's octets, -1 if unknown;
+	// bodyless responses (HEAD, 204, 304) have none whatever length says.
+	Frame(length int64, bodyless bool) Framing
 	// Head, Body and End gather the response; Flush sends what was gathered and returns the bytes the kernel
 	// has not taken yet.
 	Head(status int, fields []message.Field)
 	Body(b []byte)
 	End()
 	Flush() (pending int)
+	// Last says that the connection ends with this answer.
+	Last()
 	// Continue sends 100 at once.
 	Continue()
 	// Abort breaks the response off so that the client notices.

@@ -148,6 +148,7 @@ func (x *Exchange) decide(h *message.Head) {
 	if !h.Asterisk {
 		path, slash, ok := message.NormalisePath(x.path[:0], h.Path)
 		if !ok {
+			x.front.Last() // who spells a path so is no browser
 			x.refuse(reason.BadPath, Detail{Backend: -1})
 			return
 		}
@@ -297,7 +298,8 @@ func (x *Exchange) UpstreamHead(h *message.Head) {
 	x.incoming = header.Response{
 		Via: x.snapshot.Via, Trace: x.trace[:], Date: x.host.Date(), ContentLength: h.ContentLength,
 	}
-	x.front.Frame(&x.incoming, h.ContentLength, bodyless)
+	f := x.front.Frame(h.ContentLength, bodyless)
+	x.incoming.Chunked, x.incoming.Close, x.incoming.KeepAlive10 = f.Chunked, f.Close, f.KeepAlive10
 	fields := x.incoming.Apply(h)
 	for i := range fields {
 		if fields[i].ID == message.Location {
@@ -417,15 +419,14 @@ func (x *Exchange) refuse(code reason.Code, d Detail) {
 func (x *Exchange) answer() {
 	r := &x.plan.Reply
 	x.rec.Status, x.rec.Reason = r.Status, r.Reason
-	x.incoming = header.Response{}
-	x.front.Frame(&x.incoming, int64(len(r.Body)), x.isHEAD)
+	framing := x.front.Frame(int64(len(r.Body)), x.isHEAD)
 	f := append(r.Fields, message.Field{Name: fieldDate, Value: x.host.Date(), ID: message.Date})
 	if r.Status != 204 {
 		f = append(f, message.Field{Name: fieldLength, Value: decimal(&x.number, len(r.Body)), ID: message.ContentLength})
 	}
-	if x.incoming.Close {
+	if framing.Close {
 		f = append(f, message.Field{Name: fieldConnection, Value: valueClose, ID: message.Connection})
-	} else if x.incoming.KeepAlive10 {
+	} else if framing.KeepAlive10 {
 		f = append(f, message.Field{Name: fieldConnection, Value: valueKeepAlive, ID: message.Connection})
 	}
 	r.Fields = f
