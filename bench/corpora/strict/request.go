@@ -16,7 +16,7 @@ func NextRequest(b []byte, level Level) (req Request, n int, status Status, faul
 	}
 	line, ok := r.line("request line")
 	if !ok {
-		r.beginning()
+		req.Method = r.beginning()
 	}
 	if !ok || !r.requestLine(line, &req) {
 		return req, 0, r.status, r.fault
@@ -63,13 +63,14 @@ func (r *reader) emptyLines() bool {
 	return true
 }
 
-// beginning judges an unfinished request line: no method begins with what is not a token.
-func (r *reader) beginning() {
+// beginning judges an unfinished request line, for no method begins with what is not a token, and returns the method.
+func (r *reader) beginning() string {
 	rest := r.b[r.at:]
 	n := tokenLength(string(rest))
 	if r.status == Incomplete && n < len(rest) && (n == 0 || rest[n] != ' ' && rest[n] != '\r') {
 		r.bad("method is no token")
 	}
+	return string(rest[:n])
 }
 
 // requestLine is method SP target SP version, one space each (RFC 9112 3).
