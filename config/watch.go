@@ -40,7 +40,7 @@ type Watcher struct {
 }
 
 // NewWatcher begins to watch. Make it before Load, so that no change falls
-// between the two, and call Run after, exactly once.
+// between the two, and call Run after, or Close, exactly once.
 func NewWatcher(o WatchOptions) (*Watcher, error) {
 	fw, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -58,6 +58,9 @@ func NewWatcher(o WatchOptions) (*Watcher, error) {
 	w.seen, _ = w.digest() // an unreadable state differs from any later one
 	return w, nil
 }
+
+// Close ends a watch that is not run.
+func (w *Watcher) Close() error { return w.w.Close() }
 
 // Run calls changed after each change until ctx ends, one call after the other;
 // then it stops watching. A call may be made once too often, never too rarely.

@@ -154,3 +154,15 @@ func TestWatcherNeedsTheFolder(t *testing.T) {
 		t.Error("no error for a folder that is not there")
 	}
 }
+
+func TestAWatcherThatIsNotRunCloses(t *testing.T) {
+	t.Parallel()
+	dir, _ := unpack(t, txtar.Parse([]byte(watched)))
+	w, err := NewWatcher(WatchOptions{Path: filepath.Join(dir, "pvgate.yaml")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil { // its goroutine is looked for when all tests have run
+		t.Error(err)
+	}
+}

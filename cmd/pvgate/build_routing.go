@@ -25,6 +25,9 @@ type routes struct {
 	// backends are the configured ones; the place of one is its routing.BackendID.
 	backends []routedBackend
 	sources  []readSource
+	// offers and adoptions are those of the files, for what check says about them.
+	offers    []registry.Offer
+	adoptions []registry.Adoption
 	// warnings are faults that cost a row, not the load.
 	warnings config.Errors
 }
@@ -491,7 +494,7 @@ func (b *routesBuilder) senders() {
 // compile makes the table and brings routing's findings into the form of ours.
 func (b *routesBuilder) compile() {
 	table, problems := routing.Compile(b.in)
-	b.out.table = table
+	b.out.table, b.out.offers, b.out.adoptions = table, b.in.Offers, b.in.Adoptions
 	for _, p := range problems {
 		at := configOrigin(p.Origin)
 		if exact, ok := b.closer[p.Origin]; ok && strings.HasPrefix(p.Text, `offer "`) {

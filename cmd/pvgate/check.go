@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pvgate/pvgate/config"
+	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/reason"
 	"github.com/pvgate/pvgate/registry"
 	"github.com/pvgate/pvgate/routing"
@@ -89,9 +90,22 @@ func check(ctx context.Context, flags *configFlags, now time.Time) *checked {
 	r.Tests.Failed = []finding{}
 	cfg, err := flags.load()
 	r.Hash = cfg.Hash.String()
-	built, berr := buildRoutes(ctx, cfg)
-	r.Errors = append(r.Errors, findings(config.Join(err, berr))...)
-	r.Warnings = append(r.Warnings, findings(built.warnings)...)
+	var built *routes
+	if err != nil { // what is left can still be judged, but not put in service
+		var more error
+		built, more = buildRoutes(ctx, cfg)
+		err = config.Join(err, more)
+	} else {
+		var l *live
+		l, err = buildLive(ctx, cfg, new(limit.Book))
+		built = l.routes
+	}
+	r.Errors = append(r.Errors, findings(err)...)
+	warnings := built.warnings
+	if len(r.Errors) == 0 {
+		warnings = append(warnings, closedRows(built, now)...)
+	}
+	r.Warnings = append(r.Warnings, findings(warnings.Sorted())...)
 	for _, s := range built.sources {
 		r.Sources = append(r.Sources, sourceReport{s.name, s.counts.Rows, s.counts.Services, s.counts.Pages, s.counts.Refused, s.counts.Quarantined})
 	}
@@ -106,11 +120,15 @@ func check(ctx context.Context, flags *configFlags, now time.Time) *checked {
 	return r
 }
 
-// findings are the members of an error of package config.
+// findings are the members of an error of package config; another error is one
+// finding without a place.
 func findings(err error) []finding {
-	var list config.Errors
-	if err == nil || !errors.As(err, &list) {
+	if err == nil {
 		return nil
+	}
+	var list config.Errors
+	if !errors.As(err, &list) {
+		return []finding{{"pvgate", err.Error()}}
 	}
 	out := make([]finding, 0, len(list))
 	for _, e := range list.Sorted() {
