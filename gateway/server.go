@@ -33,6 +33,8 @@ type Options struct {
 	ResponseHead   int
 	ResponseFields int
 	Timeouts       conn.Timeouts
+	// Panic is told of a broken invariant that the server survived; nil lets the process end.
+	Panic func(value any, stack []byte)
 	// NewKernel makes a loop's kernel; nil for the real one. For tests.
 	NewKernel func(start time.Time) (loop.Kernel, error)
 	// Poison overwrites read buffers after use. For tests.
@@ -91,7 +93,7 @@ func assemble(o Options, snap *Snapshot) (*Server, error) {
 			s.release()
 			return nil, fmt.Errorf("start loop %d: %w", i, err)
 		}
-		l := loop.New(loop.Options{Index: i, Kernel: kernel, Poison: o.Poison})
+		l := loop.New(loop.Options{Index: i, Kernel: kernel, Poison: o.Poison, Panic: o.Panic})
 		loops = append(loops, l)
 		s.nodes = append(s.nodes, newNode(s, l, idleBudget()/o.Loops))
 	}

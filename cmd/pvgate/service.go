@@ -51,7 +51,9 @@ func newService(ctx context.Context, load func() (*config.Config, error), log *s
 	if err := s.book.Apply(l.limits, 0); err != nil {
 		return nil, err
 	}
-	o := gateway.Options{Loops: l.cfg.Root.Loops.V}
+	o := gateway.Options{Loops: l.cfg.Root.Loops.V, Panic: func(value any, stack []byte) {
+		log.Error("broken invariant; one connection was given up", "panic", fmt.Sprint(value), "stack", string(stack))
+	}}
 	for i := range l.cfg.Root.Listen {
 		o.Listen = append(o.Listen, l.cfg.Root.Listen[i].Address.V)
 	}

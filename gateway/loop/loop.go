@@ -5,6 +5,7 @@ package loop
 import (
 	"net/netip"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -19,6 +20,9 @@ type Options struct {
 	Index int
 	// Kernel is what the loop calls; the loop releases it when Run returns.
 	Kernel Kernel
+	// Panic is told of a broken invariant, on the loop's thread; the connection that was being served is given up
+	// and the loop goes on. nil lets the process end.
+	Panic func(value any, stack []byte)
 	// Poison overwrites the read buffer after every dispatch, so that a slice kept too long shows itself. For tests.
 	Poison bool
 }
@@ -36,6 +40,7 @@ type Stats struct {
 	AcceptErrors  uint64 // accept failed for want of descriptors or memory
 	Connections   int32  // accepted and open
 	Streams       int    // all sockets of the loop
+	Panics        uint64 // broken invariants survived
 	ThreadID      int
 }
 
@@ -47,6 +52,9 @@ type Loop struct {
 	kernel  Kernel
 	index   int
 	poison  bool
+	panic   func(any, []byte)
+	serving source // whose turn it is
+	at      int    // events and streams of this turn that have been served
 	fds     []source
 	gens    []uint32
 	ready   []*Stream
@@ -55,6 +63,7 @@ type Loop struct {
 	wheel   wheel
 	pool    pool
 	mailbox mailbox
+	letters *message // taken from the mailbox, not yet run
 	now     int64
 	wall    time.Time
 	polled  int64
@@ -71,7 +80,7 @@ type Loop struct {
 
 // New returns a loop that Run will turn.
 func New(o Options) *Loop {
-	l := &Loop{kernel: o.Kernel, index: o.Index, poison: o.Poison, readBuf: make([]byte, ReadSize), done: make(chan struct{})}
+	l := &Loop{kernel: o.Kernel, index: o.Index, poison: o.Poison, panic: o.Panic, readBuf: make([]byte, ReadSize), done: make(chan struct{})}
 	l.now, l.wall = l.kernel.Now()
 	return l
 }
@@ -181,31 +190,98 @@ func (l *Loop) Turn() {
 	l.now, l.wall = l.kernel.Now()
 	l.polled = l.now
 
-	for m := l.mailbox.take(); m != nil; m = m.next {
+	for !l.messages() {
+	}
+	l.at = 0
+	for !l.serve(n) {
+	}
+	l.turn, l.ready = l.ready, l.turn[:0]
+	l.at = 0
+	for !l.again() {
+	}
+	for !l.expire() {
+	}
+}
+
+// messages runs what was posted. It and the next three report false when a panic ended them early; they go on with the
+// next item when they are called again.
+func (l *Loop) messages() bool {
+	defer l.rescue()
+	if l.letters == nil {
+		l.letters = l.mailbox.take()
+	}
+	for m := l.letters; m != nil; m = l.letters {
+		l.letters = m.next
 		m.run()
 		l.dispatched()
 	}
-	for i := range l.events[:n] {
-		ev := &l.events[i]
+	return true
+}
+
+// serve dispatches readiness reports.
+func (l *Loop) serve(n int) bool {
+	defer l.rescue()
+	for l.at < n {
+		ev := &l.events[l.at]
+		l.at++
 		if int(ev.FD) >= len(l.fds) || l.fds[ev.FD] == nil || l.gens[ev.FD] != ev.Gen {
 			l.stats.Stale++
 			continue
 		}
-		l.fds[ev.FD].event(ev.Flags)
+		l.serving = l.fds[ev.FD]
+		l.serving.event(ev.Flags)
 		l.dispatched()
 	}
-	if len(l.ready) > 0 {
-		l.turn, l.ready = l.ready, l.turn[:0]
-		for i, s := range l.turn {
-			l.turn[i] = nil
-			s.listed = false
-			if !s.closed {
-				s.owner.Readable()
-				l.dispatched()
-			}
+	return true
+}
+
+// again gives streams that asked for it another turn.
+func (l *Loop) again() bool {
+	defer l.rescue()
+	for l.at < len(l.turn) {
+		s := l.turn[l.at]
+		l.turn[l.at] = nil
+		l.at++
+		s.listed = false
+		if !s.closed {
+			l.serving = s
+			s.owner.Readable()
+			l.dispatched()
 		}
 	}
+	return true
+}
+
+func (l *Loop) expire() bool {
+	defer l.rescue()
 	l.wheel.advance(l.now)
+	return true
+}
+
+// rescue survives a broken invariant: the connection that was being served is told that it is broken, so that it gives
+// back what it holds, and is reset if it cannot even do that.
+func (l *Loop) rescue() {
+	if l.panic == nil {
+		return
+	}
+	value := recover()
+	if value == nil {
+		return
+	}
+	l.stats.Panics++
+	l.panic(value, debug.Stack())
+	s, ok := l.serving.(*Stream)
+	l.serving = nil
+	if !ok || s.closed {
+		return
+	}
+	defer func() {
+		if recover() != nil || !s.closed {
+			s.Reset()
+		}
+	}()
+	s.broken = true
+	s.owner.Broken()
 }
 
 func (l *Loop) dispatched() {

@@ -100,6 +100,7 @@ func families() [][]string {
 		{"pvgate_upstream_connections_idle", "Connections to backends that wait in the pools."},
 		{"pvgate_upstream_dials_total", "Connections opened to backends."},
 		{"pvgate_upstream_reuses_total", "Requests sent on a connection that had carried another."},
+		{"pvgate_panics_total", "Broken invariants that were survived; each is logged with its stack.", "loop"},
 		{"pvgate_loop_busy_seconds_total", "Time the loop has worked.", "loop"},
 		{"pvgate_loop_busy_ratio", "Part of the uptime the loop has worked.", "loop"},
 		{"pvgate_loop_stall_seconds_max", "Longest time between two polls since the last scrape.", "loop"},
@@ -248,6 +249,7 @@ func (s sink) loops(st *gateway.Stats) {
 		l, name := &st.Loops[i], strconv.Itoa(i)
 		s.counter("pvgate_accepted_total", float64(l.Accepted), name)
 		s.counter("pvgate_accept_errors_total", float64(l.AcceptErrors), name)
+		s.counter("pvgate_panics_total", float64(l.Panics), name)
 		s.counter("pvgate_loop_busy_seconds_total", float64(l.Busy)/1e9, name)
 		s.gauge("pvgate_loop_busy_ratio", float64(l.Busy)/float64(max(st.Uptime, 1)), name)
 		s.gauge("pvgate_loop_stall_seconds_max", float64(l.StallMax)/1e9, name)
