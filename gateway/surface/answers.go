@@ -66,6 +66,13 @@ func (c *call) refuseMethod(allow string) {
 func (s *Surface) Page(r *exchange.Request, code reason.Code, d exchange.Detail, p *exchange.Plan) {
 	var c call
 	c.begin(s, r, p)
+	if isEntry(r.Path) {
+		var k keys
+		k.readLang(r.Head.Query)
+		if k.langGiven {
+			c.lang = k.lang
+		}
+	}
 	a := &pages.Answer{Reason: code, RetryAfter: seconds(int64(d.RetryAfter)), Allow: allowProxied}
 	if a.RetryAfter == 0 && code.RetryLater() {
 		a.RetryAfter = retryDefault(code)
@@ -79,7 +86,23 @@ func (s *Surface) Page(r *exchange.Request, code reason.Code, d exchange.Detail,
 	if d.Limit > 0 {
 		a.Limit = strconv.FormatInt(d.Limit, 10)
 	}
+	c.told(a)
 	c.answer(a)
+}
+
+// told repeats in an answer what the backend was, or would have been, told.
+func (c *call) told(a *pages.Answer) {
+	if len(c.p.Leistung) == 0 || c.s.table == nil {
+		return
+	}
+	var k keys
+	k.leistung, _ = registry.ParseLeistung(c.p.Leistung)
+	if len(c.p.ARS) > 0 {
+		place, err := c.s.table.Areas().LocateBytes(c.p.ARS, c.r.Now, registry.LocateOptions{})
+		k.area, k.haveArea = place.ID, err == nil
+	}
+	about := c.about(&k)
+	a.Leistung, a.Title, a.Area, a.Private = about.Leistung, about.Title, about.Area, about.Private
 }
 
 func retryDefault(code reason.Code) int {
@@ -112,7 +135,7 @@ func (c *call) limited(k *keys, backend int, wait int64) {
 
 // about starts an answer about what was asked.
 func (c *call) about(k *keys) *pages.Answer {
-	a := &pages.Answer{Leistung: k.leistung.String(), Private: k.byHeader}
+	a := &pages.Answer{Leistung: k.leistung.String(), Private: c.byPV}
 	t := c.s.table
 	if t == nil {
 		return a

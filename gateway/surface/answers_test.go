@@ -289,6 +289,14 @@ func TestPageAnswersForWhatTheExchangeFoundItself(t *testing.T) {
 	if a.fields["Retry-After"] != "2" || backend["id"] != "hessen" || backend["name"] != "Land Hessen" {
 		t.Errorf("%v %s", a.fields, a.plan.Reply.Body)
 	}
+	forwarded := ask(t, s, "POST /leistung/"+gewerbe+"/064350014014?lang=en", "Content-Length: 1")
+	s.Page(request(t, "POST /leistung/"+gewerbe+"/064350014014?lang=en HTTP/1.1\r\nHost: gw.example.de\r\n\r\n", onDomain, direct),
+		reason.ConnectRefused, exchange.Detail{Backend: backendHessen}, &forwarded.plan)
+	forwarded.read(t)
+	area, _ := forwarded.doc["area"].(map[string]any)
+	if forwarded.plan.Forward || forwarded.doc["leistung"] != gewerbe || area["ars"] != "064350014014" || forwarded.fields["Content-Language"] != "en" {
+		t.Errorf("%v %s", forwarded.fields, forwarded.plan.Reply.Body)
+	}
 	if a := page(reason.BodyTooLarge, exchange.Detail{Backend: -1, Limit: 1 << 20}); a.doc["limit"] != "1048576" {
 		t.Errorf("%s", a.plan.Reply.Body)
 	}

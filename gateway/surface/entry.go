@@ -21,6 +21,7 @@ type call struct {
 	p      *exchange.Plan
 	sender int // 0 = direct
 	lang   reason.Lang
+	byPV   bool // PV- fields had a say
 }
 
 // begin fills what every answer and every forwarded request needs.
@@ -34,6 +35,7 @@ func (c *call) begin(s *Surface, r *exchange.Request, p *exchange.Plan) {
 func (c *call) wished() reason.Lang {
 	if c.sender > 0 {
 		if lang, ok := pages.Language(c.r.Head.Get(message.PVLanguage)); ok {
+			c.byPV = true
 			return lang
 		}
 	}

@@ -25,7 +25,6 @@ type keys struct {
 	area     registry.AreaID
 
 	haveLeistung, haveArea bool
-	byHeader               bool // the answer depends on PV- fields
 
 	rest []byte // of the path, behind the area; "" or "/…"
 	cut  bool   // our parameters are to be cut out of the query
@@ -240,12 +239,12 @@ func (k *keys) readHeader(c *call) bool {
 		f := &fields[i]
 		switch f.ID {
 		case message.PVLeistung:
-			k.byHeader = true
+			c.byPV = true
 			if !k.takeLeistung(f.Value, whereHeader, inHeader) {
 				return false
 			}
 		case message.PVARS:
-			k.byHeader = true
+			c.byPV = true
 			if !k.takeArea(c, f.Value, whereHeader, inHeader) {
 				return false
 			}
