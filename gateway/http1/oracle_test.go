@@ -19,7 +19,10 @@ var (
 	lineRE  = regexp.MustCompile(`^(` + tchar + `{1,24}) ([!$-;=@-\[\]_a-z~%&'()*+,?^` + "`" + `{|}]+) HTTP/1\.([01])$`)
 	fieldRE = regexp.MustCompile(`^(` + tchar + `+):[ \t]*((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[ \t]*$`)
 	hostRE  = regexp.MustCompile(`^([A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+(:[0-9]{0,5})?$`)
-	digits  = regexp.MustCompile(`^[0-9]+$`)
+	// CONNECT, TRACE, and what belongs to RTSP and ICY.
+	otherProtocols = regexp.MustCompile(`^(CONNECT|TRACE|ANNOUNCE|DESCRIBE|[GS]ET_PARAMETER|PAUSE|PLAY(_NOTIFY)?|RECORD|REDIRECT|SETUP|SOURCE|TEARDOWN)$`)
+
+	digits = regexp.MustCompile(`^[0-9]+$`)
 )
 
 // naive judges a request head the slow and obvious way: cut at CRLF, regular
@@ -33,7 +36,7 @@ func naive(head string) (ok bool, length int64, chunked bool) {
 		}
 	}
 	m := latin1(lineRE, lines[0])
-	if m == nil || m[1] == "CONNECT" || m[1] == "TRACE" {
+	if m == nil || otherProtocols.MatchString(m[1]) {
 		return false, 0, false
 	}
 	method, target, minor := m[1], m[2], m[3]

@@ -24,6 +24,7 @@ type Server struct {
 	cause  cause
 	blank  bool // the one empty line before a request has been seen
 	last   bool // this request is the last one
+	method message.Method
 }
 
 // Init starts the machine at the beginning of a connection.
@@ -37,7 +38,9 @@ func (s *Server) Init(l *Limits) { *s = Server{limits: l} }
 //   - Data: data is a slice of in, body octets without chunk framing.
 //   - End: the request is complete, perhaps with n = 0 right after HeadDone. The
 //     next Feed begins the next request.
-//   - Failed: Fault and Cause tell why; it stays that way.
+//   - Failed: Fault and Cause tell why; it stays that way. If it was the head,
+//     h.Method is the method as far as the request line was understood: even an
+//     error has no body if it answers HEAD.
 //
 // After the End of a request that is the last one (h.Close), Feed swallows
 // whatever comes: it is never taken for a request (RFC 9112, section 9.6).
@@ -106,14 +109,17 @@ func (s *Server) start(in []byte, h *message.Head) (n int, ev Event) {
 }
 
 func (s *Server) head(in []byte, h *message.Head) (n int, ev Event) {
-	if s.at.waiting(in) {
+	waiting := s.at.waiting(in)
+	h.Reset()
+	h.Method = s.method // of a request line that came earlier
+	if waiting {
 		return 0, s.moreOr(overrun(s.at.line, len(in)+1, s.limits))
 	}
-	h.Reset()
 	begin := s.at.line
 	i := begin
 	if i == 0 {
 		n, c := requestLine(in, h)
+		s.method = h.Method
 		if n == 0 {
 			return 0, s.moreOr(s.at.stop(in, 0, c, s.limits))
 		}
@@ -126,7 +132,7 @@ func (s *Server) head(in []byte, h *message.Head) (n int, ev Event) {
 	if end == 0 || c != causeNone {
 		return 0, s.moreOr(c)
 	}
-	s.at = progress{}
+	s.at, s.method = progress{}, message.Other
 	if begin > 0 {
 		// The head came in pieces and h holds its last lines only. All of it is
 		// here and well-formed, so once more, in one go.

@@ -115,6 +115,7 @@ var refusedRequests = []requestCase{
 	{"authority form for GET", "GET amt.example:80 HTTP/1.1\r\nHost: amt.example\r\n\r\n", "target-form"},
 	{"foreign scheme", "GET ftp://amt.example/ HTTP/1.1\r\nHost: amt.example\r\n\r\n", "scheme"},
 	{"CONNECT", "CONNECT amt.example:443 HTTP/1.1\r\nHost: amt.example\r\n\r\n", "method-refused"},
+	{"RTSP", "SETUP /a HTTP/1.1\r\nHost: amt.example\r\n\r\n", "method-refused"},
 	{"TRACE", "TRACE / HTTP/1.1\r\nHost: amt.example\r\n\r\n", "method-refused"},
 
 	{"no Host", "GET / HTTP/1.1\r\nX: y\r\n\r\n", "missing-host"},
@@ -281,6 +282,42 @@ func TestFaultsOfRequests(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An answer to HEAD has no body, also if it says that the request was wrong.
+func TestTheMethodOfABrokenHeadIsKnown(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]message.Method{
+		"HEAD / HTTP/1.1\r\n\r\n":                                       message.HEAD,
+		"HEAD / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n":                   message.HEAD,
+		"HEAD / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 700):  message.HEAD,
+		"HEAD /\x00 HTTP/1.1\r\n":                                       message.HEAD,
+		"HEAD / HTTP/3.0\r\n":                                           message.HEAD,
+		"GET / HTTP/1.1\r\n\r\n":                                        message.GET,
+		"GET / HTTP/1.1\r\nHost: a\r\n\r\nHEAD / HTTP/1.1\r\nX\r\n\r\n": message.HEAD,
+		"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n\x01":                        message.Other,
+		"HEAD\r\n":                                                      message.Other,
+	} {
+		for _, pieces := range cuts([]byte(in)) {
+			s := newServer(testLimits())
+			var buf []byte
+			var h message.Head
+			ev := More
+			for _, piece := range pieces {
+				for buf = append(buf, piece...); ev != Failed; {
+					var n int
+					n, ev, _ = s.Feed(buf, &h)
+					if buf = buf[n:]; ev == More {
+						h.Method = message.PATCH // of another connection
+						break
+					}
+				}
+			}
+			if ev != Failed || h.Method != want {
+				t.Errorf("%q in %d pieces: %v, got %v, want %v", in, len(pieces), ev, h.Method, want)
+			}
+		}
 	}
 }
 

@@ -99,7 +99,6 @@ func Classify(name []byte) FieldID {
 // that names. One walk validates, folds and classifies.
 func ScanName(line []byte) (n int, id FieldID) {
 	var buf [maxKnown]byte
-	var seen byte
 	for n < len(line) {
 		c := folded[line[n]]
 		if c == 0 {
@@ -108,13 +107,12 @@ func ScanName(line []byte) (n int, id FieldID) {
 		if n < maxKnown {
 			buf[n] = c
 		}
-		seen |= separators[c]
 		n++
 	}
-	if seen != 0 {
-		return n, alias(&buf, n)
+	if id = classify(&buf, n); id == FieldOther {
+		id = alias(&buf, n)
 	}
-	return n, classify(&buf, n)
+	return n, id
 }
 
 // classify names the field whose folded name, or its first maxKnown octets,
@@ -133,18 +131,19 @@ func classify(buf *[maxKnown]byte, n int) FieldID {
 	}
 }
 
-// alias handles names with "_" or ".": a backend that maps "-", "_" and "." to
-// one character would take some of them for a field the gateway owns.
+// alias finds the names of others that a backend which maps "-", "_" and "." to
+// one character would take for a field the gateway owns.
 func alias(buf *[maxKnown]byte, n int) FieldID {
-	for i := range min(n, maxKnown) {
-		if separators[buf[i]] != 0 {
-			buf[i] = '-'
+	mapped := false
+	for i, c := range buf[:min(n, maxKnown)] {
+		if c == '_' || c == '.' {
+			buf[i], mapped = '-', true
 		}
 	}
-	if classify(buf, n) == FieldOther {
-		return FieldOther
+	if mapped && classify(buf, n) != FieldOther {
+		return Alias
 	}
-	return Alias
+	return FieldOther
 }
 
 func known(name []byte) FieldID {
@@ -288,9 +287,6 @@ func makeFolded() (t [256]byte) {
 	}
 	return t
 }
-
-// separators marks the octets some backends map to "-" (or all of them to "_").
-var separators = [256]byte{'_': 1, '.': 1}
 
 // PV reports whether the field is one of the gateway's own PV- names.
 func (id FieldID) PV() bool { return id >= PVLeistung && id <= PVOther }
