@@ -19,7 +19,10 @@ func (t *Table) Explain(q *Query, asked Asked) *Explanation {
 	d, rows, rec := t.record(q)
 	e := &Explanation{
 		Query: *q, Asked: asked, Decision: d, Keys: rec.keys, Chain: t.areas.Chain(nil, q.Area),
-		Overrides: len(t.overrides), t: t, inside: rec.inside,
+		Overrides: len(t.overrides), t: t,
+	}
+	if rec.differs {
+		e.inside = &rec.inside
 	}
 	if d.Verdict == Handover {
 		url, _ := t.AppendURL(nil, q, &d) // Resolve has ruled an error out

@@ -9,7 +9,8 @@ import "github.com/pvgate/pvgate/registry"
 // adoption takes out.
 
 // differs says whether some area strictly inside the asked one would be answered with another target. r and won are
-// what the walk found; answered is the place of the override that answered, -1 if the walk did.
+// what the walk found, for an override what the walk to its backend did; answered is the place of the override that
+// answered, -1 if none did.
 func (w *walker) differs(q *Query, d *Decision, r *result, won bool, answered int) bool {
 	w.rec = nil
 	first, end := w.area+1, w.t.index.ends[w.area]
@@ -18,13 +19,13 @@ func (w *walker) differs(q *Query, d *Decision, r *result, won bool, answered in
 		return false
 	case w.overriddenInside(q, d, answered):
 		return true
-	case answered >= 0:
+	case !won && answered >= 0:
 		return false // the override answers the whole area whatever rows there are
 	case !won:
 		return w.rowInside(first, end, w.nKeys-1, nil, false) || w.parentInside(q.Leistung)
 	}
 	h := &w.t.hot[r.row]
-	if !r.tied && h.flags&flagClosed != 0 && w.holeInside(r, h.backend) {
+	if !r.tied && h.flags&flagClosed != 0 && w.holeInside(q, r) {
 		return true
 	}
 	same := h
@@ -169,24 +170,25 @@ func (w *walker) otherTarget(g, area uint32, same *hotRow, noPages bool) bool {
 	return false
 }
 
-// holeInside looks for an area strictly inside that an adoption takes out of the winner's closed backend, and that no
-// other adoption covers (R9).
-func (w *walker) holeInside(r *result, backend uint32) bool {
+// holeInside looks for an area strictly inside that an adoption takes out of the winner's closed backend (R9), and
+// where the walk ends elsewhere for it.
+func (w *walker) holeInside(q *Query, r *result) bool {
 	b, ok := w.t.index.find(w.keys[r.key])
 	if !ok {
 		return false
 	}
 	w.block = b
+	backend := w.t.hot[r.row].backend
 	for c := w.start(); c.next(w); {
 		first, end := w.t.index.rows(c.group)
 		for row := first; row < end; row++ {
 			h := &w.t.hot[row]
-			if h.flags&flagAdopted == 0 || h.backend != backend || !w.t.valid[h.valid].has(w.at) {
+			if h.flags&flagAdopted == 0 || h.backend != backend || !w.t.valid[h.valid].has(w.at) || w.excluded(row) {
 				continue
 			}
 			a := w.t.extra[w.t.cold[row].extra].adoption
 			for _, out := range w.t.adoptions[a-1].without {
-				if w.isInside(out) && w.uncovered(out, backend) {
+				if w.isInside(out) && w.elsewhere(q, out, r) {
 					w.found = inside{out, none, -1}
 					return true
 				}
@@ -196,21 +198,21 @@ func (w *walker) holeInside(r *result, backend uint32) bool {
 	return false
 }
 
-// uncovered says whether no adoption opens the backend to an area that one takes out.
-func (w *walker) uncovered(native, backend uint32) bool {
-	there := *w
+// elsewhere says whether the walk for a native area, where that lies at the asked time, ends at another target.
+func (w *walker) elsewhere(q *Query, native uint32, r *result) bool {
+	if w.strictly(native) && w.inForce(native) && w.otherAt(q, native, r) {
+		return true
+	}
 	for _, to := range w.t.turned {
-		if w.strictly(to) && w.means(native, to) {
-			there.area, there.dated = to, true
-			if why, _ := there.cover(backend); why != WhyNone {
-				return true
-			}
+		if w.strictly(to) && w.means(native, to) && w.otherAt(q, to, r) {
+			return true
 		}
 	}
-	if !w.inForce(native) {
-		return false
-	}
-	there.area, there.dated = native, w.t.isDated(native)
-	why, _ := there.cover(backend)
-	return why != WhyNone
+	return false
+}
+
+func (w *walker) otherAt(q *Query, area uint32, r *result) bool {
+	there := walker{t: w.t, at: w.at, time: w.time, area: area, only: w.only, dated: w.t.isDated(area)}
+	got, won := there.walk(q.Leistung)
+	return !won || got.tied || !w.t.hot[got.row].sameTarget(&w.t.hot[r.row])
 }

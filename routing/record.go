@@ -16,8 +16,10 @@ type recorder struct {
 	keys     []registry.Leistung // tried
 	result   result
 	won      bool
-	override bool    // one answered
-	inside   *inside // what made the answer differ inside the asked area
+	override bool // one answered
+	verdict  Verdict
+	differs  bool   // the answer differs inside the asked area
+	inside   inside // what makes it differ
 }
 
 // recorded is one row as the walk saw it.
@@ -56,10 +58,10 @@ func (rec *recorder) overridden(w *walker, r result, won bool) {
 	}
 }
 
-// differs takes down why the area must be named more exactly (R12).
-func (rec *recorder) differs(in inside) {
+// coarse takes down that the area must be named more exactly, what would have been answered otherwise, and why (R12).
+func (rec *recorder) coarse(d *Decision, in inside) {
 	if rec != nil {
-		rec.inside = &in
+		rec.differs, rec.verdict, rec.inside = true, d.Verdict, in
 	}
 }
 
@@ -74,18 +76,26 @@ func (r *recorded) closed() bool { return r.why == WhyNotJoined || r.why == WhyL
 // settle gives each row that could have won its outcome, and sorts the rows: winners first, then losers as [Loser]
 // says.
 func (rec *recorder) settle(t *Table, d *Decision) []settled {
+	if !rec.differs {
+		rec.verdict = d.Verdict
+	}
 	out := make([]settled, 0, len(rec.rows))
 	for i := range rec.rows {
 		r := &rec.rows[i]
 		s := settled{recorded: *r, outcome: Lost}
 		if r.why == WhyNone {
-			s.outcome, s.why = rec.outcome(t, d, r)
+			s.outcome, s.why = rec.outcome(t, r)
 		}
 		out = append(out, s)
 	}
 	slices.SortFunc(out, func(a, b settled) int { return compareSettled(t, a, b) })
-	if d.Verdict == Ambiguous {
+	if rec.verdict == Ambiguous {
 		rec.tie(t, out)
+	}
+	for i := range out {
+		if rec.differs && out[i].outcome != Lost {
+			out[i].outcome = Withheld
+		}
 	}
 	return out
 }
@@ -97,11 +107,11 @@ type settled struct {
 }
 
 // outcome of a row that could have won.
-func (rec *recorder) outcome(t *Table, d *Decision, r *recorded) (Outcome, Why) {
+func (rec *recorder) outcome(t *Table, r *recorded) (Outcome, Why) {
 	if !rec.won {
 		return Lost, WhyOverride // without one, what can win wins
 	}
-	o, why := rec.compare(t, d, r)
+	o, why := rec.compare(t, r)
 	if rec.override && (o == Lost || t.hot[r.row].backend != t.hot[rec.result.row].backend) {
 		return Lost, WhyOverride
 	}
@@ -109,7 +119,7 @@ func (rec *recorder) outcome(t *Table, d *Decision, r *recorded) (Outcome, Why) 
 }
 
 // compare sets a row against the winner (R8, R10).
-func (rec *recorder) compare(t *Table, d *Decision, r *recorded) (Outcome, Why) {
+func (rec *recorder) compare(t *Table, r *recorded) (Outcome, Why) {
 	b := &rec.result
 	switch {
 	case int(r.key) != b.key:
@@ -128,26 +138,25 @@ func (rec *recorder) compare(t *Table, d *Decision, r *recorded) (Outcome, Why) 
 		return Lost, WhyRole
 	case r.rank != b.rank:
 		return Lost, WhyPriority
-	case d.Verdict == AreaRequired:
-		return Withheld, WhyNone
-	case d.Verdict == Ambiguous:
+	case rec.verdict == Ambiguous:
 		return Tied, WhyNone
 	case r.row != b.row:
 		return Lost, WhySameTarget
-	case d.Verdict == TargetRefused:
+	case rec.verdict == TargetRefused:
 		return Refused, WhyNone
 	}
 	return Won, WhyNone
 }
 
-// tie keeps one row of each target among the tied ones; where all have one target, one of each context that the
+// tie keeps one row of each target among the tied ones; where all have one target, one for each value of what the
 // backend requires (R11).
 func (rec *recorder) tie(t *Table, rows []settled) {
 	same := func(a, b *settled) bool { return t.hot[a.row].sameTarget(&t.hot[b.row]) }
 	if !rec.result.tied {
+		needs := t.backends[t.hot[rec.result.row].backend].require
 		same = func(a, b *settled) bool {
 			x, y := &t.cold[a.row], &t.cold[b.row]
-			return x.oe == y.oe && x.lb == y.lb && x.od == y.od
+			return (needs&requireOE == 0 || x.oe == y.oe) && (needs&requireLB == 0 || x.lb == y.lb) && (needs&requireOD == 0 || x.od == y.od)
 		}
 	}
 	for i := range rows {

@@ -29,7 +29,7 @@ func (t *Table) resolve(q *Query, rec *recorder) Decision {
 	if i := w.matching(q, 0); i >= 0 {
 		d, r, won := w.answer(q, i)
 		if coarse && w.differs(q, &d, &r, won, i) {
-			rec.differs(w.found)
+			rec.coarse(&d, w.found)
 			return nothing(q, AreaRequired)
 		}
 		return d
@@ -44,7 +44,7 @@ func (t *Table) resolve(q *Query, rec *recorder) Decision {
 		d = w.decide(q, &r)
 	}
 	if coarse && w.differs(q, &d, &r, won, -1) {
-		rec.differs(w.found)
+		rec.coarse(&d, w.found)
 		return nothing(q, AreaRequired)
 	}
 	if !won {
