@@ -147,6 +147,9 @@ func (st *stage) start(ctx context.Context, dir, nginx string, set *entries.Set)
 		if err := st.ready(ctx, p); err != nil {
 			return err
 		}
+		if err := st.settle(ctx, p); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -285,6 +288,37 @@ func (st *stage) ready(ctx context.Context, p *program) error {
 			return fmt.Errorf("%s does not listen after %v: %w\n%s", p.name, readyIn, err, p.tail())
 		}
 	}
+}
+
+// What a program may still use of its core when it has settled.
+const (
+	settledShare = 0.02
+	settleIn     = time.Minute
+	settleWatch  = time.Second
+)
+
+// settle waits until p rests: after a million rows a garbage collector is still at
+// work when the first requests are answered, and would be counted with them.
+func (st *stage) settle(ctx context.Context, p *program) error {
+	for deadline := time.Now().Add(settleIn); time.Now().Before(deadline); {
+		before, err := proc.CPU(p.cmd.Process.Pid)
+		if err != nil {
+			return fmt.Errorf("%s: %w\n%s", p.name, err, p.tail())
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(settleWatch):
+		}
+		after, err := proc.CPU(p.cmd.Process.Pid)
+		if err != nil {
+			return fmt.Errorf("%s: %w\n%s", p.name, err, p.tail())
+		}
+		if float64(after-before) <= settledShare*float64(settleWatch) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s uses more than %.0f %% of its core without any request, %v after its start", p.name, settledShare*100, settleIn)
 }
 
 // turn lets p answer for one turn in case c; with no duration it is sent each
