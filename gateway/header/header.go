@@ -76,41 +76,43 @@ func hopByHop(id message.FieldID) bool {
 	}
 }
 
-func add(h *message.Head, id message.FieldID, name, value []byte) {
-	if len(value) > 0 {
-		h.Fields = append(h.Fields, message.Field{Name: name, Value: value, ID: id})
+// add appends a field unless its value is empty. The list travels by value: a
+// store through the head costs a write barrier per field.
+func add(fields []message.Field, id message.FieldID, name, value []byte) []message.Field {
+	if len(value) == 0 {
+		return fields
 	}
+	return append(fields, message.Field{Name: name, Value: value, ID: id})
 }
 
-// addFraming sets Content-Length or Transfer-Encoding and returns the scratch
-// buffer.
-func addFraming(h *message.Head, chunked bool, length int64, scratch []byte) []byte {
+// addFraming sets Content-Length or Transfer-Encoding and returns the fields and
+// the scratch buffer.
+func addFraming(fields []message.Field, chunked bool, length int64, scratch []byte) (_ []message.Field, _ []byte) {
 	switch {
 	case chunked:
-		add(h, message.TransferEncoding, nameTransferEncoding, valueChunked)
+		fields = add(fields, message.TransferEncoding, nameTransferEncoding, valueChunked)
 	case length >= 0:
 		from := len(scratch)
 		scratch = strconv.AppendInt(scratch, length, 10)
-		add(h, message.ContentLength, nameContentLength, scratch[from:])
+		fields = add(fields, message.ContentLength, nameContentLength, scratch[from:])
 	}
-	return scratch
+	return fields, scratch
 }
 
-// addVia appends our entry to the Via list, which becomes one line.
-func addVia(h *message.Head, list, pseudonym, scratch []byte) []byte {
+// addVia appends our entry, for a message of HTTP/1.minor, to the Via list, which
+// becomes one line.
+func addVia(fields []message.Field, minor uint8, list, pseudonym, scratch []byte) (_ []message.Field, _ []byte) {
 	if len(pseudonym) == 0 {
-		add(h, message.Via, nameVia, list)
-		return scratch
+		return add(fields, message.Via, nameVia, list), scratch
 	}
 	from := len(scratch)
 	scratch = append(scratch, list...)
 	if len(list) > 0 {
 		scratch = append(scratch, ", "...)
 	}
-	scratch = append(scratch, '1', '.', '0'+h.Minor, ' ')
+	scratch = append(scratch, '1', '.', '0'+minor, ' ')
 	scratch = append(scratch, pseudonym...)
-	add(h, message.Via, nameVia, scratch[from:])
-	return scratch
+	return add(fields, message.Via, nameVia, scratch[from:]), scratch
 }
 
 // join returns the values of all fields with this ID as one list, and the scratch

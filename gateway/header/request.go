@@ -71,19 +71,20 @@ func (r *Request) Apply(h *message.Head) (removed Removed, fault message.Fault) 
 		}
 	}
 	removed = r.filter(h)
-	r.Scratch = addFraming(h, r.Chunked, r.ContentLength, r.Scratch)
+	out := h.Fields
+	out, r.Scratch = addFraming(out, r.Chunked, r.ContentLength, r.Scratch)
 	if h.Expect100 {
-		add(h, message.Expect, nameExpect, valueContinue)
+		out = add(out, message.Expect, nameExpect, valueContinue)
 	}
-	r.Scratch = addVia(h, via, r.Via, r.Scratch)
-	r.addForwarded(h, forwarded, forwardedFor)
-	add(h, message.PVLeistung, namePVLeistung, r.Leistung)
-	add(h, message.PVARS, namePVARS, r.ARS)
-	add(h, message.PVOther, namePVLevel, r.Level)
-	add(h, message.PVOther, namePVSender, r.Sender)
-	add(h, message.PVOther, namePVOE, r.OE)
-	add(h, message.PVLanguage, namePVLanguage, r.Language)
-	add(h, message.Traceparent, nameTraceparent, r.Traceparent)
+	out, r.Scratch = addVia(out, h.Minor, via, r.Via, r.Scratch)
+	out = r.addForwarded(out, forwarded, forwardedFor)
+	out = add(out, message.PVLeistung, namePVLeistung, r.Leistung)
+	out = add(out, message.PVARS, namePVARS, r.ARS)
+	out = add(out, message.PVOther, namePVLevel, r.Level)
+	out = add(out, message.PVOther, namePVSender, r.Sender)
+	out = add(out, message.PVOther, namePVOE, r.OE)
+	out = add(out, message.PVLanguage, namePVLanguage, r.Language)
+	h.Fields = add(out, message.Traceparent, nameTraceparent, r.Traceparent)
 	return removed, message.FaultNone
 }
 
@@ -148,7 +149,7 @@ func (r *Request) keep(id message.FieldID, removed *Removed) bool {
 }
 
 // addForwarded appends our element to the chains (RFC 7239 and its predecessors).
-func (r *Request) addForwarded(h *message.Head, forwarded, forwardedFor []byte) {
+func (r *Request) addForwarded(out []message.Field, forwarded, forwardedFor []byte) []message.Field {
 	if len(r.For) > 0 {
 		s := r.Scratch
 		from := len(s)
@@ -167,18 +168,18 @@ func (r *Request) addForwarded(h *message.Head, forwarded, forwardedFor []byte) 
 		if len(r.Proto) > 0 {
 			s = append(append(s, ";proto="...), r.Proto...)
 		}
-		add(h, message.Forwarded, nameForwarded, s[from:])
+		out = add(out, message.Forwarded, nameForwarded, s[from:])
 
 		from = len(s)
 		if s = append(s, forwardedFor...); len(forwardedFor) > 0 {
 			s = append(s, ", "...)
 		}
 		s = append(s, r.For...)
-		add(h, message.XForwardedFor, nameXForwardedFor, s[from:])
+		out = add(out, message.XForwardedFor, nameXForwardedFor, s[from:])
 		r.Scratch = s
 	}
-	add(h, message.XForwardedProto, nameXForwardedProto, r.Proto)
-	add(h, message.XForwardedHost, nameXForwardedHost, r.OrigHost)
+	out = add(out, message.XForwardedProto, nameXForwardedProto, r.Proto)
+	return add(out, message.XForwardedHost, nameXForwardedHost, r.OrigHost)
 }
 
 // appendParameter appends name and value, quoted unless it is a token. A valid

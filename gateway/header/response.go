@@ -48,20 +48,19 @@ func (r *Response) Apply(h *message.Head) []message.Field {
 		}
 		kept = append(kept, *f)
 	}
-	h.Fields = kept
 	if !date {
-		add(h, message.Date, nameDate, r.Date)
+		kept = add(kept, message.Date, nameDate, r.Date)
 	}
 	if h.Status >= 200 && h.Status != 204 {
-		r.Scratch = addFraming(h, r.Chunked, r.ContentLength, r.Scratch)
+		kept, r.Scratch = addFraming(kept, r.Chunked, r.ContentLength, r.Scratch)
 	}
 	switch {
 	case r.Close:
-		add(h, message.Connection, nameConnection, valueClose)
+		kept = add(kept, message.Connection, nameConnection, valueClose)
 	case r.KeepAlive10:
-		add(h, message.Connection, nameConnection, valueKeepAlive)
+		kept = add(kept, message.Connection, nameConnection, valueKeepAlive)
 	}
-	r.Scratch = addVia(h, via, r.Via, r.Scratch)
-	add(h, message.PVOther, namePVTrace, r.Trace)
+	kept, r.Scratch = addVia(kept, h.Minor, via, r.Via, r.Scratch)
+	h.Fields = add(kept, message.PVOther, namePVTrace, r.Trace)
 	return h.Fields
 }

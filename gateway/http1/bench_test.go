@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: EUPL-1.2
 
+//go:build !pvgate_lenient
+
 package http1_test
 
 import (

@@ -3,8 +3,12 @@
 package message
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/url"
+	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -89,8 +93,8 @@ func readings(p string) []string {
 	}
 }
 
-func below(p string) bool {
-	return p == "/public" || strings.HasPrefix(p, "/public/") || strings.HasPrefix(p, "/public;")
+func below(p, prefix string) bool {
+	return p == prefix || strings.HasPrefix(p, prefix+"/") || strings.HasPrefix(p, prefix+";")
 }
 
 func FuzzNormalisePath(f *testing.F) {
@@ -121,15 +125,47 @@ func FuzzNormalisePath(f *testing.F) {
 		if err1 != nil || err2 != nil || was != is {
 			t.Errorf("%q: means %q, but normalised %q", in, was, is)
 		}
-		if !below(string(out)) {
+		if !below(string(out), "/public") {
 			return
 		}
 		for i, r := range readings(string(out)) {
-			if !below(r) {
+			if !below(r, "/public") {
 				t.Errorf("%q: reading %d of %q is %q, outside", in, i, out, r)
 			}
 		}
 	})
+}
+
+// The path corpus: a prefix that a path is below as text, it is below in every
+// reading, or the path is refused.
+func TestCorpusPaths(t *testing.T) {
+	t.Parallel()
+	material := os.Getenv("PVGATE_MATERIAL")
+	if material == "" {
+		t.Skip("PVGATE_MATERIAL is not set: it names the folder that holds corpora/*.jsonl")
+	}
+	file, err := os.ReadFile(filepath.Join(material, "corpora", "path-normalisation.requests.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(file) {
+		var c struct{ Name, Target string }
+		if err := json.Unmarshal(line, &c); err != nil {
+			t.Fatal(err)
+		}
+		in, _, _ := strings.Cut(c.Target, "?")
+		out, _, ok := NormalisePath(nil, []byte(in))
+		if !ok {
+			continue
+		}
+		for _, prefix := range []string{"/public", "/service-a"} {
+			for i, r := range readings(string(out)) {
+				if below(string(out), prefix) && !below(r, prefix) {
+					t.Errorf("%s: %q: reading %d of %q is %q, outside %s", c.Name, in, i, out, r, prefix)
+				}
+			}
+		}
+	}
 }
 
 func TestNormalisePathDoesNotAllocate(t *testing.T) {
