@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -76,9 +78,12 @@ func (w *Watcher) Run(ctx context.Context, changed func()) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case _, ok := <-w.w.Events:
+		case event, ok := <-w.w.Events:
 			if !ok {
 				return fmt.Errorf("watch the configuration: the kernel closed the watch")
+			}
+			if !w.matters(event.Name) {
+				continue
 			}
 			if now := time.Now(); began.IsZero() {
 				began = now
@@ -105,6 +110,22 @@ func (w *Watcher) Run(ctx context.Context, changed func()) error {
 			changed()
 		}
 	}
+}
+
+// matters reports whether an event may be about a file of the configuration. The
+// folders hold other files too, such as logs that are written all the time, and
+// looking at all contents for each of them would be dear.
+func (w *Watcher) matters(name string) bool {
+	name = filepath.Clean(name) // a watch on "." tells "./pvgate.yaml"
+	dir := filepath.Dir(w.o.Path)
+	routes := filepath.Join(dir, routesDir)
+	switch {
+	case name == routes, strings.HasPrefix(name, routes+string(filepath.Separator)):
+		return true
+	case strings.HasPrefix(filepath.Base(name), ".."): // the link that Kubernetes swaps
+		return true
+	}
+	return name == filepath.Clean(w.o.Path) || slices.ContainsFunc(w.inputs(), func(f string) bool { return filepath.Clean(f) == name })
 }
 
 // addFolders watches every folder a configuration file may be in. Watching one

@@ -148,6 +148,40 @@ func TestWatcherPassesOverWhatChangesNothing(t *testing.T) {
 	}
 }
 
+func TestWatcherSeesChangesThroughARelativePath(t *testing.T) {
+	dir, _ := unpack(t, txtar.Parse([]byte(watched+"-- rows.csv --\na\n")))
+	t.Chdir(dir)
+	w, err := NewWatcher(WatchOptions{Path: "pvgate.yaml", Inputs: func() []string { return []string{"rows.csv"} }, Quiet: 5 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	changes, done := make(chan struct{}, 100), make(chan error, 1)
+	go func() { done <- w.Run(ctx, func() { changes <- struct{}{} }) }()
+	for _, file := range []string{"pvgate.yaml", "rows.csv", "routes.d/06.yaml"} {
+		write(t, file, "area: \"06\" # "+file+"\n")
+		await(t, changes, file)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWatcherLooksOnlyWhenAFileOfItsOwnMayHaveChanged(t *testing.T) {
+	t.Parallel()
+	w := &Watcher{o: WatchOptions{Path: "conf/pvgate.yaml", Inputs: func() []string { return []string{"data/rows.csv", "conf/areas.yaml"} }}}
+	for name, want := range map[string]bool{
+		"conf/pvgate.yaml": true, "conf/areas.yaml": true, "data/rows.csv": true, "conf/..data": true, "data/..data": true,
+		"conf/routes.d": true, "conf/routes.d/06.yaml": true, "conf/routes.d/efa/ikfz.csv": true,
+		"conf/pvgate.log": false, "data/other.csv": false, "conf/routes.d.bak": false, "conf/.pvgate.yaml.swp": false,
+	} {
+		if got := w.matters(name); got != want {
+			t.Errorf("matters(%q) = %v, want %v", name, got, want)
+		}
+	}
+}
+
 func TestWatcherNeedsTheFolder(t *testing.T) {
 	t.Parallel()
 	if _, err := NewWatcher(WatchOptions{Path: filepath.Join(t.TempDir(), "none", "pvgate.yaml")}); err == nil {
