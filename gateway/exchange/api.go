@@ -24,7 +24,6 @@ type Request struct {
 	TLS          bool       // the connection is encrypted
 	Listener     int        // index of the listener in the configuration
 	Now          time.Time  // wall clock, read once per wake-up of the loop
-	Mono         int64      // the same instant in monotonic nanoseconds: what limits are asked with
 	Tick         int64      // the loop's monotonic time at the same instant, nanoseconds; limits count by it
 	Trace        []byte     // 32 hex digits that name this exchange
 	Seed         uint64     // random; decides weighted splits
