@@ -130,6 +130,16 @@ func compareDecision(t *testing.T, v *vector, l *loaded, table *routing.Table, q
 			t.Errorf("candidates: got %q, want %q", got, v.Want.Candidates)
 		}
 	}
+	var near []string
+	for _, k := range table.Near(q) {
+		near = append(near, k.String())
+	}
+	if v.Want.Near != nil && !slices.Equal(near, v.Want.Near) {
+		t.Errorf("near: got %q, want %q", near, v.Want.Near)
+	}
+	if _, offer := table.Successors(q); v.Want.SuccessorOffer != "" && offer != v.Want.SuccessorOffer {
+		t.Errorf("successor offer: got %q, want %q", offer, v.Want.SuccessorOffer)
+	}
 	if got := l.keys(table.Choices(q)); v.Want.Choices != nil && !slices.Equal(got, v.Want.Choices) {
 		t.Errorf("choices: got %q, want %q", got, v.Want.Choices)
 	}

@@ -191,7 +191,7 @@ func (w *walker) walkKey() (r result, found, live bool) {
 					missedAt = c.area
 				}
 			case WhyExpired:
-				live = live || w.t.valid[h.valid].has(w.at) // its cover has ended, not the row
+				live = live || h.flags&flagInactive == 0 && w.t.valid[h.valid].has(w.at) // its cover has ended, not the row
 				w.facts.end(ended)
 			}
 		}
@@ -271,6 +271,11 @@ func (w *walker) state(row uint32) (why Why, ended int64) {
 	}
 	switch {
 	case h.flags&flagInactive != 0:
+		if h.flags&(flagClosed|flagAdopted) == flagClosed {
+			if why, ended = w.cover(h.backend); why == WhyExpired {
+				return why, ended // an ended cover stands before inactive in the list
+			}
+		}
 		return WhyInactive, 0
 	case h.flags&flagClosed == 0:
 		return WhyNone, 0
