@@ -100,14 +100,17 @@ func (r *reference) typeName(key string, t reflect.Type) string {
 	}
 	if t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct {
 		if member, ok := memberType(t); ok {
-			return "name: " + r.typeName(key, member)
+			return "name: " + r.typeName("", member)
 		}
-		return "list of " + r.typeName(key, t.Elem())
+		return "list of " + r.typeName("", t.Elem())
 	}
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	name := strings.ToLower(t.Name())
+	name := key // a block there is one of goes by its key
+	if name == "" {
+		name = strings.ToLower(t.Name())
+	}
 	r.queue = append(r.queue, refBlock{name, t})
 	return name
 }
