@@ -73,7 +73,7 @@ $(GOLANGCI):
 .PHONY: bench
 bench: build ## pvgate beside nginx, CPU per request; writes bench/results/latest.json
 	@.ci/need gcc nginx taskset
-	go run ./bench $(BENCH_ARGS)
+	go run ./bench/run $(BENCH_ARGS)
 
 .PHONY: corpora
 corpora: build build-lenient ## hostile requests and responses through the built binary, two judges (needs PVGATE_MATERIAL)

@@ -336,23 +336,6 @@ func (p *Process) ResetPeak() error {
 	return nil
 }
 
-// CPU is the processor time it has used, user and system.
-func (p *Process) CPU() (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
-	if err != nil {
-		return 0, fmt.Errorf("read processor time: %w", err)
-	}
-	// The name in brackets may hold spaces; fields 14 and 15 count from behind it, in ticks of 10 ms.
-	_, rest, _ := strings.Cut(string(b), ") ")
-	f := strings.Fields(rest)
-	if len(f) < 13 {
-		return 0, errors.New("read processor time: short /proc/PID/stat")
-	}
-	user, err1 := strconv.ParseInt(f[11], 10, 64)
-	system, err2 := strconv.ParseInt(f[12], 10, 64)
-	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
-}
-
 // VoluntarySwitches is, per thread id, how often the kernel took the processor from a thread that waited.
 func (p *Process) VoluntarySwitches() (map[int]int64, error) {
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", p.pid))

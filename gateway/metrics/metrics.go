@@ -106,6 +106,7 @@ func families() [][]string {
 		{"pvgate_loop_stall_seconds_max", "Longest time between two polls since the last scrape.", "loop"},
 		{"pvgate_loop_waits_total", "Polls of the loop.", "loop"},
 		{"pvgate_loop_blocking_waits_total", "Polls in which the loop may have slept.", "loop"},
+		{"pvgate_loop_thread_id", "The kernel's number of the loop's thread: /proc/PID/task/THIS.", "loop"},
 	}
 }
 
@@ -255,6 +256,7 @@ func (s sink) loops(st *gateway.Stats) {
 		s.gauge("pvgate_loop_stall_seconds_max", float64(l.StallMax)/1e9, name)
 		s.counter("pvgate_loop_waits_total", float64(l.Waits), name)
 		s.counter("pvgate_loop_blocking_waits_total", float64(l.BlockingWaits), name)
+		s.gauge("pvgate_loop_thread_id", float64(l.ThreadID), name)
 	}
 }
 

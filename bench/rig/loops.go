@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"github.com/pvgate/pvgate/bench/binary"
+	"github.com/pvgate/pvgate/bench/load"
+	"github.com/pvgate/pvgate/bench/origin"
+	"github.com/pvgate/pvgate/bench/proof"
+)
+
+// What the gateway's metrics are called that say what its loops do.
+const (
+	metricWaits   = "pvgate_loop_blocking_waits_total" // polls of epoll that may sleep
+	metricThread  = "pvgate_loop_thread_id"
+	metricMallocs = "go_memstats_mallocs_total"
+)
+
+const (
+	maxExcess  = 0.01 // of voluntary context switches over blocking waits
+	maxMallocs = 0.01 // per proxied request
+)
+
+// loopFigures is what the loops rig measured.
+type loopFigures struct {
+	Requests          uint64             `json:"requests"`
+	BlockingWaits     map[string]float64 `json:"blocking_waits"`
+	Switches          map[string]int64   `json:"voluntary_switches"`
+	WorstExcess       float64            `json:"worst_excess"`
+	MallocsPerRequest float64            `json:"mallocs_per_request"`
+}
+
+// loops drives real requests through every loop and compares, for each loop's thread, how often it gave up the processor
+// with how often it meant to: what is more was a lock, a page fault or a missing processor. It then counts allocations.
+func loops(ctx context.Context, b *bed) (any, error) {
+	back, err := origin.New(netip.MustParseAddrPort("127.0.0.1:0"))
+	if err != nil {
+		return nil, err
+	}
+	originCtx, stopOrigin := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Add(1)
+	go func() {
+		defer wg.Done()
+		_ = back.Run(originCtx)
+	}()
+	defer wg.Wait()
+	defer stopOrigin()
+	p, address, err := b.gateway(ctx, back.Addr().String(), "loops: 2\n")
+	if err != nil {
+		return nil, err
+	}
+	f := &loopFigures{BlockingWaits: map[string]float64{}, Switches: map[string]int64{}}
+	return f, end(p, measureLoops(ctx, p, netip.MustParseAddrPort(address), f))
+}
+
+func measureLoops(ctx context.Context, p *binary.Process, address netip.AddrPort, f *loopFigures) error {
+	send := func(count int) error {
+		r, err := load.Run(ctx, load.Options{
+			Address: address, Conns: 64, Count: uint64(count), WantStatus: 200, WantLength: -1,
+			Requests: [][]byte{[]byte("GET /1k HTTP/1.1\r\nHost: gw.example\r\nUser-Agent: rig\r\nAccept: */*\r\n\r\n")},
+		})
+		f.Requests += r.Good
+		return errors.Join(err, r.Err())
+	}
+	// The first requests open connections and fill pools.
+	if err := send(5000); err != nil {
+		return err
+	}
+	if _, err := p.Metrics(); err != nil {
+		return err
+	}
+	f.Requests = 0
+	before, err := takeReading(p)
+	if err != nil {
+		return err
+	}
+	idle, err := takeReading(p) // what a reading itself allocates
+	if err != nil {
+		return err
+	}
+	if err := send(proof.Count(100_000, 1_000_000)); err != nil {
+		return err
+	}
+	after, err := takeReading(p)
+	if err != nil {
+		return err
+	}
+	var all error
+	for loop, thread := range after.threads {
+		waits := after.waits[loop] - before.waits[loop]
+		switches := after.switches[thread] - before.switches[thread]
+		f.BlockingWaits[loop], f.Switches[loop] = waits, switches
+		excess := (float64(switches) - waits) / max(waits, 1)
+		f.WorstExcess = max(f.WorstExcess, excess)
+		if excess > maxExcess {
+			all = errors.Join(all, fmt.Errorf("loop %s gave up the processor %d times in %.0f blocking waits (%.2f %% more, at most %.0f %%)",
+				loop, switches, waits, 100*excess, 100*maxExcess))
+		}
+	}
+	cost := idle.mallocs - before.mallocs
+	f.MallocsPerRequest = max(0, after.mallocs-idle.mallocs-cost) / float64(f.Requests)
+	if f.MallocsPerRequest > maxMallocs {
+		all = errors.Join(all, fmt.Errorf("%.4f mallocs per request, at most %.2f", f.MallocsPerRequest, maxMallocs))
+	}
+	return all
+}
+
+// loopReading is what the metrics and the kernel say of the loops at one time.
+type loopReading struct {
+	waits    map[string]float64
+	threads  map[string]int
+	switches map[int]int64
+	mallocs  float64
+}
+
+func takeReading(p *binary.Process) (loopReading, error) {
+	r := loopReading{waits: map[string]float64{}, threads: map[string]int{}}
+	// Switches are read last before and first after the time that is measured would be exact; the difference of one scrape
+	// is far below the bound.
+	var err error
+	if r.switches, err = p.VoluntarySwitches(); err != nil {
+		return r, err
+	}
+	m, err := p.Metrics()
+	if err != nil {
+		return r, err
+	}
+	for loop := 0; ; loop++ {
+		label := fmt.Sprintf("loop=\"%d\"", loop)
+		thread, ok := m.Sum(metricThread, label)
+		if !ok {
+			break
+		}
+		waits, ok := m.Sum(metricWaits, label)
+		if !ok {
+			return r, fmt.Errorf("the metrics lack %s{%s}", metricWaits, label)
+		}
+		r.threads[label], r.waits[label] = int(thread), waits
+	}
+	mallocs, ok := m.Sum(metricMallocs)
+	if len(r.threads) == 0 || !ok {
+		return r, fmt.Errorf("the metrics lack %s or %s", metricThread, metricMallocs)
+	}
+	r.mallocs = mallocs
+	return r, nil
+}

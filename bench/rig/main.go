@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+// Command rig puts the built pvgate under the loads that break gateways, over the network and against real sockets, and
+// fails where a promise is not kept:
+//
+//	stream   bodies of 1 GiB both ways, with length and chunked, in bounded memory; a slow side pauses the other
+//	echo     tagged requests over shared upstream connections with aborting clients and faulty origins: each answer is
+//	         the answer to its own request, and nothing leaks
+//	reload   reloads under load, each changing the backend of a probed route: no failed request, seen at once
+//	loops    the loop's thread never blocks but in epoll, and the request path allocates nothing
+//
+// By default it runs counts that end within a minute each; with PVGATE_PROVE=1 the full ones, and then writes the
+// figures to bench/proof.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pvgate/pvgate/bench/binary"
+	"github.com/pvgate/pvgate/bench/proof"
+)
+
+// rig is one kind of load. It returns the figures it measured, and an error for the promises that were not kept.
+type rig struct {
+	name string
+	run  func(context.Context, *bed) (any, error)
+}
+
+var rigs = [...]rig{
+	{"stream", stream},
+	{"echo", echo},
+	{"reload", reload},
+	{"loops", loops},
+}
+
+// bed is what every rig starts from.
+type bed struct {
+	binary string
+	seed   uint64
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "rig:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("rig", flag.ContinueOnError)
+	b := &bed{}
+	flags.StringVar(&b.binary, "bin", "bin/pvgate", "the gateway under test")
+	flags.Uint64Var(&b.seed, "seed", 0, "seed of what is random; 0 takes one from the clock")
+	only := flags.String("only", "", "names of rigs to run, separated by commas; all if empty")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if b.seed == 0 {
+		b.seed = uint64(time.Now().UnixNano())
+	}
+	passed, failed := 0, 0
+	for _, r := range rigs {
+		if *only != "" && !slices.Contains(strings.Split(*only, ","), r.name) {
+			continue
+		}
+		fmt.Printf("== %s (seed %d)\n", r.name, b.seed)
+		written := proof.Start("rig-"+r.name, b.seed)
+		start := time.Now()
+		figures, err := r.run(ctx, b)
+		fmt.Printf("   %+v\n   %.1f s\n", figures, time.Since(start).Seconds())
+		if err != nil {
+			failed++
+			fmt.Printf("-- %s FAILED: %v\n", r.name, err)
+			continue
+		}
+		passed++
+		if path, err := written.Write(figures, false); err != nil {
+			return err
+		} else if path != "" {
+			fmt.Println("   written to", path)
+		}
+	}
+	fmt.Printf("rigs: %d passed, %d failed\n", passed, failed)
+	if failed > 0 {
+		return fmt.Errorf("%d rigs failed; repeat with -seed %d", failed, b.seed)
+	}
+	return nil
+}
+
+// gateway starts the binary with one listener whose default backend is at origin.
+func (b *bed) gateway(ctx context.Context, origin, more string) (p *binary.Process, address string, err error) {
+	address, err = binary.FreeAddress()
+	if err != nil {
+		return nil, "", err
+	}
+	config := fmt.Sprintf("listen: [{address: %q, hosts: any, default: origin}]\n%s"+
+		"backends:\n  origin: {mode: proxy, endpoints: [\"http://%s\"]}\n", address, more, origin)
+	p, err = binary.Start(ctx, binary.Options{Path: b.binary, Config: config})
+	return p, address, err
+}
+
+// end stops the gateway and adds what it says on the way out.
+func end(p *binary.Process, err error) error {
+	if line := p.Panicked(); line != "" {
+		err = errors.Join(err, fmt.Errorf("the gateway crashed: %s", line))
+	}
+	return errors.Join(err, p.Stop())
+}
+
+// descriptorsReturn waits until the gateway has no more descriptors open than at base, and says so if it keeps them.
+func descriptorsReturn(p *binary.Process, base int) error {
+	deadline := time.Now().Add(15 * time.Second) // pooled connections wait 4 s for their next request
+	for {
+		now, err := p.FDs()
+		if err != nil || now <= base+1 { // one more: the connection that reads its metrics
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d descriptors open after the run, %d before", now, base)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+const mib = 1 << 20
