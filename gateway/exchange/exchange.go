@@ -190,6 +190,7 @@ func (x *Exchange) connect(h *message.Head) {
 		Host: x.backend.Host(), Via: x.snapshot.Via, For: x.client.Text, Proto: scheme(x.client.TLS), OrigHost: h.Authority,
 		Leistung: x.plan.Leistung, ARS: x.plan.ARS, Level: x.plan.Level, Sender: x.plan.Sender, OE: x.plan.OE,
 		Language: x.plan.Language, KnownSender: x.plan.KnownSender, Chunked: h.Chunked, ContentLength: h.ContentLength,
+		Scratch: x.outgoing.Scratch[:0],
 	}
 	x.outgoing.Traceparent = x.parent[:]
 	if given := h.Get(message.Traceparent); x.plan.KnownSender && validTraceparent(given) {
@@ -297,6 +298,7 @@ func (x *Exchange) UpstreamHead(h *message.Head) {
 	bodyless := x.isHEAD || h.Status == 204 || h.Status == 304
 	x.incoming = header.Response{
 		Via: x.snapshot.Via, Trace: x.trace[:], Date: x.host.Date(), ContentLength: h.ContentLength,
+		Scratch: x.incoming.Scratch[:0],
 	}
 	f := x.front.Frame(h.ContentLength, bodyless)
 	x.incoming.Chunked, x.incoming.Close, x.incoming.KeepAlive10 = f.Chunked, f.Close, f.KeepAlive10
