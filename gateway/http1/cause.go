@@ -78,7 +78,8 @@ type causeInfo struct {
 }
 
 // Most causes are the same fault on one side of the gateway; the exceptions are
-// the limits and what has a status of its own.
+// the limits and what has a status of its own. (The function is one table, and
+// long as a table is.)
 var causes = makeCauses()
 
 func makeCauses() (t [causeCount]causeInfo) {

@@ -24,7 +24,7 @@ type Server struct {
 	cause  cause
 	blank  bool // the one empty line before a request has been seen
 	last   bool // this request is the last one
-	method message.Method
+	method message.Method // of a head that is not complete yet
 }
 
 // Init starts the machine at the beginning of a connection.

@@ -146,8 +146,10 @@ func alias(buf *[maxKnown]byte, n int) FieldID {
 	return FieldOther
 }
 
+// known is one switch over all names, long because they are many: the compiler
+// makes a search by length and content of it, without a hash or an allocation.
 func known(name []byte) FieldID {
-	switch string(name) { // compiled to a search by length and content, no conversion
+	switch string(name) { // no conversion takes place
 	case "te":
 		return TE
 	case "via":
