@@ -22,8 +22,8 @@ type Server struct {
 	body   body
 	state  serverState
 	cause  cause
-	blank  bool // the one empty line before a request has been seen
-	last   bool // this request is the last one
+	blank  bool           // the one empty line before a request has been seen
+	last   bool           // this request is the last one
 	method message.Method // of a head that is not complete yet
 }
 
