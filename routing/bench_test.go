@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package routing_test
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/registry/generate"
+	"github.com/pvgate/pvgate/routing"
+)
+
+// big is a table of a million entries with a million shuffled questions: about a row and a Gemeinde at or below it, so
+// that the walk goes up as far as it does for citizens. Rows and questions together are far larger than the caches.
+type big struct {
+	table     *routing.Table
+	questions []routing.Query
+	compile   time.Duration
+	bytes     uint64
+}
+
+var bigTable = sync.OnceValues(func() (*big, error) { return makeBig(1_000_000) })
+
+func makeBig(rows int) (*big, error) {
+	areas, err := registry.EmbeddedAreas()
+	if err != nil {
+		return nil, err
+	}
+	in := routing.Input{Areas: areas, Sources: []string{"generated"}, Marktplatz: 1}
+	err = generate.Each(areas, generate.Options{Seed: 1, Entries: rows}, func(e *registry.Entry) error {
+		in.Entries = append(in.Entries, *e)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var gemeinden []registry.AreaID
+	for id := registry.AreaID(0); int(id) < areas.Len(); id++ {
+		if areas.ARS(id).Level() == registry.LevelGemeinde {
+			gemeinden = append(gemeinden, id)
+		}
+	}
+	b := &big{}
+	before, start := heap(), time.Now()
+	b.table, _ = routing.Compile(in)
+	b.compile = time.Since(start)
+	r := rand.New(rand.NewPCG(2, 0))
+	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	for range 1_000_000 {
+		q := routing.Query{Leistung: in.Entries[r.IntN(len(in.Entries))].Leistung, Area: gemeinden[r.IntN(len(gemeinden))], At: at}
+		if r.IntN(2) == 0 { // half of the questions are about a leaf below an entry
+			e := &in.Entries[r.IntN(len(in.Entries))]
+			q.Leistung, q.Area = e.Leistung, leaf(areas, e.Area, r)
+		}
+		b.questions = append(b.questions, q)
+	}
+	in.Entries = nil
+	b.bytes = heap() - before
+	return b, nil
+}
+
+// leaf is a Gemeinde in an area.
+func leaf(areas *registry.Areas, id registry.AreaID, r *rand.Rand) registry.AreaID {
+	first, end := areas.Inside(id)
+	for range 50 {
+		if first == end {
+			return id
+		}
+		if x := first + registry.AreaID(r.IntN(int(end-first))); areas.ARS(x).Level() == registry.LevelGemeinde {
+			return x
+		}
+	}
+	return id
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// BenchmarkResolveCold1M asks a table of a million entries a new question each time.
+func BenchmarkResolveCold1M(b *testing.B) {
+	t, err := bigTable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	var verdicts [routing.Verdicts]int
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		d := t.table.Resolve(&t.questions[i%len(t.questions)])
+		verdicts[d.Verdict]++
+		i++
+	}
+	b.ReportMetric(100*float64(verdicts[routing.Handover])/float64(i), "%found")
+	b.ReportMetric(t.compile.Seconds(), "compile-s")
+}
+
+// BenchmarkResolveURLCold1M also writes the address.
+func BenchmarkResolveURLCold1M(b *testing.B) {
+	t, err := bigTable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	var buf [1024]byte
+	i := 0
+	for b.Loop() {
+		q := &t.questions[i%len(t.questions)]
+		if d := t.table.Resolve(q); d.Verdict == routing.Handover {
+			if _, err := t.table.AppendURL(buf[:0], q, &d); err != nil {
+				b.Fatal(err)
+			}
+		}
+		i++
+	}
+}
