@@ -44,7 +44,11 @@ func buildLive(ctx context.Context, cfg *config.Config, book *limit.Book) (*live
 		return l, err
 	}
 	var errs config.Errors
-	snap := &gateway.Snapshot{ID: cfg.Hash.String()[:8], Via: pseudonym(cfg)}
+	digest, err := config.Digest(cfg.Inputs())
+	if err != nil {
+		return l, config.Errors{config.At(config.Origin{Where: config.FromFile, Name: cfg.Path}, "%v", err)}
+	}
+	snap := &gateway.Snapshot{ID: digest.String()[:8], Via: pseudonym(cfg)}
 	options := surface.Options{Domain: cfg.Root.Domain.V, Table: rt.table}
 	for i := range rt.backends {
 		b := &rt.backends[i]

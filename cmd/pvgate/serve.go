@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -57,7 +56,6 @@ type serveOptions struct {
 // serve is the life of a gateway: load, build, listen, tell, wait, drain. What is started last is stopped first, but
 // the admin listener, which shows the drain, stays to the end.
 func serve(ctx context.Context, o serveOptions) error {
-	debug.SetGCPercent(400) // the request path allocates nothing; collecting less often costs little memory
 	var watcher *config.Watcher
 	var s *service
 	if o.watch != "" {
@@ -74,6 +72,9 @@ func serve(ctx context.Context, o serveOptions) error {
 	}
 	s, err := newService(ctx, o.load, o.log)
 	if err != nil {
+		if watcher != nil {
+			err = errors.Join(err, watcher.Close())
+		}
 		return err
 	}
 	operators, err := listenAdmin(s)

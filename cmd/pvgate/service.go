@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -83,6 +84,7 @@ func (s *service) took(l *live) {
 	for _, w := range l.routes.warnings {
 		s.log.Warn("configuration", "at", w.Origin.String(), "what", w.Text)
 	}
+	debug.FreeOSMemory() // what a build needs is many times what its table keeps
 	s.log.Info("snapshot in service", "snapshot", l.snapshot.ID, "rows", l.routes.table.Rows(), "backends", len(l.routes.backends))
 }
 

@@ -80,6 +80,7 @@ type Exchange struct {
 	retried    bool
 	earlyLeft  int
 
+	id        [24]byte // random: trace, span, seed
 	trace     [32]byte
 	parent    [55]byte // traceparent
 	path      []byte   // storage of the normalised path
@@ -128,8 +129,8 @@ func (x *Exchange) Over() bool { return x.state == over || x.state == idle }
 
 // ask fills what the resolver may look at.
 func (x *Exchange) ask(h *message.Head) {
-	var id [32]byte
-	x.host.Random(id[:24])
+	id := &x.id // in the exchange, for what goes through an interface escapes
+	x.host.Random(id[:])
 	hex(x.trace[:], id[:16])
 	x.req = Request{
 		Head: h, Peer: x.client.Addr, TLS: x.client.TLS, Listener: x.client.Listener,
