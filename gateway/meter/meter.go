@@ -73,7 +73,7 @@ type Meter struct {
 	Reasons  [reason.Count][Lands]uint64
 	Backends []Backend
 	Overhead Histogram
-	Removed  [3]uint64 // pv, forwarded, alias
+	Removed  [4]uint64 // pv, forwarded, identity, alias
 }
 
 // Record counts one finished exchange.
@@ -86,7 +86,8 @@ func (m *Meter) Record(r *exchange.Record) {
 	}
 	m.Removed[0] += uint64(r.Removed.PV)
 	m.Removed[1] += uint64(r.Removed.Forwarded)
-	m.Removed[2] += uint64(r.Removed.Alias)
+	m.Removed[2] += uint64(r.Removed.Identity)
+	m.Removed[3] += uint64(r.Removed.Alias)
 	if r.Backend < 0 || !r.Forwarded && r.Reason.Fault() == reason.FaultClient {
 		return // a request that was refused before the backend saw anything of it is none of the backend's
 	}

@@ -199,7 +199,7 @@ func (s sink) traffic(m *meter.Meter) {
 			s.counter("pvgate_requests_refused_total", float64(total), code.String())
 		}
 	}
-	for i, kind := range [...]string{"pv", "forwarded", "alias"} {
+	for i, kind := range [...]string{"pv", "forwarded", "identity", "alias"} {
 		s.counter("pvgate_headers_removed_total", float64(m.Removed[i]), kind)
 	}
 	s.histogram("pvgate_overhead_seconds", &m.Overhead, meter.OverheadBuckets(), "h1")
