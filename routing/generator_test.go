@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -159,6 +160,9 @@ func (g *generator) marktplatz(v *vector, n int) {
 				o.Leistungen[l] = pick(g, someOffers[2*i:2*i+2])
 			}
 		}
+		if len(o.Leistungen) == 0 {
+			continue
+		}
 		if g.chance(25) {
 			o.End = pick(g, []string{"2026-05-31", "2026-10-31"})
 		}
@@ -181,9 +185,9 @@ func (g *generator) adoption(v *vector, o *vectorOffer, id string) {
 		}
 	}
 	for range g.IntN(3) {
-		a.Without = append(a.Without, pick(g, someAreas))
+		a.Without = append(a.Without, g.below(pick(g, a.Areas).Area))
 	}
-	for l := range o.Leistungen {
+	for _, l := range slices.Sorted(maps.Keys(o.Leistungen)) { // in order, so that a seed always makes the same
 		if g.chance(10) {
 			a.Leistungen = append(a.Leistungen, l)
 		}
@@ -253,6 +257,14 @@ func (g *generator) ask(v *vector) vectorAsk {
 		o := pick(g, v.Overrides)
 		if area = g.below(o.Area); len(o.Leistung) == 14 {
 			a.Leistung = o.Leistung
+		}
+	case g.chance(15) && len(v.Adoptions) > 0:
+		x := pick(g, v.Adoptions)
+		area = pick(g, x.Areas).Area
+		for i := range v.Offers {
+			if o := &v.Offers[i]; o.Name == x.Offer {
+				a.Leistung = slices.Sorted(maps.Keys(o.Leistungen))[g.IntN(len(o.Leistungen))]
+			}
 		}
 	case g.chance(75):
 		e := pick(g, v.Entries)

@@ -29,8 +29,8 @@ func (w *walker) differs(q *Query, d *Decision, r *result, won bool, answered in
 		return true
 	}
 	same := h
-	if r.tied {
-		same = nil // no single target: any candidate inside is another one
+	if d.Verdict == Ambiguous {
+		same = nil // no single answer: any candidate inside is another one
 	}
 	return w.rowInside(first, end, r.key, same, h.flags&flagPage == 0)
 }

@@ -95,11 +95,11 @@ func (w *oWorld) differsInside(q oQuery, keys []string, tied []*seat, a oAnswer,
 		return false // an override answers everybody inside, whatever rows there are
 	}
 	for _, r := range w.rows {
-		if (o == nil || r.backend == o.backend) && w.disturbs(r, q, keys, tied, m) {
+		if (o == nil || r.backend == o.backend) && w.disturbs(r, q, keys, tied, a.verdict == "ambiguous", m) {
 			return true
 		}
 	}
-	return len(tied) == 1 && m != mutantExclusionIgnored && w.excludedInside(tied[0].row, q, keys, m)
+	return single(tied) != "" && m != mutantExclusionIgnored && w.excludedInside(tied[0].row, q, keys, m)
 }
 
 // overriddenInside looks for an override strictly inside that says something else and is not outranked.
@@ -119,7 +119,7 @@ func (w *oWorld) overriddenInside(q oQuery, tied []*seat, a oAnswer, o *oOverrid
 }
 
 // disturbs says whether a row inside the asked area would answer differently there.
-func (w *oWorld) disturbs(r *oRow, q oQuery, keys []string, tied []*seat, m mutant) bool {
+func (w *oWorld) disturbs(r *oRow, q oQuery, keys []string, tied []*seat, choice bool, m mutant) bool {
 	for _, p := range w.dir.at(r.area, q.at) {
 		if !w.dir.inside(q.area, p.area) || w.bar(r, p.area, q.at, m) != "" {
 			continue
@@ -133,7 +133,7 @@ func (w *oWorld) disturbs(r *oRow, q oQuery, keys []string, tied []*seat, m muta
 		case len(tied) == 0:
 			return true
 		case key > tied[0].key, key == tied[0].key && r.kind > tied[0].row.kind:
-		case key < tied[0].key, len(tied) > 1, (&seat{row: r}).target() != tied[0].target():
+		case key < tied[0].key, choice, (&seat{row: r}).target() != tied[0].target():
 			return true
 		}
 	}
@@ -176,7 +176,15 @@ func (w *oWorld) endsElsewhere(r *oRow, q oQuery, area string, keys []string, m 
 	q.area = area
 	chain := w.dir.chain(area)
 	tied, _ := w.tie(q, w.walk(w.seats(q, chain, keys, m), len(keys), len(chain), m), keys, m)
-	return len(tied) != 1 || tied[0].target() != (&seat{row: r}).target()
+	return single(tied) != (&seat{row: r}).target()
+}
+
+// single is the target if there is one, over however many units.
+func single(tied []*seat) string {
+	if len(tied) == 0 || slices.ContainsFunc(tied, func(s *seat) bool { return s.target() != tied[0].target() }) {
+		return ""
+	}
+	return tied[0].target()
 }
 
 // oFill fills templates (R11, R16, CONTRACT 13).
