@@ -89,8 +89,7 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 		client: &http.Client{Timeout: 10 * time.Second},
 	}
 	if err := p.start(ctx, o); err != nil {
-		p.Stop()
-		return nil, err
+		return nil, errors.Join(err, p.Stop())
 	}
 	return p, nil
 }
@@ -137,7 +136,7 @@ func (p *Process) awaitReady(ctx context.Context, wait time.Duration) error {
 		select {
 		case err := <-p.exited:
 			p.exited <- err
-			return fmt.Errorf("pvgate ended before it was ready: %v\n%s", err, p.LogTail())
+			return fmt.Errorf("pvgate ended before it was ready: %w\n%s", ended(err), p.LogTail())
 		case <-ctx.Done():
 			return fmt.Errorf("pvgate is not ready: %w\n%s", ctx.Err(), p.LogTail())
 		case <-tick.C:
@@ -190,10 +189,18 @@ func (p *Process) Dead() error {
 	select {
 	case err := <-p.exited:
 		p.exited <- err
-		return fmt.Errorf("pvgate ended: %v\n%s", err, p.LogTail())
+		return fmt.Errorf("pvgate ended: %w\n%s", ended(err), p.LogTail())
 	default:
 		return nil
 	}
+}
+
+// ended gives the end of a process an error even if it ended well.
+func ended(err error) error {
+	if err == nil {
+		return errors.New("exit status 0")
+	}
+	return err
 }
 
 // Stop ends it by SIGTERM, by SIGKILL after 10 s, and removes its folder. It returns an error if it did not end by

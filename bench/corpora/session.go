@@ -82,7 +82,7 @@ func session(ctx context.Context, path string, o options, m *material) (*report,
 	if err != nil {
 		return nil, err
 	}
-	defer p.Stop()
+	defer func() { _ = p.Stop() }() // it has ended before if all went well
 	baseline, err := p.FDs()
 	if err != nil {
 		return nil, err

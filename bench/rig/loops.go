@@ -61,16 +61,16 @@ func loops(ctx context.Context, b *bed) (any, error) {
 }
 
 func measureLoops(ctx context.Context, p *binary.Process, address netip.AddrPort, f *loopFigures) error {
-	send := func(count int) error {
+	send := func(conns, count int) error {
 		r, err := load.Run(ctx, load.Options{
-			Address: address, Conns: 64, Count: uint64(count), WantStatus: 200, WantLength: -1,
+			Address: address, Conns: conns, Count: uint64(count), WantStatus: 200, WantLength: -1,
 			Requests: [][]byte{[]byte("GET /1k HTTP/1.1\r\nHost: gw.example\r\nUser-Agent: rig\r\nAccept: */*\r\n\r\n")},
 		})
 		f.Requests += r.Good
 		return errors.Join(err, r.Err())
 	}
 	// The first requests open connections and fill pools.
-	if err := send(5000); err != nil {
+	if err := send(64, 5000); err != nil {
 		return err
 	}
 	if _, err := p.Metrics(); err != nil {
@@ -85,7 +85,9 @@ func measureLoops(ctx context.Context, p *binary.Process, address netip.AddrPort
 	if err != nil {
 		return err
 	}
-	if err := send(proof.Count(100_000, 1_000_000)); err != nil {
+	// Busy loops, and loops that wait for nearly every request.
+	count := proof.Count(100_000, 1_000_000)
+	if err := errors.Join(send(64, count/2), send(4, count/2)); err != nil {
 		return err
 	}
 	after, err := takeReading(p)

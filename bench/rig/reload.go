@@ -98,7 +98,7 @@ func reloads(ctx context.Context, p *binary.Process, address string, config func
 		f.Reloads++
 		if got, err := post(probe, load.url+probedRoute); err != nil || got != fmt.Sprintf("backend-%d", to) {
 			f.Unseen++
-			all = fmt.Errorf("after reload %d: got %q (%v), want backend-%d", i, got, err, to)
+			all = errors.Join(fmt.Errorf("after reload %d: got %q, want backend-%d", i, got, to), err)
 		}
 		now, _, err := p.RSS()
 		all = errors.Join(all, err)
