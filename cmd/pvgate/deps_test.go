@@ -5,9 +5,13 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"go/parser"
+	"go/token"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -225,6 +229,30 @@ func TestForeignImportsStayWhereTheyBelong(t *testing.T) {
 			}
 			if named == refuses {
 				t.Errorf("%s imports %s, against the policy %q", path, r.name, r.name+": "+strings.Join(r.words, " "))
+			}
+		}
+	}
+}
+
+// The naive resolver is the oracle of the compiled table, so it must not share a line with it.
+func TestTheOracleKnowsNothingButTheRegistry(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../routing/oracle*_test.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no oracle in routing: %v", err)
+	}
+	for _, file := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range f.Imports {
+			path, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if own, ok := strings.CutPrefix(path, module+"/"); ok && own != "registry" {
+				t.Errorf("%s imports %s; it may import only: registry", file, own)
 			}
 		}
 	}
