@@ -135,7 +135,7 @@ func (c *compiler) overrideTarget(in *Override, o *override) bool {
 		return false
 	}
 	backend := int32(-1)
-	if cause := c.check(in.To, &backend, false); cause != "" {
+	if cause := c.check(in.To, &backend); cause != "" {
 		c.fatal(at, "%s cannot be a target: %s", quoted(in.To), cause)
 		return false
 	}

@@ -36,10 +36,9 @@ func (c *compiler) target(d *draft) bool {
 	} else {
 		d.url = c.strings.put(e.URL)
 	}
-	lenient := !e.Template && e.Origin.Source != ""
-	cause := c.check(text, &d.backend, lenient)
+	cause := c.check(text, &d.backend)
 	for _, o := range e.Others {
-		if bad := c.check(sample(o.URL), &d.backend, lenient); cause == "" {
+		if bad := c.check(sample(o.URL), &d.backend); cause == "" {
 			cause = bad
 		}
 	}
@@ -74,16 +73,12 @@ func (c *compiler) path(d *draft) bool {
 }
 
 // check reads a literal URL and finds its backend if that is not known yet (-1). The cause says why the URL cannot be
-// a target of the backend, "" if it can. Lenient is for sources: their policy has judged the URL, and what goes into a
-// Location byte for byte need not be strict; what a proxied backend is asked for must be.
-func (c *compiler) check(url string, backend *int32, lenient bool) (cause string) {
+// a target of the backend, "" if it can.
+func (c *compiler) check(url string, backend *int32) (cause string) {
 	if strings.HasPrefix(url, "/") && c.proxied(*backend) {
 		return "" // a path of an offer's template
 	}
 	u, err := registry.ParseTarget(url)
-	if host := hostOf(url); err != nil && lenient && host != "" && !c.proxied(c.knownBackend(host)) {
-		u, err = registry.Target{Scheme: "https", Host: host}, nil
-	}
 	if err != nil {
 		return err.Error()
 	}
@@ -100,14 +95,6 @@ func (c *compiler) check(url string, backend *int32, lenient bool) (cause string
 		return "a proxied backend speaks http and https only"
 	}
 	return ""
-}
-
-// knownBackend is the backend of a host so far, -1 if it has none.
-func (c *compiler) knownBackend(host string) int32 {
-	if id, ok := c.hosts[host]; ok {
-		return id
-	}
-	return -1
 }
 
 func (c *compiler) proxied(backend int32) bool {

@@ -3,6 +3,7 @@
 package routing
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -105,7 +106,7 @@ func (e *Explanation) textSummary() string {
 		return e.Query.Leistung.String() + " is in no source"
 	case TargetRefused:
 		cause, from := t.Blocked(d)
-		return fmt.Sprintf("%s is responsible, but %s (%s)", t.BackendName(d.Backend), cause, from)
+		return fmt.Sprintf("%s is responsible, but %s (%s)", cmp.Or(t.BackendName(d.Backend), "an entry"), cause, from)
 	case Gone:
 		return t.GoneWhy(d)
 	case NoRoute, Handover:
