@@ -139,7 +139,7 @@ func (c *compiler) template(at registry.Origin, text string) (uint32, bool) {
 		c.problem(at, "%v", err)
 		return 0, false
 	}
-	url := uint32(0)
+	var url uint32
 	if t.Static() {
 		literal, err := t.Append(nil, &registry.Values{})
 		if err != nil {

@@ -29,10 +29,14 @@ func TestCompileSaysWhatIsWrong(t *testing.T) {
 		want  string
 		warns bool
 	}{
-		"local key at the Bund": {spoil: func(f *fixture) { f.entry("06000000000012", "00", "https://a.example/", at, nil) },
-			want: "routes.d/06-hessen.yaml:13:5: leistung 06000000000012 is a local key and has entries only at a Land or deeper; name an area"},
-		"local key at the Bund in a source": {warns: true, spoil: func(f *fixture) { f.entry("06000000000012", "00", "https://a.example/", row("hub", 3), nil) },
-			want: "hub:3: leistung 06000000000012 is a local key"},
+		"local key at the Bund": {
+			spoil: func(f *fixture) { f.entry("06000000000012", "00", "https://a.example/", at, nil) },
+			want:  "routes.d/06-hessen.yaml:13:5: leistung 06000000000012 is a local key and has entries only at a Land or deeper; name an area",
+		},
+		"local key at the Bund in a source": {
+			warns: true, spoil: func(f *fixture) { f.entry("06000000000012", "00", "https://a.example/", row("hub", 3), nil) },
+			want: "hub:3: leistung 06000000000012 is a local key",
+		},
 		"begin after end": {spoil: func(f *fixture) {
 			f.entry(gewerbe, "06", "https://a.example/", at, func(e *registry.Entry) { e.Begin, e.End = day(2026, 2, 1), day(2026, 1, 1) })
 		}, want: "begin 2026-02-01 is not before end 2026-01-01; correct one of them"},
@@ -45,17 +49,27 @@ func TestCompileSaysWhatIsWrong(t *testing.T) {
 		"unknown placeholder": {spoil: func(f *fixture) {
 			f.entry(gewerbe, "06", "https://a.example/{arsx}", at, func(e *registry.Entry) { e.Template = true })
 		}, want: "unknown placeholder {arsx}; known: leistung"},
-		"fragment to a proxied backend": {spoil: func(f *fixture) { f.entry(gewerbe, "06", "https://proxied.example/a#b", at, nil) },
-			want: "a fragment (#…) never reaches a proxied backend; backend proxied needs mode: redirect"},
-		"fragment in a source": {warns: true, spoil: func(f *fixture) { f.entry(gewerbe, "06", "https://proxied.example/a#b", row("hub", 4), nil) },
-			want: `hub:4: "https://proxied.example/a#b" cannot be a target: a fragment`},
-		"our own host": {spoil: func(f *fixture) { f.entry(gewerbe, "06", "https://x.gw.example.de/a", at, nil) },
-			want: "the host is the gateway's own"},
-		"host of two backends": {spoil: func(f *fixture) { f.backend("other", "WWW.hessen.example") },
-			want: `host "www.hessen.example" is listed by backend "hessen" too; a host belongs to one backend`},
+		"fragment to a proxied backend": {
+			spoil: func(f *fixture) { f.entry(gewerbe, "06", "https://proxied.example/a#b", at, nil) },
+			want:  "a fragment (#…) never reaches a proxied backend; backend proxied needs mode: redirect",
+		},
+		"fragment in a source": {
+			warns: true, spoil: func(f *fixture) { f.entry(gewerbe, "06", "https://proxied.example/a#b", row("hub", 4), nil) },
+			want: `hub:4: "https://proxied.example/a#b" cannot be a target: a fragment`,
+		},
+		"our own host": {
+			spoil: func(f *fixture) { f.entry(gewerbe, "06", "https://x.gw.example.de/a", at, nil) },
+			want:  "the host is the gateway's own",
+		},
+		"host of two backends": {
+			spoil: func(f *fixture) { f.backend("other", "WWW.hessen.example") },
+			want:  `host "www.hessen.example" is listed by backend "hessen" too; a host belongs to one backend`,
+		},
 		"backend twice": {spoil: func(f *fixture) { f.backend("hessen") }, want: `backend "hessen" is defined twice`},
-		"require of nothing": {spoil: func(f *fixture) { f.in.Backends[0].Require = []string{"ars"} },
-			want: `backend "hessen" requires "ars"; allowed: oe_id lb_id od_id`},
+		"require of nothing": {
+			spoil: func(f *fixture) { f.in.Backends[0].Require = []string{"ars"} },
+			want:  `backend "hessen" requires "ars"; allowed: oe_id lb_id od_id`,
+		},
 		"offer twice":       {spoil: func(f *fixture) { f.offer("o", "closed", nil) }, want: `offer "o" is defined twice`},
 		"offer to nobody":   {spoil: func(f *fixture) { f.offer("p", "nobody", nil) }, want: `backend "nobody" is not defined`},
 		"unknown successor": {spoil: func(f *fixture) { f.in.Offers[0].Successor = "q" }, want: `offer "o" names the successor "q", which is not defined (offers: o)`},
@@ -70,18 +84,26 @@ func TestCompileSaysWhatIsWrong(t *testing.T) {
 			f.adopt("o", at, "06")
 			f.in.Adoptions[0].Leistungen = []registry.Leistung{f.leistung(bau)}
 		}, want: `offer "o" has no leistung 99012070006001`},
-		"until missing": {spoil: func(f *fixture) { override(f, "06", "hessen").Until = time.Time{} },
-			want: "until is missing; every override ends, e.g. until: 2026-12-31"},
-		"from after until": {spoil: func(f *fixture) { override(f, "06", "hessen").From = day(2026, 12, 1) },
-			want: "from 2026-12-01 is not before until 2026-11-24"},
-		"two targets": {spoil: func(f *fixture) { override(f, "06", "hessen").Gone = "x" },
-			want: "an override has exactly one of to, weights and gone; this one has 2"},
+		"until missing": {
+			spoil: func(f *fixture) { override(f, "06", "hessen").Until = time.Time{} },
+			want:  "until is missing; every override ends, e.g. until: 2026-12-31",
+		},
+		"from after until": {
+			spoil: func(f *fixture) { override(f, "06", "hessen").From = day(2026, 12, 1) },
+			want:  "from 2026-12-01 is not before until 2026-11-24",
+		},
+		"two targets": {
+			spoil: func(f *fixture) { override(f, "06", "hessen").Gone = "x" },
+			want:  "an override has exactly one of to, weights and gone; this one has 2",
+		},
 		"weights": {spoil: func(f *fixture) {
 			override(f, "06", "").Weights = []routing.Weight{{"hessen", 90}, {"proxied", 20}}
 		}, want: "the weights sum to 110; they must sum to 100"},
 		"no group": {spoil: func(f *fixture) { override(f, "06", "hessen").Group = "06036" }, want: `leistung "06036" is no group`},
-		"override to nobody": {spoil: func(f *fixture) { override(f, "06", "nobody") },
-			want: `routes.d/00-emergency.yaml:4:5: backend "nobody" is not defined`},
+		"override to nobody": {
+			spoil: func(f *fixture) { override(f, "06", "nobody") },
+			want:  `routes.d/00-emergency.yaml:4:5: backend "nobody" is not defined`,
+		},
 		"override to a fragment": {spoil: func(f *fixture) { override(f, "06", "https://proxied.example/#x") }, want: "a fragment (#…)"},
 		"equal rank": {spoil: func(f *fixture) {
 			a := override(f, "00", "https://www.bund.de/ikfz-hinweis")

@@ -272,11 +272,9 @@ func (e *Explanation) textTied(p *textWriter) {
 	var rows [][]string
 	for i := range e.Candidates {
 		c := &e.Candidates[i]
-		word, detail := "lost", ""
+		word, detail := "lost", e.lost(c)
 		if c.Outcome == Tied {
 			word, detail = "tie", e.textRank(c)
-		} else {
-			detail = e.lost(c)
 		}
 		rows = append(rows, []string{
 			pad(word, 7) + fmt.Sprint(c.N), e.t.BackendName(c.Row.Backend), c.Title, c.Row.Kind.String(), c.Row.AreaKey,

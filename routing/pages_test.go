@@ -177,8 +177,11 @@ func TestExplainOfAnswersWithoutATarget(t *testing.T) {
 		leistung, area string
 		text, json     []string
 	}{
-		{gewerbe, "04", []string{"? area_required 400", "differs    040120000000 Bremerhaven: service to b.example, hub:3", "choices    040110000000 Bremen, 040120000000 Bremerhaven"},
-			[]string{`"choices":[{"ars":"040110000000","name":"Bremen, Stadt"}`}},
+		{
+			gewerbe, "04",
+			[]string{"? area_required 400", "differs    040120000000 Bremerhaven: service to b.example, hub:3", "choices    040110000000 Bremen, 040120000000 Bremerhaven"},
+			[]string{`"choices":[{"ars":"040110000000","name":"Bremen, Stadt"}`},
+		},
 		{gewerbe, "065340014014", []string{"✗ expired 410", "ended on 2025-12-31"}, []string{`"ended":"2026-01-01T00:00:00+01:00"`}},
 		{gewerbe, "053150000000", []string{"✗ target_refused 502", "an entry is responsible, but scheme is not https", "refused  1"}, []string{`"outcome":"refused"`}},
 		{gewerbe, "097610000000", []string{"→ x.example  by override o.yaml:1:1 of a.lang until 2026-11-30: R-12", "1 of 2 match"}, []string{`"matched":{"from":"o.yaml:1:1","by":"a.lang","why":"R-12"`}},
