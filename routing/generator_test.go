@@ -345,7 +345,7 @@ func trials() []trial {
 		}
 		return append(list, trial{rows: 1000, questions: 500})
 	}
-	for i := range 4900 {
+	for i := range 4950 {
 		list = append(list, trial{rows: small[i%len(small)], questions: 200})
 	}
 	for i := range 20 {
