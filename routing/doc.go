@@ -8,6 +8,6 @@
 // methods of Table fill in what an answer tells: the target's URL, choices, candidates, near keys, help.
 //
 // The package does no I/O, reads no clock and knows nothing of HTTP, health or limits (R14: nothing changes a target
-// after it is chosen). Requests' texts are parsed by package registry before they come here. DESIGN.md beside this
-// file says how the rules are read where their short form leaves a choice.
+// after it is chosen). Requests' texts are parsed by package registry before they come here. How the rules are read where
+// their short form leaves a choice stands in testdata/vectors/README.md, "Readings".
 package routing
