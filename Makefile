@@ -79,6 +79,7 @@ bench: build ## pvgate beside nginx, CPU per request; writes bench/results/lates
 corpora: build build-lenient ## hostile requests and responses through the built binary, two judges (needs PVGATE_MATERIAL)
 	@.ci/need node
 	go run ./bench/corpora
+	go run ./bench/corpora -loops 2 -lenient ""
 
 .PHONY: rig
 rig: build # the fault rigs against the built binary, about a minute each

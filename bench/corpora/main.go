@@ -44,6 +44,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.StringVar(&o.binary, "bin", "bin/pvgate", "the gateway under test")
 	flags.StringVar(&o.lenient, "lenient", "bin/pvgate-lenient", "the gateway with its strict checks off; empty to skip")
 	flags.IntVar(&o.lanes, "lanes", 16, "how many cases run at once")
+	flags.IntVar(&o.loops, "loops", 1, "event loops of the gateway; with one, all clients share all upstream connections")
 	flags.IntVar(&o.show, "show", 40, "how many violations to print")
 	flags.StringVar(&o.only, "only", "", "run only cases whose corpus or name contains this")
 	flags.BoolVar(&o.seconds, "times", false, "print the slowest cases")
@@ -82,7 +83,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			failures++
 		}
 	}
-	if o.only == "" {
+	if o.only == "" && o.lenient != "" {
 		if _, err := proven.Write(report.figures, true); err != nil {
 			return err
 		}
@@ -96,7 +97,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 type options struct {
 	binary, lenient, only string
-	lanes, show           int
+	lanes, loops, show    int
 	seconds               bool
 }
 

@@ -50,9 +50,9 @@ func (m *material) jobs() []job {
 }
 
 // config is the smallest configuration that forwards everything: one listener and one backend for each lane.
-func config(lanes []*lane) string {
+func config(lanes []*lane, loops int) string {
 	var b strings.Builder
-	b.WriteString("loops: 1\nlisten:\n")
+	fmt.Fprintf(&b, "loops: %d\nlisten:\n", loops)
 	for _, l := range lanes {
 		fmt.Fprintf(&b, "  - {address: %q, hosts: any, default: origin-%d}\n", l.gateway, l.id)
 	}
@@ -78,7 +78,7 @@ func session(ctx context.Context, path string, o options, m *material) (*report,
 		}
 		lanes = append(lanes, &lane{id: i, gateway: gateway, origin: origin, from: net.IPv4(127, 0, 1, byte(1+i))})
 	}
-	p, err := binary.Start(ctx, binary.Options{Path: path, Config: config(lanes)})
+	p, err := binary.Start(ctx, binary.Options{Path: path, Config: config(lanes, o.loops)})
 	if err != nil {
 		return nil, err
 	}
