@@ -36,8 +36,8 @@ type Kernel interface {
 	// Add registers a descriptor edge-triggered for reading and writing.
 	Add(fd int32, gen uint32) syscall.Errno
 	// Wait fills events; it waits at most timeout nanoseconds (negative: for ever, 0: not at all) or until Wake.
-	// blocked says that the thread may have slept.
-	Wait(events []Event, timeout int64) (n int, blocked bool)
+	// sleeps is how many of its calls may have put the thread to sleep.
+	Wait(events []Event, timeout int64) (n, sleeps int)
 	// Wake ends a Wait from any goroutine.
 	Wake()
 	// Accept takes one connection from a listening socket: non-blocking, close-on-exec, TCP_NODELAY.

@@ -31,7 +31,7 @@ type Options struct {
 // nanoseconds.
 type Stats struct {
 	Waits         uint64 // polls of epoll
-	BlockingWaits uint64 // polls that may have put the thread to sleep
+	BlockingWaits uint64 // calls of epoll_wait that may have put the thread to sleep
 	Busy          int64  // time not spent waiting
 	StallMax      int64  // longest time between two polls
 	Stale         uint64 // events and messages for a descriptor that is no more
@@ -182,11 +182,9 @@ func (l *Loop) Turn() {
 	before, _ := l.kernel.Now()
 	l.stats.Busy += before - l.polled
 	l.stats.StallMax = max(l.stats.StallMax, before-l.polled)
-	n, blocked := l.kernel.Wait(l.events[:], timeout)
+	n, sleeps := l.kernel.Wait(l.events[:], timeout)
 	l.stats.Waits++
-	if blocked {
-		l.stats.BlockingWaits++
-	}
+	l.stats.BlockingWaits += uint64(sleeps)
 	l.now, l.wall = l.kernel.Now()
 	l.polled = l.now
 

@@ -58,6 +58,9 @@ func (s *Stream) Peer() netip.AddrPort { return s.peer }
 // Loop returns the loop that owns the stream.
 func (s *Stream) Loop() *Loop { return s.loop }
 
+// Lost reports that the connection was reset or a write failed: nothing that is written will arrive.
+func (s *Stream) Lost() bool { return s.broken }
+
 // Closed reports whether the stream has been closed by this side.
 func (s *Stream) Closed() bool { return s.closed }
 

@@ -84,9 +84,11 @@ func (k *Kernel) Add(fd int32, gen uint32) syscall.Errno {
 }
 
 // Wait implements loop.Kernel; it never sleeps.
-func (k *Kernel) Wait(events []loop.Event, timeout int64) (int, bool) {
+func (k *Kernel) Wait(events []loop.Event, timeout int64) (int, int) {
 	n := k.net
-	n.rng.Shuffle(len(k.queue), func(i, j int) { k.queue[i], k.queue[j] = k.queue[j], k.queue[i] })
+	if !n.Order {
+		n.rng.Shuffle(len(k.queue), func(i, j int) { k.queue[i], k.queue[j] = k.queue[j], k.queue[i] })
+	}
 	for _, s := range k.queue {
 		if s.peer != nil && !s.closed && !s.connecting && !s.reset && n.chance(n.faults.Reset) {
 			s.peer.abort()
@@ -108,6 +110,9 @@ func (k *Kernel) Wait(events []loop.Event, timeout int64) (int, bool) {
 		s.queued = false
 		f := s.pending
 		s.pending = 0
+		if s.told { // epoll looks when it is asked: an error that a call has fetched is no error any more
+			f &^= eventError
+		}
 		events[out] = loop.Event{FD: s.fd, Gen: s.gen, Flags: f}
 		out++
 		n.moved = true
@@ -118,7 +123,11 @@ func (k *Kernel) Wait(events []loop.Event, timeout int64) (int, bool) {
 		k.sleep = 0
 	}
 	k.awake = false
-	return out, false
+	if f := n.Midturn; f != nil {
+		n.Midturn = nil
+		f()
+	}
+	return out, 0
 }
 
 // Wake implements loop.Kernel.

@@ -30,6 +30,11 @@ type Faults struct {
 
 // Net is one machine. Not safe for concurrent use.
 type Net struct {
+	// Order reports events in the order in which they happened, not shuffled.
+	Order bool
+	// Midturn, if set, is called once after the next Wait has looked: what it does is news in the turn after.
+	Midturn func()
+
 	rng       *rand.Rand
 	faults    Faults
 	now       int64
@@ -74,6 +79,9 @@ func New(seed uint64, f Faults) *Net {
 
 // Rand is the machine's source of chance, for the test's own choices.
 func (n *Net) Rand() *rand.Rand { return n.rng }
+
+// Capacity returns the size of a receive buffer in bytes.
+func (n *Net) Capacity() int { return n.capacity }
 
 // Now returns the virtual time in nanoseconds.
 func (n *Net) Now() int64 { return n.now }
