@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -218,7 +219,12 @@ func newExplain() *cobra.Command {
 		}
 		load := flags.config.load
 		if demo {
-			load = loadDemo
+			dir, err := os.MkdirTemp("", "pvgate-demo-")
+			if err != nil {
+				return fmt.Errorf("demo: %w", err)
+			}
+			defer os.RemoveAll(dir)
+			load = func() (*config.Config, error) { return loadDemo(dir) }
 		}
 		return explainOffline(cmd, load, &q, place, asJSON)
 	})

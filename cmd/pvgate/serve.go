@@ -50,12 +50,15 @@ type serveOptions struct {
 	watch string // pvgate.yaml whose changes mean a reload; "" = none
 	log   *slog.Logger
 	out   io.Writer
-	ready func(s *service) // called once the service answers
+	ready func(s *service, operators string) // called once the service answers, with the admin listener's address
 }
 
 // serve is the life of a gateway: load, build, listen, tell, wait, drain. What is started last is stopped first, but
 // the admin listener, which shows the drain, stays to the end.
 func serve(ctx context.Context, o serveOptions) error {
+	hup := make(chan os.Signal, 1) // from the first moment on: unheard, SIGHUP ends a process
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	var watcher *config.Watcher
 	var s *service
 	if o.watch != "" {
@@ -87,20 +90,17 @@ func serve(ctx context.Context, o serveOptions) error {
 	}
 	fmt.Fprintf(o.out, "pvgate: admin on http://%s\n", operators.Addr)
 	if o.ready != nil {
-		o.ready(s)
+		o.ready(s, operators.Addr)
 	}
-	s.wait(ctx, watcher)
+	s.wait(ctx, watcher, hup)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	o.log.Info("draining", "for", drainTime.String())
 	return s.drain(end)
 }
 
-// wait reloads when a file changes or at SIGHUP, until ctx ends.
-func (s *service) wait(ctx context.Context, watcher *config.Watcher) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+// wait reloads when a file changes or at hup, until ctx ends.
+func (s *service) wait(ctx context.Context, watcher *config.Watcher, hup <-chan os.Signal) {
 	changed := make(chan struct{}, 1)
 	watching := make(chan struct{})
 	go func() {

@@ -30,6 +30,7 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true // completion is a verb of ours
 	root.AddCommand(
 		newServe(),
+		newDemo(),
 		newCheck(),
 		newExplain(),
 		newStatus(),
@@ -121,8 +122,15 @@ func (f *configFlags) options() config.Options {
 			o.Flags[s.Key] = flag.Value.String()
 		}
 	}
-	for _, code := range reason.All() {
-		o.Reasons = append(o.Reasons, code.String())
-	}
+	o.Reasons = reasonNames()
 	return o
+}
+
+// reasonNames are the codes of the closed list, which no backend may be called.
+func reasonNames() []string {
+	var names []string
+	for _, code := range reason.All() {
+		names = append(names, code.String())
+	}
+	return names
 }

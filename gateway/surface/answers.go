@@ -73,7 +73,10 @@ func (s *Surface) Page(r *exchange.Request, code reason.Code, d exchange.Detail,
 			c.lang = k.lang
 		}
 	}
-	a := &pages.Answer{Reason: code, RetryAfter: seconds(int64(d.RetryAfter)), Allow: allowProxied}
+	a := &pages.Answer{Reason: code, RetryAfter: seconds(int64(d.RetryAfter))}
+	if code == reason.MethodRefused {
+		a.Allow = allowProxied
+	}
 	if a.RetryAfter == 0 && code.RetryLater() {
 		a.RetryAfter = retryDefault(code)
 	}

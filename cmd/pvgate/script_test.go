@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"pvgate": main, "curl": curlMain})
+}
+
+// TestScripts runs testdata/script: whole scenes with a gateway, portals and requests. Beside testscript's own commands
+// they have:
+//
+//	origin NAME             start a portal; $NAME is its address. What it answers: see origin.ServeHTTP
+//	dead NAME               an address where nobody listens, which stays so
+//	expand FILE...          fill $VARIABLES in files
+//	code N COMMAND...       run a command that must end with exit code N
+//	start NAME PATTERN COMMAND...   run a command beside the script, until it prints a line like PATTERN, whose named
+//	                        groups become variables
+//	await NAME PATTERN      wait for a further line of it
+//	signal NAME TERM|HUP    send it a signal
+//	finish NAME N           wait until it ends with exit code N; its lines are NAME.out
+//	arrived NAME            wait until the origin holds a request for /hold
+//	release NAME            let it answer
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", UpdateScripts: *update, RequireUniqueNames: true, RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Values[sceneKey{}] = &scene{origins: map[string]*origin{}, processes: map[string]*process{}}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"origin": cmdOrigin, "dead": cmdDead, "expand": cmdExpand, "code": cmdCode, "start": cmdStart, "await": cmdAwait,
+			"signal": cmdSignal, "finish": cmdFinish, "arrived": cmdArrived, "release": cmdRelease,
+		},
+	})
+}
+
+type sceneKey struct{}
+
+// scene is what runs beside one script.
+type scene struct {
+	origins   map[string]*origin
+	processes map[string]*process
+}
+
+func sceneOf(ts *testscript.TestScript) *scene { return ts.Value(sceneKey{}).(*scene) }
+
+// want ends the script unless a command has at least n words and no "!" before it.
+func want(ts *testscript.TestScript, neg bool, args []string, n int, usage string) {
+	if neg || len(args) < n {
+		ts.Fatalf("usage: %s", usage)
+	}
+}
+
+// origin is a portal of a script.
+type origin struct {
+	server  *httptest.Server
+	held    chan struct{} // one for each request that is held
+	release chan struct{}
+}
+
+// ServeHTTP tells the request back. /hold waits for the script, /slow for the client to give up, /status/N answers N,
+// /away/... redirects to the path below it at the Host it was asked for.
+func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the client has left
+	}
+	switch {
+	case r.URL.Path == "/hold":
+		o.held <- struct{}{}
+		<-o.release
+	case r.URL.Path == "/slow":
+		<-r.Context().Done()
+		return
+	case strings.HasPrefix(r.URL.Path, "/status/"):
+		code, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/status/"))
+		if err == nil {
+			w.WriteHeader(code)
+		}
+	case strings.HasPrefix(r.URL.Path, "/away/"):
+		w.Header().Set("Location", "http://"+r.Host+strings.TrimPrefix(r.URL.Path, "/away"))
+		w.WriteHeader(http.StatusSeeOther)
+	}
+	fmt.Fprintf(w, "%s %s %s\nHost: %s\n", r.Method, r.RequestURI, r.Proto, r.Host)
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+		fmt.Fprintf(w, "%s: %s\n", name, strings.Join(r.Header[name], " | "))
+	}
+	fmt.Fprintf(w, "\n%s", body)
+}
+
+func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 1, "origin NAME")
+	o := &origin{held: make(chan struct{}, 100), release: make(chan struct{})}
+	o.server = httptest.NewServer(o)
+	ts.Defer(func() {
+		close(o.release)
+		o.server.CloseClientConnections()
+		o.server.Close()
+	})
+	sceneOf(ts).origins[args[0]] = o
+	ts.Setenv(args[0], o.server.Listener.Addr().String())
+}
+
+func cmdDead(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 1, "dead NAME")
+	p := &portals{addresses: map[string]string{}}
+	ts.Check(p.reserve(args[0]))
+	ts.Defer(func() {
+		for _, fd := range p.reserved {
+			_ = syscall.Close(fd)
+		}
+	})
+	ts.Setenv(args[0], p.addresses[args[0]])
+}
+
+func cmdExpand(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 1, "expand FILE...")
+	for _, f := range args {
+		text := os.Expand(ts.ReadFile(f), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(f), []byte(text), 0o600))
+	}
+}
+
+func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2, "code N COMMAND...")
+	code := 0
+	err := ts.Exec(args[1], args[2:]...)
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if fmt.Sprint(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 3, "start NAME PATTERN COMMAND...")
+	p, err := startProcess(ts.MkAbs("."), nil, args[2], args[3:]...)
+	ts.Check(err)
+	ts.Defer(func() { _ = p.kill() })
+	sceneOf(ts).processes[args[0]] = p
+	cmdAwait(ts, false, args[:2])
+}
+
+func (s *scene) process(ts *testscript.TestScript, name string) *process {
+	p, ok := s.processes[name]
+	if !ok {
+		ts.Fatalf("%s was not started", name)
+	}
+	return p
+}
+
+func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2, "await NAME PATTERN")
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
+	match, err := sceneOf(ts).process(ts, args[0]).await(pattern)
+	ts.Check(err)
+	for i, name := range pattern.SubexpNames() {
+		if name != "" {
+			ts.Setenv(name, match[i])
+		}
+	}
+}
+
+func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2, "signal NAME TERM|HUP")
+	ts.Check(sceneOf(ts).process(ts, args[0]).signal(args[1]))
+}
+
+func cmdFinish(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2, "finish NAME N")
+	p := sceneOf(ts).process(ts, args[0])
+	code, err := p.wait()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".out"), []byte(p.output()), 0o600))
+	if fmt.Sprint(code) != args[1] {
+		ts.Fatalf("%s ended with exit code %d, want %s:\n%s", args[0], code, args[1], p.output())
+	}
+}
+
+func cmdArrived(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 1, "arrived NAME")
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	select {
+	case <-sceneOf(ts).origins[args[0]].held:
+	case <-timeout.C:
+		ts.Fatalf("no request has arrived at %s in %v", args[0], patience)
+	}
+}
+
+func cmdRelease(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 1, "release NAME")
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	select {
+	case sceneOf(ts).origins[args[0]].release <- struct{}{}:
+	case <-timeout.C:
+		ts.Fatalf("%s holds no request", args[0])
+	}
+}
