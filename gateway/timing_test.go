@@ -38,7 +38,7 @@ func newStage(t *testing.T, endpoints ...[]netip.AddrPort) *stage {
 	st := &stage{t: t, net: simsys.New(7, simsys.Faults{})}
 	s, err := assemble(Options{Loops: 1, Poison: true, NewKernel: func(time.Time) (loop.Kernel, error) { return st.net.Kernel(), nil }},
 		&Snapshot{Resolver: simResolver{}, Via: "pvgate-sim", Backends: []Backend{{
-			Name: "sim", Host: "sim", Endpoints: endpoints, Limiter: new(limit.Backend),
+			Name: "sim", Host: "sim", Endpoints: endpoints, Limiter: new(limit.Backend), Authorities: []string{"http://" + simBack.String()},
 			Timeouts: upstream.Timeouts{Connect: 2 * time.Second, FirstByte: 30 * time.Second, Idle: 60 * time.Second, Keep: 4 * time.Second},
 		}}})
 	if err != nil {

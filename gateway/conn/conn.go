@@ -24,6 +24,8 @@ const (
 	// turnBytes and turnReads bound what one connection may read per turn of the loop.
 	turnBytes = 64 << 10
 	turnReads = 16
+	// turnRequests bounds how many requests of a batch are answered per turn without waiting for anybody.
+	turnRequests = 16
 	// direct is the size from which a piece of a body is written from where it stands instead of being gathered.
 	direct = 16 << 10
 )
@@ -43,6 +45,7 @@ type H1 struct {
 	window int64 // body octets since then
 
 	unfed     bool  // in holds bytes that the machine has not seen
+	awaits    bool  // the wait for the body has begun
 	minor     uint8 // of the request's version
 	lastOne   bool  // the client wants no further request
 	bodyDone  bool  // the request has been read to its end
@@ -91,6 +94,10 @@ func (c *H1) Readable() {
 		c.discardInput()
 		return
 	}
+	if c.stream.Lost() { // a write heard of it first
+		c.gone()
+		return
+	}
 	buf := c.host.loop.ReadBuffer()
 	got := 0
 	for range turnReads {
@@ -116,7 +123,13 @@ func (c *H1) Readable() {
 		got += n
 		c.window += int64(n)
 		c.feed(buf[:k+n])
-		if !c.unfed && !c.stream.Ready() {
+		if c.unfed {
+			if c.wants() {
+				c.stream.Again()
+			}
+			return
+		}
+		if !c.stream.Ready() {
 			return
 		}
 		if got >= turnBytes {
@@ -132,7 +145,7 @@ func (c *H1) feed(b []byte) {
 		c.in, c.unfed = c.in[:0], false
 	}
 	head := &c.host.head
-	for {
+	for requests := 1; ; {
 		n, ev, data := c.machine.Feed(b, head)
 		b = b[n:]
 		switch ev {
@@ -151,10 +164,11 @@ func (c *H1) feed(b []byte) {
 				c.x.BodyEnd()
 				c.x.FlushRequest()
 			}
-			if c.x != nil || c.closing || c.stream.Pending() > 0 {
+			if c.x != nil || c.closing || c.stream.Pending() > 0 || requests == turnRequests {
 				c.retain(b, true)
 				return
 			}
+			requests++
 		case http1.Failed:
 			c.fault(head.Method, c.machine.Fault())
 			return
@@ -178,7 +192,8 @@ func (c *H1) more(rest []byte) {
 	switch {
 	case c.x != nil:
 		c.x.FlushRequest()
-		if c.x != nil && !c.bodyDone && c.stream.Timer.Deadline() > c.host.loop.Now()+int64(c.host.timeouts.Body) {
+		if c.x != nil && !c.bodyDone && !c.awaits {
+			c.awaits = true
 			c.wait(int64(c.host.timeouts.Body))
 		}
 	case first && len(rest) > 0 && !c.closing:
@@ -188,7 +203,7 @@ func (c *H1) more(rest []byte) {
 
 // begin starts the exchange of a request.
 func (c *H1) begin(h *message.Head) {
-	c.minor, c.lastOne, c.bodyDone, c.ended = h.Minor, h.Close, !h.HasBody(), false
+	c.minor, c.lastOne, c.bodyDone, c.ended, c.awaits = h.Minor, h.Close, !h.HasBody(), false, false
 	c.x = c.host.exchange()
 	c.x.Start(c.host.services, c, &c.client, h)
 }
@@ -354,8 +369,11 @@ func (c *H1) Drained() {
 		c.close()
 	case c.x != nil:
 		c.x.Drained()
-	case c.unfed || c.stream.Ready():
-		c.stream.Again()
+	default:
+		c.wait(int64(c.host.timeouts.Idle))
+		if c.unfed || c.stream.Ready() {
+			c.stream.Again()
+		}
 	}
 }
 

@@ -15,6 +15,10 @@ import (
 // ARS, LandNone an exchange that named no area.
 const LandNone = 17
 
+// BackendOther, in [Plan.Backend] and [Record.Backend], is a target that belongs to no configured backend: it is never
+// forwarded to, and counted with all others like it.
+const BackendOther = -2
+
 // Request is what a [Resolver] may look at. It and everything it points to is valid during the call only.
 type Request struct {
 	Head         *message.Head
@@ -34,10 +38,13 @@ type Request struct {
 type Plan struct {
 	// Forward sends the request to Backend; otherwise Reply is the answer.
 	Forward bool
-	// Backend is the index of the backend in the snapshot, -1 for none. A handover by redirect names it too, so
-	// that it is counted.
+	// Backend is the index of the backend in the snapshot, -1 for none. A handover by redirect names it too, or
+	// BackendOther, so that it is counted.
 	Backend int
 	Target  []byte // origin-form target to send: normalised path and raw query
+	// Public is the authority under which clients reach the backend, if that is not the one this client asked for:
+	// what the backend redirects to on its own addresses is found there.
+	Public []byte
 
 	// What the backend is told in PV- fields; empty ones are not sent.
 	Leistung, ARS, Level, Sender, OE, Language []byte
@@ -135,6 +142,8 @@ type Upstream interface {
 	Pending() int
 	// Reused reports that the connection had carried another exchange before.
 	Reused() bool
+	// Answering reports that something of a response has been received, interim ones included.
+	Answering() bool
 	// Begun reports that the backend may have seen something of the request.
 	Begun() bool
 	Kept() []byte
@@ -198,7 +207,7 @@ type Record struct {
 	Reason    reason.Code // None for a backend's own answer
 	Land      uint8       // as in Plan
 	Sender    int         // as in Plan
-	Backend   int         // Backend.Index, -1 if none was asked
+	Backend   int         // Backend.Index, -1 if none was asked, BackendOther
 	BytesIn   int64       // request body octets
 	BytesOut  int64       // response body octets
 	Total     int64       // head of the request to end of the response

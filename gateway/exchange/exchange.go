@@ -158,8 +158,12 @@ func (x *Exchange) decide(h *message.Head) {
 	x.snapshot.Resolver.Resolve(&x.req, &x.plan)
 	x.rec.Land, x.rec.Sender = x.plan.Land, x.plan.SenderIndex
 	if !x.plan.Forward {
-		if x.plan.Backend >= 0 {
-			x.rec.Backend = x.snapshot.Backends[x.plan.Backend].Index()
+		x.rec.Removed = header.Forged(h.Fields, x.plan.KnownSender)
+		switch to := x.plan.Backend; {
+		case to >= 0:
+			x.rec.Backend = x.snapshot.Backends[to].Index()
+		case to == BackendOther:
+			x.rec.Backend = BackendOther
 		}
 		x.answer()
 		return
@@ -187,6 +191,9 @@ func (x *Exchange) admit(h *message.Head) {
 func (x *Exchange) connect(h *message.Head) {
 	x.remember(h)
 	x.authority = append(x.authority[:0], h.Authority...)
+	if len(x.plan.Public) > 0 {
+		x.authority = append(x.authority[:0], x.plan.Public...)
+	}
 	x.outgoing = header.Request{
 		Host: x.backend.Host(), Via: x.snapshot.Via, For: x.client.Text, Proto: scheme(x.client.TLS), OrigHost: h.Authority,
 		Leistung: x.plan.Leistung, ARS: x.plan.ARS, Level: x.plan.Level, Sender: x.plan.Sender, OE: x.plan.OE,
@@ -293,7 +300,9 @@ func (x *Exchange) UpstreamInterim(status int) {
 // UpstreamHead takes the head of the final answer and relays it. Its slices are valid during the call.
 func (x *Exchange) UpstreamHead(h *message.Head) {
 	x.state = relaying
-	x.expecting = false
+	if x.expecting {
+		x.expecting, x.earlyLeft = false, 0 // a body that was not asked for does not go upstream
+	}
 	x.rec.Status = h.Status
 	x.rec.Upstream = x.host.Now() - x.asked
 	bodyless := x.isHEAD || h.Status == 204 || h.Status == 304
@@ -304,9 +313,10 @@ func (x *Exchange) UpstreamHead(h *message.Head) {
 	f := x.front.Frame(h.ContentLength, bodyless)
 	x.incoming.Chunked, x.incoming.Close, x.incoming.KeepAlive10 = f.Chunked, f.Close, f.KeepAlive10
 	fields := x.incoming.Apply(h)
+	x.plan.Scratch = x.plan.Scratch[:0]
 	for i := range fields {
 		if fields[i].ID == message.Location {
-			x.plan.Scratch = x.relocate(x.plan.Scratch[:0], &fields[i])
+			x.plan.Scratch = x.relocate(x.plan.Scratch, &fields[i])
 		}
 	}
 	x.front.Head(h.Status, fields)
@@ -366,7 +376,7 @@ func (x *Exchange) UpstreamFailed(fault message.Fault) {
 		x.breakOff()
 		return
 	}
-	if fault == message.FaultLost && x.replayable && !x.retried && x.up.Reused() {
+	if fault == message.FaultLost && x.replayable && !x.retried && x.up.Reused() && !x.up.Answering() {
 		x.retried = true
 		if again, f := x.backend.Connect(x, 0); f == message.FaultNone {
 			old := x.up
@@ -482,14 +492,22 @@ func (x *Exchange) leave(clean bool) {
 // the address behind the gateway is none of the client's business and often not reachable for it.
 func (x *Exchange) relocate(dst []byte, f *message.Field) []byte {
 	rest, own := x.backend.OwnLocation(f.Value)
+	if v := f.Value; len(x.plan.Public) > 0 && len(v) > 0 && v[0] == '/' && (len(v) == 1 || v[1] != '/') {
+		rest, own = v, true // "/done" is the backend's, and would be looked for on the host that was asked
+	}
 	if !own {
 		return dst
 	}
-	dst = append(dst, scheme(x.client.TLS)...)
-	dst = append(dst, "://"...)
-	dst = append(dst, x.authority...)
+	at := len(dst)
+	if len(x.authority) > 0 { // an HTTP/1.0 client need not say whom it asked
+		dst = append(dst, scheme(x.client.TLS)...)
+		dst = append(dst, "://"...)
+		dst = append(dst, x.authority...)
+	} else if len(rest) == 0 || rest[0] != '/' {
+		dst = append(dst, '/')
+	}
 	dst = append(dst, rest...)
-	f.Value = dst
+	f.Value = dst[at:]
 	return dst
 }
 

@@ -35,7 +35,8 @@ type Conn struct {
 	chunked  bool // the request's body
 	isHEAD   bool
 	sentEnd  bool // the request has been handed over whole
-	headSeen bool // the response's head has come
+	answers  bool // octets of a response have come
+	headSeen bool // its head has come
 	ended    bool // the response has ended
 	surplus  bool // more was received than the response
 	reused   bool
@@ -53,13 +54,16 @@ type Conn struct {
 
 func (c *Conn) lend(u User) {
 	c.user = u
-	c.headSeen, c.ended, c.surplus, c.reused, c.begun, c.paused, c.sentEnd = false, false, false, false, false, false, false
+	c.answers, c.headSeen, c.ended, c.surplus, c.reused, c.begun, c.paused, c.sentEnd = false, false, false, false, false, false, false, false
 	c.since = c.loop.Now()
 	c.keep = int64(c.pool.options.Timeouts.Keep)
 }
 
 // Reused reports that the connection has carried another exchange before.
 func (c *Conn) Reused() bool { return c.reused }
+
+// Answering reports that something of a response has been received.
+func (c *Conn) Answering() bool { return c.answers }
 
 // Begun reports that the backend may have seen something of the request.
 func (c *Conn) Begun() bool { return c.begun }
@@ -230,7 +234,9 @@ func (c *Conn) Broken() { c.Readable() }
 func (c *Conn) Readable() {
 	if c.user == nil {
 		if c.listed {
-			c.pool.cache.stats.Surplus++
+			if _, st := c.stream.Read(c.loop.ReadBuffer()); st == loop.Data {
+				c.pool.cache.stats.Surplus++
+			}
 		}
 		c.discard()
 		return
@@ -253,7 +259,10 @@ func (c *Conn) Readable() {
 			c.lost()
 			return
 		}
-		c.since = c.loop.Now()
+		c.answers = true
+		if c.headSeen { // before, a dripping head must not stretch the time for it
+			c.since = c.loop.Now()
+		}
 		got += n
 		if !c.feed(buf[:k+n]) {
 			return
@@ -282,13 +291,15 @@ func (c *Conn) feed(b []byte) bool {
 		case http1.Interim:
 			c.user.UpstreamInterim(h.Status)
 		case http1.HeadDone:
-			c.headSeen = true
+			c.headSeen, c.since = true, c.loop.Now()
 			c.hint(h)
 			c.user.UpstreamHead(h)
 		case http1.Data:
 			c.user.UpstreamData(data)
 		case http1.End:
-			c.surplus = len(b) > 0
+			if c.surplus = len(b) > 0; c.surplus {
+				c.pool.cache.stats.Surplus++
+			}
 			c.end()
 			return false
 		case http1.Failed:

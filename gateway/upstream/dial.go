@@ -36,6 +36,9 @@ func (c *Conn) dial(addrs []netip.AddrPort) message.Fault {
 	c.dialing = d
 	if !d.next() {
 		c.dialing = nil
+		if d.last == 0 {
+			return message.FaultRefused // there is no address
+		}
 		return faultOf(d.last)
 	}
 	d.arm()

@@ -128,15 +128,16 @@ func (p *Pool) Close() {
 }
 
 // Get lends a connection to u: the most recently used idle one that has waited at most maxIdle, else a new one, whose
-// connect is under way. A wait of a second or less also asks the kernel whether the peer has closed meanwhile. The
-// fault is FaultLocal or FaultRefused if no attempt could even be started.
+// connect is under way. An idle one is used only if the kernel has nothing to read on it. The fault is FaultLocal or
+// FaultRefused if no attempt could even be started.
 func (p *Pool) Get(u User, maxIdle time.Duration) (*Conn, message.Fault) {
 	now := p.cache.loop.Now()
 	for c := p.newest; c != nil && maxIdle > 0; c = p.newest {
 		if now-c.idleSince > int64(maxIdle) {
 			break // the others have waited longer
 		}
-		if c.stream.Ready() || maxIdle <= time.Second && !c.stream.Healthy() {
+		// What has come meanwhile, and the loop has not looked at yet, would be taken for the next answer.
+		if !c.stream.Healthy() {
 			c.discard()
 			continue
 		}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package gateway
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What a hostile or clumsy client or backend does at the worst moment, one thing at a time, on the simulated kernel.
+
+func TestBodyHasItsOwnTimeAfterALateHead(t *testing.T) {
+	t.Parallel()
+	st := newStage(t)
+	e := st.send("")
+	st.pass(9500*time.Millisecond, 100*time.Millisecond, nil) // a browser that connects ahead of need
+	st.send(getA)
+	b := st.accept()
+	st.write(b, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	b.Read()
+	st.pass(400*time.Millisecond, 100*time.Millisecond, nil)
+	st.write(e, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n")
+	st.pass(3*time.Second, 100*time.Millisecond, nil)
+	st.wantsSilence(e)
+	st.write(e, "body")
+	if got := b.Read(); !bytes.HasSuffix(got, []byte("\r\n\r\nbody")) {
+		t.Errorf("the backend got %q", got)
+	}
+}
+
+func TestSlowlyTakenAnswerLeavesTheWholeIdleTime(t *testing.T) {
+	t.Parallel()
+	st := newStage(t)
+	e := st.send(getA)
+	b := st.accept()
+	b.Read()
+	// With what we add to its head the answer is more than the client's buffer takes.
+	n := st.net.Capacity() - 60
+	st.write(b, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", n)+strings.Repeat("x", n))
+	st.pass(25*time.Second, time.Second, nil)
+	st.wants(e, 200, "", false)
+	if got := e.Read(); len(got) == 0 {
+		t.Fatal("nothing was waiting")
+	}
+	st.pass(60*time.Second, time.Second, nil)
+	st.wantsSilence(e) // the time to take an answer is not the time to think of another request
+	st.write(e, "GET /own HTTP/1.1\r\nHost: a\r\n\r\n")
+	st.wants(e, 404, "own", false)
+}
+
+func TestClientThatLeftIsNotServedOn(t *testing.T) {
+	t.Parallel()
+	st := newStage(t)
+	e := st.send(getA)
+	b := st.accept()
+	st.write(b, "HTTP/1.1 200 OK\r\n\r\n")
+	st.write(b, "event")
+	// The client leaves with unread input, and our next write hears of the reset before epoll does.
+	b.Write([]byte("event"))
+	st.net.Midturn = e.Reset
+	st.pass(time.Second, 100*time.Millisecond, func() { b.Write([]byte("event")) })
+	if !b.EOF() || st.net.Owned() != 0 {
+		t.Errorf("backend read on: %v, %d sockets are left", !b.EOF(), st.net.Owned())
+	}
+	if n := st.server.nodes[0].meter.Codes[499]; n != 1 {
+		t.Errorf("%d exchanges counted as left by the client, want 1", n)
+	}
+}
+
+func TestResponseHeadThatDripsIs504(t *testing.T) {
+	t.Parallel()
+	st := newStage(t)
+	e := st.send(getA)
+	b := st.accept()
+	st.pass(29*time.Second, time.Second, func() { b.Write([]byte("HTTP/1.1 200 OK\r\nX-A: bcdefghijklmnopqrstuvwxyz"[:1])) })
+	_ = b
+	st.pass(2*time.Second, 100*time.Millisecond, nil)
+	got := string(e.Read())
+	if !strings.HasPrefix(got, "HTTP/1.1 50") {
+		t.Errorf("got %q, want an end of patience", got)
+	}
+}
+
+func TestSurplusWaitingOnAPooledConnectionIsNobodysAnswer(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"GET", "POST"} {
+		st := newStage(t)
+		e := st.send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+		b := st.accept()
+		b.Read()
+		st.write(b, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		e.Read()
+		st.pass(100*time.Millisecond, 100*time.Millisecond, nil)
+		// Both arrive before the loop looks, the victim's request first in its list of events.
+		st.net.Order = true
+		e.Write([]byte(method + " /b HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"))
+		b.Write([]byte("HTTP/1.1 200 OK\r\nX-Poison: 1\r\nContent-Length: 0\r\n\r\n"))
+		st.settle()
+		if got := e.Read(); len(got) > 0 {
+			t.Errorf("%s: the victim got %q", method, got)
+		}
+		if got := st.accept().Read(); !bytes.HasPrefix(got, []byte(method+" /b ")) {
+			t.Errorf("%s: the new connection got %q", method, got)
+		}
+	}
+}
+
+func TestEndpointWithoutAddressesIsRefused(t *testing.T) {
+	t.Parallel()
+	st := newStage(t, []netip.AddrPort{})
+	st.wants(st.send(getA), 502, "connect_refused", false)
+}
+
+func TestHalfClosedClientGetsItsAnswers(t *testing.T) {
+	t.Parallel()
+	st := newStage(t)
+	e := st.send(getA + "POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody")
+	e.CloseWrite()
+	b := st.accept()
+	st.write(b, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na")
+	st.write(b, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb")
+	if got := string(e.Read()); strings.Count(got, "HTTP/1.1 200 OK\r\n") != 2 || !strings.HasSuffix(got, "\r\n\r\nb") || !e.EOF() || e.Broken() {
+		t.Errorf("got %q, ended %v, broken %v", got, e.EOF(), e.Broken())
+	}
+}
+
+func TestPipelinedOwnAnswersTakeTurns(t *testing.T) {
+	t.Parallel()
+	st := newStage(t)
+	e := st.net.Dial(simFrom, simFront)
+	many := bytes.Repeat([]byte("GET /own HTTP/1.1\r\nHost: a\r\n\r\n"), 100)
+	many = many[:e.Write(many)]
+	l := st.server.nodes[0].loop
+	answers := 0
+	for range 200 {
+		before := st.server.nodes[0].meter.Codes[404]
+		l.Turn()
+		if n := st.server.nodes[0].meter.Codes[404] - before; n > 2*16 { // once for its event, once from the ready list
+			t.Fatalf("%d requests of one connection in one turn", n)
+		}
+		answers += bytes.Count(e.Read(), []byte("HTTP/1.1 404"))
+	}
+	if want := len(many) / 30; answers != want {
+		t.Errorf("%d answers, want %d", answers, want)
+	}
+}
+
+func TestRetryOnlyIfNothingWasAnswered(t *testing.T) {
+	t.Parallel()
+	for begun, want := range map[string]int{"": 200, "HTTP/1.1 103 Early Hints\r\n\r\n": 502, "HTTP/1.1 20": 502} {
+		st := newStage(t)
+		e := st.send(getA)
+		b := st.accept()
+		b.Read()
+		st.write(b, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		e.Read()
+		st.write(e, "GET /b HTTP/1.1\r\nHost: a\r\n\r\n")
+		if got := b.Read(); !bytes.HasPrefix(got, []byte("GET /b ")) {
+			t.Fatalf("the kept connection got %q", got)
+		}
+		if begun != "" {
+			st.write(b, begun)
+		}
+		b.Close()
+		st.settle()
+		if again := st.back.Accept(); again != nil {
+			st.write(again, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		}
+		st.wants(e, want, "", false)
+	}
+}
+
+func TestLocationsOfTheBackendAreRewrittenEachToItself(t *testing.T) {
+	t.Parallel()
+	st := newStage(t)
+	e := st.send("GET /a HTTP/1.1\r\nHost: gw.example\r\n\r\n")
+	b := st.accept()
+	st.write(b, "HTTP/1.1 302 Found\r\nLocation: http://10.0.0.2:8080/first\r\nLocation: http://10.0.0.2:8080/second\r\nContent-Length: 0\r\n\r\n")
+	got := string(e.Read())
+	if !strings.Contains(got, "Location: http://gw.example/first\r\n") || !strings.Contains(got, "Location: http://gw.example/second\r\n") {
+		t.Errorf("got %q", got)
+	}
+	e = st.send("GET /a HTTP/1.0\r\n\r\n")
+	b.Read()
+	st.write(b, "HTTP/1.1 302 Found\r\nLocation: http://10.0.0.2:8080/first\r\nContent-Length: 0\r\n\r\n")
+	if got := string(e.Read()); !strings.Contains(got, "Location: /first\r\n") {
+		t.Errorf("got %q, want a location that names no host", got)
+	}
+}
+
+func TestFinalAnswerToAnExpectationStopsTheBody(t *testing.T) {
+	t.Parallel()
+	st := newStage(t)
+	e := st.send("POST /a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody")
+	b := st.accept()
+	b.Read()
+	st.write(b, "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nn")
+	if got := b.Read(); len(got) > 0 {
+		t.Errorf("the backend got %q after its final answer", got)
+	}
+	st.write(b, "o")
+	st.wants(e, 413, "Connection: close", true)
+}
