@@ -159,10 +159,14 @@ func (rec *recorder) tie(t *Table, rows []settled) {
 			return (needs&requireOE == 0 || x.oe == y.oe) && (needs&requireLB == 0 || x.lb == y.lb) && (needs&requireOD == 0 || x.od == y.od)
 		}
 	}
+	why := WhySameTarget
+	if rec.override {
+		why = WhyOverride // stands before R10's causes
+	}
 	for i := range rows {
 		for j := range i {
 			if rows[i].outcome == Tied && rows[j].outcome == Tied && same(&rows[i], &rows[j]) {
-				rows[i].outcome, rows[i].why = Lost, WhySameTarget
+				rows[i].outcome, rows[i].why = Lost, why
 			}
 		}
 	}
