@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -20,6 +22,7 @@ const wakeGeneration = ^uint32(0)
 type linuxKernel struct {
 	epoll  int
 	wakeFD int
+	wakers atomic.Int64 // threads inside Wake; far below zero once the descriptor is closed
 	start  time.Time
 	raw    []unix.EpollEvent
 }
@@ -124,10 +127,15 @@ func (k *linuxKernel) report(events []Event, n int) int {
 	return out
 }
 
+// Wake counts itself, so that Release does not close the descriptor under it: its number may be somebody else's at
+// once.
 func (k *linuxKernel) Wake() {
-	b := [8]byte{}
-	binary.NativeEndian.PutUint64(b[:], 1)
-	_, _ = unix.Write(k.wakeFD, b[:])
+	if k.wakers.Add(1) > 0 {
+		b := [8]byte{}
+		binary.NativeEndian.PutUint64(b[:], 1)
+		_, _ = unix.Write(k.wakeFD, b[:])
+	}
+	k.wakers.Add(-1)
 }
 
 func (k *linuxKernel) Accept(fd int32) (int32, netip.AddrPort, syscall.Errno) {
@@ -239,6 +247,10 @@ func (k *linuxKernel) Reset(fd int32) {
 }
 
 func (k *linuxKernel) Release() {
+	const closed = -1 << 40
+	for k.wakers.Add(closed); k.wakers.Load() > closed; {
+		runtime.Gosched()
+	}
 	_ = unix.Close(k.wakeFD)
 	_ = unix.Close(k.epoll)
 }

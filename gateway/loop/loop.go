@@ -188,6 +188,7 @@ func (l *Loop) Turn() {
 	l.now, l.wall = l.kernel.Now()
 	l.polled = l.now
 
+	l.serving = nil
 	for !l.messages() {
 	}
 	l.at = 0
@@ -197,6 +198,7 @@ func (l *Loop) Turn() {
 	l.at = 0
 	for !l.again() {
 	}
+	l.serving = nil
 	for !l.expire() {
 	}
 }
@@ -269,7 +271,10 @@ func (l *Loop) rescue() {
 	l.stats.Panics++
 	l.panic(value, debug.Stack())
 	s, ok := l.serving.(*Stream)
-	l.serving = nil
+	if l.wheel.serving != nil {
+		s, ok = l.wheel.serving, true
+	}
+	l.serving, l.wheel.serving = nil, nil
 	if !ok || s.closed {
 		return
 	}
@@ -278,7 +283,7 @@ func (l *Loop) rescue() {
 			s.Reset()
 		}
 	}()
-	s.broken = true
+	s.broken, s.dead = true, true
 	s.owner.Broken()
 }
 

@@ -46,6 +46,7 @@ type Stream struct {
 	listed     bool // on the ready list
 	closed     bool
 	broken     bool
+	dead       bool   // its owner broke an invariant: nothing more is read
 	out        []byte // accepted by Write, not yet by the kernel
 	sent       int    // bytes of out already taken
 	moved      int64  // loop time when the kernel last took bytes
@@ -60,6 +61,9 @@ func (s *Stream) Loop() *Loop { return s.loop }
 
 // Lost reports that the connection was reset or a write failed: nothing that is written will arrive.
 func (s *Stream) Lost() bool { return s.broken }
+
+// Dead reports that the owner broke an invariant while it was served: it must give up what it holds and close.
+func (s *Stream) Dead() bool { return s.dead }
 
 // Closed reports whether the stream has been closed by this side.
 func (s *Stream) Closed() bool { return s.closed }
@@ -76,6 +80,7 @@ func (s *Stream) Ready() bool { return s.readable && !s.closed }
 // SetTimer arms the stream's timer; Owner.Expire is called once at or after deadline (within a tick of 17 ms).
 func (s *Stream) SetTimer(deadline int64) {
 	if !s.closed {
+		s.Timer.stream = s
 		s.loop.wheel.set(&s.Timer, s.owner, deadline, s.loop.now)
 	}
 }
@@ -96,7 +101,7 @@ func (s *Stream) Again() {
 
 // Read fills b. A read shorter than b proves that the socket is empty, unless an event said otherwise meanwhile.
 func (s *Stream) Read(b []byte) (int, ReadStatus) {
-	if s.closed {
+	if s.closed || s.dead {
 		return 0, Failed
 	}
 	if !s.readable {

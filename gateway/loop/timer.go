@@ -23,6 +23,7 @@ type Expirer interface {
 type Timer struct {
 	deadline   int64
 	owner      Expirer
+	stream     *Stream // whose timer it is, nil for others
 	next, prev *Timer
 	slot       int32 // 1 + index while linked, firing while its tick is fired, else 0
 }
@@ -38,6 +39,8 @@ type wheel struct {
 	armed int
 	// firing is the list of the tick being fired; its timers carry the slot number firing.
 	firing *Timer
+	// serving is the stream whose timer is being fired.
+	serving *Stream
 }
 
 func (w *wheel) set(t *Timer, owner Expirer, deadline, now int64) {
@@ -106,6 +109,7 @@ func (w *wheel) stop(t *Timer) {
 // advance fires what is due at now. A callback may set or stop any timer, those of the same tick included.
 func (w *wheel) advance(now int64) {
 	last := now >> tickShift
+	w.fire(now) // what a panic has left over
 	for w.armed > 0 {
 		next := w.nextTick()
 		if next > last {
@@ -118,18 +122,25 @@ func (w *wheel) advance(now int64) {
 		for t := w.firing; t != nil; t = t.next {
 			t.slot = firing
 		}
-		for t := w.firing; t != nil; t = w.firing {
-			w.unlink(t)
-			switch {
-			case t.deadline > now:
-				w.link(t, now)
-			case t.deadline != 0:
-				t.deadline = 0
-				t.owner.Expire(now)
-			}
-		}
+		w.fire(now)
 	}
 	w.tick = max(w.tick, last+1)
+}
+
+// fire tells the timers of one tick that are due, and links the others anew.
+func (w *wheel) fire(now int64) {
+	for t := w.firing; t != nil; t = w.firing {
+		w.unlink(t)
+		switch {
+		case t.deadline > now:
+			w.link(t, now)
+		case t.deadline != 0:
+			t.deadline = 0
+			w.serving = t.stream
+			t.owner.Expire(now)
+		}
+	}
+	w.serving = nil
 }
 
 // nextTick returns the first tick from the present one whose slot may hold a timer; armed must be > 0.

@@ -228,7 +228,13 @@ func (c *Conn) Drained() {
 }
 
 // Broken reads what is left before the reset.
-func (c *Conn) Broken() { c.Readable() }
+func (c *Conn) Broken() {
+	if c.stream.Dead() {
+		c.lost()
+		return
+	}
+	c.Readable()
+}
 
 // Readable reads the response. An idle connection has nothing to say: whatever it sends, it is closed.
 func (c *Conn) Readable() {

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package loop
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestMailboxLosesAndReordersNothing(t *testing.T) {
+	t.Parallel()
+	const posters, each = 8, 2000
+	var m mailbox
+	var wg sync.WaitGroup
+	last := make([]int, posters)
+	woken := make(chan struct{}, posters*each)
+	for p := range posters {
+		wg.Go(func() {
+			for i := 1; i <= each; i++ {
+				if m.put(func() {
+					if last[p] != i-1 {
+						t.Errorf("poster %d: %d after %d", p, i, last[p])
+					}
+					last[p] = i
+				}) {
+					woken <- struct{}{}
+				}
+			}
+		})
+	}
+	got := 0
+	for got < posters*each {
+		<-woken // an empty box that gets a letter always wakes
+		for letter := m.take(); letter != nil; letter = letter.next {
+			letter.run()
+			got++
+		}
+	}
+	wg.Wait()
+	if m.take() != nil {
+		t.Error("more letters than posted")
+	}
+}
+
+func TestPoolGivesEmptyBuffersOfTheAskedSize(t *testing.T) {
+	t.Parallel()
+	var p pool
+	for _, n := range []int{0, 1, small, small + 1, medium, medium + 1, large, large + 1, 1 << 20} {
+		b := p.get(n)
+		if len(b) != 0 || cap(b) < n {
+			t.Errorf("get(%d): len %d cap %d", n, len(b), cap(b))
+		}
+		p.put(append(b, make([]byte, n)...))
+		if c := p.get(n); len(c) != 0 || cap(c) < n {
+			t.Errorf("second get(%d): len %d cap %d", n, len(c), cap(c))
+		}
+	}
+	for range 2 * keep {
+		p.put(make([]byte, 0, small))
+	}
+	if len(p.free[0]) != keep {
+		t.Errorf("%d buffers are kept, want %d", len(p.free[0]), keep)
+	}
+}
+
+func TestWakeAfterReleaseTouchesNoDescriptor(t *testing.T) {
+	t.Parallel()
+	k, err := NewKernel(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := k.(*linuxKernel).wakeFD
+	k.Release()
+	// Whoever opens something next is likely to get the number.
+	var opened []int
+	for range 64 {
+		fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened = append(opened, fd)
+	}
+	k.Wake()
+	for _, fd := range opened {
+		var b [8]byte
+		if n, err := unix.Read(fd, b[:]); err == nil {
+			t.Errorf("descriptor %d of somebody else (ours was %d) got %d bytes", fd, was, n)
+		}
+		unix.Close(fd)
+	}
+}
+
+func TestPostsWhileStoppingDoNotHang(t *testing.T) {
+	t.Parallel()
+	k, err := NewKernel(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := New(Options{Kernel: k})
+	go l.Run()
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for l.Do(func() {}) {
+			}
+		})
+	}
+	l.Post(l.Stop)
+	wg.Wait()
+	<-l.Done()
+}
