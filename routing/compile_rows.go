@@ -18,16 +18,16 @@ func (c *compiler) rows() {
 	t := c.t
 	t.hot, t.cold = make([]hotRow, n), make([]coldRow, n)
 	x := indexer{index: index{ends: t.index.ends}}
-	x.areas = make([]uint32, 0, n)
+	x.areas, x.ups = make([]uint32, 0, n), make([]uint32, 0, n)
 	for i := range c.drafts {
 		d := &c.drafts[i]
-		x.add(uint32(i), d.e.Leistung, uint32(d.e.Area))
+		x.add(d.e.Leistung, uint32(d.e.Area))
 		t.hot[i] = hotRow{
 			url: d.url, backend: uint32(d.backend), valid: c.span(d.span), source: uint16(d.e.Source), flags: d.flags,
 		}
 		t.cold[i] = c.cold(d)
 	}
-	t.index = x.done(uint32(n))
+	t.index = x.done()
 	if c.strings.full() {
 		c.fatal(registry.Origin{}, "the registry's texts are larger than 4 GiB; load fewer sources")
 	}

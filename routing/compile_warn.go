@@ -15,8 +15,8 @@ const maxWarnings = 10_000
 func (c *compiler) warn() {
 	for b, l := range c.t.index.keys {
 		block := c.t.index.blocks[b]
-		for g := block.g0; g < block.g1; g++ {
-			c.foreignKeys(l, g)
+		for row := block.r0; row < block.r1; row++ {
+			c.foreignKeys(l, row)
 		}
 		c.oldAndNew(block)
 		if len(c.problems) > maxWarnings {
@@ -26,22 +26,18 @@ func (c *compiler) warn() {
 }
 
 // foreignKeys warns of URLs that name a place outside their entry's area (S82).
-func (c *compiler) foreignKeys(l registry.Leistung, g uint32) {
-	area := registry.AreaID(c.t.index.areas[g])
-	first, end := c.t.index.rows(g)
-	for row := first; row < end; row++ {
-		h := &c.t.hot[row]
-		if h.url&isTemplate != 0 {
+func (c *compiler) foreignKeys(l registry.Leistung, row uint32) {
+	area, h := registry.AreaID(c.t.index.areas[row]), &c.t.hot[row]
+	if h.url&isTemplate != 0 {
+		return
+	}
+	for _, key := range twelveDigits(c.t.strings.at(h.url)) {
+		id, err := c.in.Areas.EntryArea(key)
+		if err != nil || c.in.Areas.Contains(area, id) || c.in.Areas.Contains(id, area) || c.related(id, area) {
 			continue
 		}
-		for _, key := range twelveDigits(c.t.strings.at(h.url)) {
-			id, err := c.in.Areas.EntryArea(key)
-			if err != nil || c.in.Areas.Contains(area, id) || c.in.Areas.Contains(id, area) || c.related(id, area) {
-				continue
-			}
-			c.warning(c.t.Row(RowID(row)).Origin, "leistung %s: URL names %s (%s), outside the entry's area %s (%s)",
-				l, key, c.in.Areas.Area(id).Short(), c.areaKey(area), c.in.Areas.Area(area).Short())
-		}
+		c.warning(c.t.Row(RowID(row)).Origin, "leistung %s: URL names %s (%s), outside the entry's area %s (%s)",
+			l, key, c.in.Areas.Area(id).Short(), c.areaKey(area), c.in.Areas.Area(area).Short())
 	}
 }
 
@@ -87,7 +83,7 @@ func (c *compiler) oldAndNew(b block) {
 			if native == none || former == none {
 				continue
 			}
-			if row, other, differ := c.t.differ(former, native); differ {
+			if row, other, differ := c.t.differ(b, former, native); differ {
 				c.warning(c.t.Row(row).Origin, "the entry for %s (%s) leads elsewhere than %s for %s, which is the same area by a dated change and will answer",
 					c.in.Areas.ARS(old), c.in.Areas.Area(old).Short(), c.t.Row(other).Origin, c.in.Areas.ARS(registry.AreaID(to)))
 			}
@@ -95,11 +91,11 @@ func (c *compiler) oldAndNew(b block) {
 	}
 }
 
-// differ finds a row of group a whose target no row of the same kind in group b has.
-func (t *Table) differ(a, b uint32) (row, other RowID, differ bool) {
-	first, end := t.index.rows(a)
+// differ finds a row of the former area's group whose target no row of the same kind has at the native one.
+func (t *Table) differ(b block, former, native uint32) (row, other RowID, differ bool) {
+	first, end := t.index.rows(b, former)
 	for r := first; r < end; r++ {
-		lo, hi := t.index.rows(b)
+		lo, hi := t.index.rows(b, native)
 		like, found := false, false
 		for s := lo; s < hi; s++ {
 			if t.hot[r].kind() == t.hot[s].kind() {

@@ -8,10 +8,10 @@ import (
 	"github.com/pvgate/pvgate/registry"
 )
 
-// The index. Rows are sorted by (Leistung, area); all rows of one Leistung at one area are a group, all groups of one
-// Leistung are a block. Area ids are numbered so that an area and everything inside it are one range. So one binary
-// search per request finds the last group at or before the asked area, and each group knows the nearest group around
-// it: from there the chain is a few steps upward, past groups of neighbours, without a search per level.
+// The index. Rows are sorted by (Leistung, area); all rows of one Leistung at one area are a group, named by its last
+// row, all groups of one Leistung are a block. Area ids are numbered so that an area and everything inside it are one
+// range. So one search per request finds the last group at or before the asked area, and each group knows the nearest
+// group around it: from there the chain is a few steps upward, past groups of neighbours, without a search per level.
 //
 // The worked hard case: a block has groups at Bund, 06 Hessen, 06534 Marburg-Biedenkopf and Biedenkopf 065340004004.
 // Asked is Marburg 065340014014. The search ends at Biedenkopf, which does not contain Marburg; up from there is 06534,
@@ -24,14 +24,14 @@ type index struct {
 	blocks []block
 	keys   []registry.Leistung // of the blocks, ascending
 
-	areas   []uint32    // of the groups: searched
-	samples []uint32    // of the blocks: every 16th area, then every 16th of those, until 16 are left
-	links   []groupLink // of the groups and one more: read after the search
-	ends    []uint32    // by area id: everything inside is id < x < ends[id]
+	areas   []uint32 // by row: searched
+	samples []uint32 // of the blocks: every 16th area, then every 16th of those, until 16 are left
+	ups     []uint32 // by last row of a group: the nearest group of the block around it, or none
+	ends    []uint32 // by area id: everything inside is id < x < ends[id]
 }
 
 // node is how many areas a step of the search looks at: a cache line. A plain binary search in a block of 4 000
-// groups touches eight cold lines, with samples it touches three (15 % less time with 11 million groups on a busy
+// rows touches eight cold lines, with samples it touches three (15 % less time with 11 million rows on a busy
 // machine).
 const node = 16
 
@@ -41,16 +41,10 @@ type slot struct {
 	block
 }
 
-// block is one Leistung's groups: g0 ≤ g < g1.
+// block is one Leistung's rows: r0 ≤ r < r1.
 type block struct {
-	g0, g1 uint32
+	r0, r1 uint32
 	sample uint32 // where its samples begin
-}
-
-// groupLink is what a group leads to: its rows are row ≤ r < (next group's row).
-type groupLink struct {
-	row uint32
-	up  uint32 // nearest group of the block around this one, or none
 }
 
 // none is the group that is not there.
@@ -77,15 +71,15 @@ func (x *index) hash(key uint64) uint64 {
 	return ((hi ^ lo) * 0xD6E8FEB86659FD93) >> x.shift
 }
 
-// last gives the last group of a block whose area is at most id, or none.
+// last gives the last row of a block whose area is at most id, or none. It is the last one of its group.
 func (x *index) last(b block, id uint32) uint32 {
-	areas := x.areas[b.g0:b.g1]
+	areas := x.areas[b.r0:b.r1]
 	if len(areas) <= node {
 		at := lastIn(areas, id)
 		if at < 0 {
 			return none
 		}
-		return b.g0 + uint32(at)
+		return b.r0 + uint32(at)
 	}
 	var levels [8][]uint32 // lowest first; 16^8 exceeds any block
 	n, depth, from := len(areas), 0, b.sample
@@ -104,7 +98,7 @@ func (x *index) last(b block, id uint32) uint32 {
 		at += lastIn(below[at:min(at+node, len(below))], id)
 	}
 	at *= node
-	return b.g0 + uint32(at+lastIn(areas[at:min(at+node, len(areas))], id))
+	return b.r0 + uint32(at+lastIn(areas[at:min(at+node, len(areas))], id))
 }
 
 // lastIn gives the last place of a sorted list whose area is at most id, -1 if there is none. The loop has no branch to
@@ -128,7 +122,7 @@ func lastIn(areas []uint32, id uint32) int {
 func (x *index) around(b block, id uint32) uint32 {
 	g := x.last(b, id)
 	for g != none && id >= x.ends[x.areas[g]] {
-		g = x.links[g].up
+		g = x.ups[g]
 	}
 	return g
 }
@@ -141,27 +135,32 @@ func (x *index) exact(b block, id uint32) uint32 {
 	return none
 }
 
-// from gives the first group of a block whose area is at least id, b.g1 if there is none.
+// from gives the first row of a block whose area is at least id, b.r1 if there is none.
 func (x *index) from(b block, id uint32) uint32 {
-	g := x.last(b, id)
-	switch {
-	case g == none:
-		return b.g0
-	case x.areas[g] < id:
+	if id == 0 {
+		return b.r0
+	}
+	if g := x.last(b, id-1); g != none {
 		return g + 1
 	}
-	return g
+	return b.r0
 }
 
 // rows gives the rows of a group: first ≤ r < end.
-func (x *index) rows(g uint32) (first, end uint32) { return x.links[g].row, x.links[g+1].row }
+func (x *index) rows(b block, g uint32) (first, end uint32) {
+	first = g
+	for first > b.r0 && x.areas[first-1] == x.areas[g] {
+		first--
+	}
+	return first, g + 1
+}
 
 // blockOf gives the block that holds a row, by its place in keys.
 func (x *index) blockOf(row uint32) int {
 	lo, hi := 0, len(x.blocks)
 	for hi-lo > 1 {
 		mid := (lo + hi) / 2
-		if x.links[x.blocks[mid].g0].row <= row {
+		if x.blocks[mid].r0 <= row {
 			lo = mid
 		} else {
 			hi = mid
@@ -177,15 +176,19 @@ type indexer struct {
 }
 
 // add appends a row at (l, area).
-func (x *indexer) add(row uint32, l registry.Leistung, area uint32) {
+func (x *indexer) add(l registry.Leistung, area uint32) {
+	row := uint32(len(x.areas))
 	if n := len(x.keys); n == 0 || x.keys[n-1] != l {
-		g := uint32(len(x.areas))
 		x.keys = append(x.keys, l)
-		x.blocks = append(x.blocks, block{g0: g, g1: g})
+		x.blocks = append(x.blocks, block{r0: row, r1: row})
 		x.open = x.open[:0]
 	}
 	b := &x.blocks[len(x.blocks)-1]
-	if b.g1 > b.g0 && x.areas[b.g1-1] == area {
+	b.r1++
+	x.areas = append(x.areas, area)
+	if n := len(x.open); n > 0 && x.areas[x.open[n-1]] == area {
+		x.open[n-1] = row // the group goes on: its last row names it
+		x.ups = append(x.ups, x.ups[row-1])
 		return
 	}
 	for len(x.open) > 0 && area >= x.ends[x.areas[x.open[len(x.open)-1]]] {
@@ -195,16 +198,14 @@ func (x *indexer) add(row uint32, l registry.Leistung, area uint32) {
 	if n := len(x.open); n > 0 {
 		up = x.open[n-1]
 	}
-	x.open = append(x.open, b.g1)
-	x.areas = append(x.areas, area)
-	x.links = append(x.links, groupLink{row, up})
-	b.g1++
+	x.open = append(x.open, row)
+	x.ups = append(x.ups, up)
 }
 
 // sample writes a block's samples.
 func (x *indexer) sample(b *block) {
 	b.sample = uint32(len(x.samples))
-	level := x.areas[b.g0:b.g1]
+	level := x.areas[b.r0:b.r1]
 	for len(level) > node {
 		from := len(x.samples)
 		for i := 0; i < len(level); i += node {
@@ -214,9 +215,8 @@ func (x *indexer) sample(b *block) {
 	}
 }
 
-// done closes the last group, writes the samples and fills the hash table to at most a half.
-func (x *indexer) done(rows uint32) index {
-	x.links = append(x.links, groupLink{rows, none})
+// done writes the samples and fills the hash table to at most a half.
+func (x *indexer) done() index {
 	for i := range x.blocks {
 		x.sample(&x.blocks[i])
 	}

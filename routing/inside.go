@@ -114,8 +114,8 @@ func (w *walker) rowInside(first, end uint32, last int, same *hotRow, service bo
 			like = nil
 		}
 		noPages := service && i == last
-		for g := x.from(b, first); g < b.g1 && x.areas[g] < end; g++ {
-			if w.inForce(x.areas[g]) && w.otherTarget(g, x.areas[g], like, noPages) {
+		for row := x.from(b, first); row < b.r1 && x.areas[row] < end; row++ {
+			if w.inForce(x.areas[row]) && w.otherTarget(row, row+1, x.areas[row], like, noPages) {
 				return true
 			}
 		}
@@ -124,8 +124,10 @@ func (w *walker) rowInside(first, end uint32, last int, same *hotRow, service bo
 				continue
 			}
 			for _, old := range w.t.areas.Formerly(registry.AreaID(to), w.time) {
-				if g := x.exact(b, uint32(old)); g != none && w.otherTarget(g, to, like, noPages) {
-					return true
+				if g := x.exact(b, uint32(old)); g != none {
+					if at, after := x.rows(b, g); w.otherTarget(at, after, to, like, noPages) {
+						return true
+					}
 				}
 			}
 		}
@@ -151,11 +153,10 @@ func (w *walker) parentInside(asked registry.Leistung) bool {
 	return false
 }
 
-// otherTarget looks through one group, whose rows count at area.
-func (w *walker) otherTarget(g, area uint32, same *hotRow, noPages bool) bool {
+// otherTarget looks through rows that count at area.
+func (w *walker) otherTarget(first, end, area uint32, same *hotRow, noPages bool) bool {
 	there := *w
 	there.area, there.dated = area, w.t.isDated(area)
-	first, end := w.t.index.rows(g)
 	for row := first; row < end; row++ {
 		h := &w.t.hot[row]
 		if noPages && h.flags&flagPage != 0 || w.only != NoBackend && h.backend != uint32(w.only) ||
@@ -180,7 +181,7 @@ func (w *walker) holeInside(q *Query, r *result) bool {
 	w.block = b
 	backend := w.t.hot[r.row].backend
 	for c := w.start(); c.next(w); {
-		first, end := w.t.index.rows(c.group)
+		first, end := w.t.index.rows(w.block, c.group)
 		for row := first; row < end; row++ {
 			h := &w.t.hot[row]
 			if h.flags&flagAdopted == 0 || h.backend != backend || !w.t.valid[h.valid].has(w.at) || w.excluded(row) {

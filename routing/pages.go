@@ -121,7 +121,7 @@ func (t *Table) offerBehind(q *Query, s *settled) (name string, live []uint32) {
 	h := &t.hot[s.row]
 	at := nanos(q.At)
 	b := t.index.blocks[t.index.blockOf(s.row)]
-	for row := t.index.links[b.g0].row; row < t.index.links[b.g1].row; row++ {
+	for row := b.r0; row < b.r1; row++ {
 		if o := &t.hot[row]; o.flags&flagAdopted == 0 || o.backend != h.backend {
 			continue
 		}

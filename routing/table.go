@@ -226,7 +226,7 @@ func (t *Table) Title(l registry.Leistung) string {
 	if !ok || l.IsZero() {
 		return ""
 	}
-	for r := t.index.links[b.g0].row; r < t.index.links[b.g1].row; r++ {
+	for r := b.r0; r < b.r1; r++ {
 		if n := t.cold[r].title; n != 0 {
 			return t.strings.at(n)
 		}
@@ -238,11 +238,10 @@ func (t *Table) Title(l registry.Leistung) string {
 func (t *Table) Row(id RowID) Row {
 	h, c := &t.hot[id], &t.cold[id]
 	x := &t.extra[c.extra]
-	b := t.index.blockOf(uint32(id))
 	r := Row{
 		ID:          id,
-		Leistung:    t.index.keys[b],
-		Area:        registry.AreaID(t.areaOf(b, uint32(id))),
+		Leistung:    t.index.keys[t.index.blockOf(uint32(id))],
+		Area:        registry.AreaID(t.index.areas[id]),
 		AreaKey:     t.strings.at(x.areaKey),
 		Kind:        h.kind(),
 		Backend:     h.backendID(),
@@ -276,20 +275,6 @@ func (t *Table) Row(id RowID) Row {
 		r.Offer = t.offers[t.adoptions[x.adoption-1].offer].name
 	}
 	return r
-}
-
-// areaOf is the native area of a row in a block.
-func (t *Table) areaOf(b int, row uint32) uint32 {
-	g0, g1 := t.index.blocks[b].g0, t.index.blocks[b].g1
-	for g1-g0 > 1 {
-		mid := (g0 + g1) / 2
-		if t.index.links[mid].row <= row {
-			g0 = mid
-		} else {
-			g1 = mid
-		}
-	}
-	return t.index.areas[g0]
 }
 
 func (h *hotRow) kind() registry.Kind {

@@ -164,7 +164,7 @@ func (w *walker) walkKey() (r result, found, live bool) {
 		if service.found && c.area != service.area && w.rec == nil {
 			break
 		}
-		first, end := w.t.index.rows(c.group)
+		first, end := w.t.index.rows(w.block, c.group)
 		for row := first; row < end; row++ {
 			h := &w.t.hot[row]
 			why, ended := w.state(row)
@@ -292,7 +292,7 @@ func (w *walker) state(row uint32) (why Why, ended int64) {
 func (w *walker) cover(backend uint32) (why Why, ended int64) {
 	why = WhyNotJoined
 	for c := w.start(); c.next(w); {
-		first, end := w.t.index.rows(c.group)
+		first, end := w.t.index.rows(w.block, c.group)
 		for row := first; row < end; row++ {
 			h := &w.t.hot[row]
 			if h.flags&flagAdopted == 0 || h.backend != backend {
@@ -367,7 +367,7 @@ func (c *cursor) next(w *walker) bool {
 	}
 	x := &w.t.index
 	if c.started {
-		c.group = x.links[c.group].up
+		c.group = x.ups[c.group]
 	} else {
 		c.started, c.group = true, x.around(w.block, w.area)
 	}
