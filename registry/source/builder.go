@@ -149,6 +149,7 @@ func (b *Builder) entry(r *Row) (e registry.Entry, value []byte, err error) {
 	if e.Area, err = b.o.Areas.EntryAreaBytes(area); err != nil {
 		return e, area, err
 	}
+	e.AreaKey = b.otherKey(e.Area, area)
 	if e.Area == registry.Bund && !e.Leistung.Federal() {
 		return e, r.Leistung, errors.New("a local Leistung (not 99…) needs a Land or an area in one, not the Bund")
 	}
@@ -177,6 +178,16 @@ func (b *Builder) entry(r *Row) (e registry.Entry, value []byte, err error) {
 	e.OE, e.LB, e.OD = b.text(r.OE), b.text(r.LB), b.text(r.OD)
 	e.Source, e.Origin = b.o.Order, b.o.origin(r.Line)
 	return e, nil, nil
+}
+
+// otherKey is the key as written if it is another than the area's own, padded or not: 01001 where it means the Gemeinde.
+func (b *Builder) otherKey(id registry.AreaID, key []byte) string {
+	var own [12]byte
+	ars := b.o.Areas.ARS(id)
+	if string(key) == string(ars.Append(own[:0])) || string(key) == string(ars.AppendPadded(own[:0])) || id == registry.Bund {
+		return ""
+	}
+	return b.text(key)
 }
 
 func (b *Builder) setTimes(e *registry.Entry, r *Row) (value []byte, err error) {
