@@ -40,19 +40,16 @@ func newDemo() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8080", "address of the gateway; a free port when it is taken")
 	cmd.Flags().StringVar(&f.admin, "admin", "127.0.0.1:9180", "address of the admin listener; a free port when it is taken")
-	cmd.Flags().DurationVar(&f.duration, "for", 0, "end after this time, such as 10s; 0 is never")
+	cmd.Flags().DurationVar(&f.duration, "for", 0, "end this long after everything answers, such as 10s; 0 is never")
 	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error { return demo(cmd, &f) })
 	return cmd
 }
 
 // demo is the life of the demo: portals, configuration, gateway; what was started last ends first.
 func demo(cmd *cobra.Command, f *demoFlags) (err error) {
-	ctx, w := cmd.Context(), cmd.OutOrStdout()
-	if f.duration > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, f.duration)
-		defer cancel()
-	}
+	w := cmd.OutOrStdout()
+	ctx, end := context.WithCancel(cmd.Context())
+	defer end()
 	dir, err := os.MkdirTemp("", "pvgate-demo-")
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
@@ -89,6 +86,9 @@ func demo(cmd *cobra.Command, f *demoFlags) (err error) {
 		out:   io.Discard,
 		ready: func(s *service, operators string) {
 			level.Set(slog.LevelInfo)
+			if f.duration > 0 {
+				time.AfterFunc(f.duration, end)
+			}
 			unsaid = printDemo(w, &demoScene{Dir: dir, Gateway: s.server.Addresses()[0], Admin: operators, Program: os.Args[0], For: f.duration})
 		},
 	})
