@@ -210,17 +210,23 @@ var forms = [...]struct {
 	{"separator", isSeparator, `is no separator; write one character, such as ";"`},
 	{"weburl", isWebURL, "is no web address; write https://host/…"},
 	{"authority", isAuthority, "is no host; write host or host:port"},
-	{"abspath", func(s string) bool { return strings.HasPrefix(s, "/") && !strings.ContainsAny(s, " #\\") },
-		"is no path; it begins with / and has no space, # or \\"},
+	{
+		"abspath", func(s string) bool { return strings.HasPrefix(s, "/") && !strings.ContainsAny(s, " #\\") },
+		"is no path; it begins with / and has no space, # or \\",
+	},
 	{"time", timeForm.MatchString, "is no time; write YYYY-MM-DD, YYYY-MM-DD HH:MM (Europe/Berlin) or RFC 3339"},
 	{"lang", langForm.MatchString, "is no language; write a tag such as de or en"},
 	{"mail", mailForm.MatchString, "is no mail address; write name@host"},
 	{"phone", phoneForm.MatchString, `is no telephone number; write digits, such as "115" or "+49 30 115"`},
 	{"name", isName, "is no name; write 1 to 40 of a–z, 0–9 and -, no - first or last"},
-	{"sendername", func(s string) bool { return isName(s) && s != "direct" },
-		"is no sender name; write 1 to 40 of a–z, 0–9 and -, no - first or last, and not direct"},
-	{"backendname", isBackendName,
-		"is no backend name; it is a host label: 1 to 40 of a–z, 0–9 and -, no - first or last, no -- at 3–4, not www"},
+	{
+		"sendername", func(s string) bool { return isName(s) && s != "direct" },
+		"is no sender name; write 1 to 40 of a–z, 0–9 and -, no - first or last, and not direct",
+	},
+	{
+		"backendname", isBackendName,
+		"is no backend name; it is a host label: 1 to 40 of a–z, 0–9 and -, no - first or last, no -- at 3–4, not www",
+	},
 }
 
 func isName(s string) bool {

@@ -127,7 +127,7 @@ func mergeScalars(r *Root, flags map[string]string) Errors {
 		}
 	}
 	for _, s := range scalars() {
-		o := Origin{}
+		var o Origin
 		if _, ok := flags[s.key]; ok {
 			o = Origin{Where: FromFlag, Name: s.flag()}
 		} else if os.Getenv(s.env()) != "" {

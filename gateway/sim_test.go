@@ -229,9 +229,8 @@ func (c *simClient) write(r simRequest, last bool) {
 	if last {
 		b.WriteString("Connection: close\r\n")
 	}
-	body := []byte(nil)
 	if r.method == "POST" {
-		body = simBody(r.tag)
+		body := simBody(r.tag)
 		if c.w.rng.IntN(6) == 0 && len(body) > 0 {
 			b.WriteString("Expect: 100-continue\r\n")
 		}

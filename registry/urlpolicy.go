@@ -80,7 +80,8 @@ func (t *Target) setAuthority(s string) error {
 	if strings.IndexByte(s, '@') >= 0 {
 		return errors.New("user information (…@) before the host")
 	}
-	host, port, hasPort := s, "", false
+	var host, port string
+	var hasPort bool
 	if strings.HasPrefix(s, "[") {
 		end := strings.IndexByte(s, ']')
 		if end < 0 {

@@ -59,7 +59,8 @@ func (g *generator) chance(percent int) bool { return g.IntN(100) < percent }
 
 // world makes a registry of about n rows.
 func (g *generator) world(n int, embedded bool) *vector {
-	v := &vector{Name: "generated", Sources: []string{"pvog", "hub"}, Areas: vectorAreas{embedded: embedded},
+	v := &vector{
+		Name: "generated", Sources: []string{"pvog", "hub"}, Areas: vectorAreas{embedded: embedded},
 		Backends: []vectorBackend{
 			{Name: "listed", Hosts: []string{"listed.example", "LISTED2.example"}},
 			{Name: "needs", Hosts: []string{"needs.example"}, Require: []string{"oe_id"}},
@@ -67,8 +68,10 @@ func (g *generator) world(n int, embedded bool) *vector {
 			{Name: "efa-b", Hosts: []string{"efa-b.example"}, Require: []string{"oe_id"}},
 		},
 		Leistungen: []vectorLeistung{
-			{Key: "99036024017000", Successor: "99036026017000"}, {Key: "99050012104002", Successor: "99036026017001", Types: []string{"6", "2b"}},
-			{Key: "99154016000000", Types: []string{"11"}}, {Key: "99036026017001", Types: []string{"7", "10"}},
+			{Key: "99036024017000", Successor: "99036026017000"},
+			{Key: "99050012104002", Successor: "99036026017001", Types: []string{"6", "2b"}},
+			{Key: "99154016000000", Types: []string{"11"}},
+			{Key: "99036026017001", Types: []string{"7", "10"}},
 			{Key: "06000000000012", Successor: "99036026017000"},
 		},
 	}
@@ -118,8 +121,10 @@ func (g *generator) places(v *vector) {
 }
 
 func (g *generator) entry(i int) vectorEntry {
-	e := vectorEntry{ID: "e" + strconv.Itoa(i), Source: pick(g, someSources), Leistung: pick(g, someLeistungen), Area: pick(g, g.areas),
-		Title: pick(g, someTitles), Begin: pick(g, someBegins), End: pick(g, someEnds), Inactive: g.chance(4), OE: pick(g, someUnits)}
+	e := vectorEntry{
+		ID: "e" + strconv.Itoa(i), Source: pick(g, someSources), Leistung: pick(g, someLeistungen), Area: pick(g, g.areas),
+		Title: pick(g, someTitles), Begin: pick(g, someBegins), End: pick(g, someEnds), Inactive: g.chance(4), OE: pick(g, someUnits),
+	}
 	e.URL = pick(g, someURLs)
 	if e.Source == "" {
 		e.URL = pick(g, someForms)
@@ -197,7 +202,8 @@ func (g *generator) adoption(v *vector, o *vectorOffer, id string) {
 		a.End = pick(g, []string{"2026-05-31", "2026-06-15 12:00", "2027-01-31"})
 	}
 	begin, end := (&oAdoption{begin: oTime(a.Begin, registry.ParseTime), end: oTime(a.End, registry.ParseEnd), offer: &oOffer{
-		begin: oTime(o.Begin, registry.ParseTime), end: oTime(o.End, registry.ParseEnd)}}).span()
+		begin: oTime(o.Begin, registry.ParseTime), end: oTime(o.End, registry.ParseEnd),
+	}}).span()
 	own := a.Begin == "" || a.End == "" || oTime(a.Begin, registry.ParseTime).Before(oTime(a.End, registry.ParseEnd))
 	if own && (end.IsZero() || begin.Before(end)) {
 		v.Adoptions = append(v.Adoptions, a)

@@ -376,8 +376,10 @@ func (w *oWorld) one(q oQuery, won []*seat, keys []string, m mutant) ([]*seat, o
 		return w.overUnits(won, oAnswer{verdict: "ambiguous", key: a.key})
 	}
 	a.oe = oe
-	fill := oFill{q: q, dir: w.dir, key: a.key, oe: oe,
-		lb: only(won, func(r *oRow) string { return r.lb }), od: only(won, func(r *oRow) string { return r.od })}
+	fill := oFill{
+		q: q, dir: w.dir, key: a.key, oe: oe,
+		lb: only(won, func(r *oRow) string { return r.lb }), od: only(won, func(r *oRow) string { return r.od }),
+	}
 	var ok bool
 	if a.url, ok = fill.url(s.row); !ok {
 		a.verdict = "target_refused"

@@ -60,8 +60,10 @@ func oTime(text string, parse func(string) (time.Time, error)) time.Time {
 
 // oracleWorld reads a vector without any loader's checks.
 func oracleWorld(v *vector, d *oDirectory, m mutant) *oWorld {
-	w := &oWorld{dir: d, closed: map[string]bool{}, require: map[string][]string{}, parentKey: map[string]bool{},
-		successor: map[string]string{}, types: map[string][]string{}}
+	w := &oWorld{
+		dir: d, closed: map[string]bool{}, require: map[string][]string{}, parentKey: map[string]bool{},
+		successor: map[string]string{}, types: map[string][]string{},
+	}
 	hosts, roots := map[string]string{}, map[string]string{}
 	for _, b := range v.Backends {
 		w.require[b.Name] = b.Require
@@ -92,10 +94,12 @@ func oracleWorld(v *vector, d *oDirectory, m mutant) *oWorld {
 	sources := append([]string{"operator", "marktplatz"}, v.Sources...)
 	for _, e := range v.Entries {
 		area, _ := d.native(e.Area)
-		r := &oRow{id: e.ID, leistung: oLeistung(e.Leistung), area: area, url: e.URL, backend: e.Backend, title: e.Title, lang: e.Lang,
+		r := &oRow{
+			id: e.ID, leistung: oLeistung(e.Leistung), area: area, url: e.URL, backend: e.Backend, title: e.Title, lang: e.Lang,
 			begin: oTime(e.Begin, registry.ParseTime), end: oTime(e.End, registry.ParseEnd), inactive: e.Inactive, refused: e.Refused != "",
 			role: e.Role, specialised: e.Specialised, priority: e.Priority, oe: e.OE, lb: e.LB, od: e.OD,
-			source: slices.Index(sources, cmp.Or(e.Source, "operator")), template: e.Source == "" && strings.Contains(e.URL+e.Path, "{")}
+			source: slices.Index(sources, cmp.Or(e.Source, "operator")), template: e.Source == "" && strings.Contains(e.URL+e.Path, "{"),
+		}
 		for _, u := range e.URLs {
 			r.urls = append(r.urls, registry.LangURL{Lang: u.Lang, URL: u.URL})
 		}
@@ -114,8 +118,10 @@ func oracleWorld(v *vector, d *oDirectory, m mutant) *oWorld {
 	w.readMarktplatz(v, m)
 	for _, o := range v.Overrides {
 		area, _ := d.native(cmp.Or(o.Area, o.File))
-		x := &oOverride{id: o.ID, area: area, sender: o.Sender, from: oTime(o.From, registry.ParseTime), until: oTime(o.Until, registry.ParseEnd),
-			priority: o.Priority, gone: o.Gone != ""}
+		x := &oOverride{
+			id: o.ID, area: area, sender: o.Sender, from: oTime(o.From, registry.ParseTime), until: oTime(o.Until, registry.ParseEnd),
+			priority: o.Priority, gone: o.Gone != "",
+		}
 		if len(o.Leistung) == 5 {
 			x.group = o.Leistung
 		} else {
@@ -158,8 +164,10 @@ func (w *oWorld) readMarktplatz(v *vector, m mutant) {
 			x.areas = append(x.areas, native(at.Area))
 			for l, url := range x.offer.leistungen {
 				if x.grants(l) {
-					w.rows = append(w.rows, &oRow{id: a.ID + "@" + at.Area, leistung: l, area: native(at.Area), backend: x.offer.backend, url: url,
-						template: strings.Contains(url, "{"), begin: begin, end: end, oe: at.OE, source: 1, adoption: x})
+					w.rows = append(w.rows, &oRow{
+						id: a.ID + "@" + at.Area, leistung: l, area: native(at.Area), backend: x.offer.backend, url: url,
+						template: strings.Contains(url, "{"), begin: begin, end: end, oe: at.OE, source: 1, adoption: x,
+					})
 				}
 			}
 		}

@@ -55,8 +55,10 @@ func load(v *vector) *loaded {
 	if l.aliases(v); l.err != nil {
 		return l
 	}
-	l.in = routing.Input{Areas: l.areas, Sources: append([]string{"operator", "marktplatz"}, v.Sources...), Marktplatz: 1,
-		ParentKey: map[uint8]bool{}, SelfHosts: v.SelfHosts}
+	l.in = routing.Input{
+		Areas: l.areas, Sources: append([]string{"operator", "marktplatz"}, v.Sources...), Marktplatz: 1,
+		ParentKey: map[uint8]bool{}, SelfHosts: v.SelfHosts,
+	}
 	for _, k := range v.ParentKey {
 		n, _ := strconv.Atoi(k)
 		l.in.ParentKey[uint8(n)] = true
@@ -165,8 +167,10 @@ func (l *loaded) entry(v *vector, e *vectorEntry) {
 
 func (l *loaded) marktplatz(v *vector) {
 	for _, o := range v.Offers {
-		out := registry.Offer{Name: o.Name, Backend: o.Backend, Begin: l.begin(o.Begin), End: l.end(o.End), Successor: o.Successor,
-			Leistungen: map[registry.Leistung]registry.Template{}}
+		out := registry.Offer{
+			Name: o.Name, Backend: o.Backend, Begin: l.begin(o.Begin), End: l.end(o.End), Successor: o.Successor,
+			Leistungen: map[registry.Leistung]registry.Template{},
+		}
 		for k, text := range o.Leistungen {
 			t, err := registry.ParseTemplate(text)
 			l.fail("template", err)
@@ -190,8 +194,10 @@ func (l *loaded) marktplatz(v *vector) {
 }
 
 func (l *loaded) override(o *vectorOverride) {
-	out := routing.Override{Sender: o.Sender, From: l.begin(o.From), Until: l.end(o.Until), Priority: o.Priority, To: o.To.one, Gone: o.Gone,
-		By: o.By, Why: o.Why, Origin: l.origin(o.ID, ""), AreaKey: cmp.Or(o.Area, o.File)}
+	out := routing.Override{
+		Sender: o.Sender, From: l.begin(o.From), Until: l.end(o.Until), Priority: o.Priority, To: o.To.one, Gone: o.Gone,
+		By: o.By, Why: o.Why, Origin: l.origin(o.ID, ""), AreaKey: cmp.Or(o.Area, o.File),
+	}
 	out.Area = l.area(out.AreaKey)
 	l.below(o.File, out.Area)
 	if len(o.Leistung) == 5 {

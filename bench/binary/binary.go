@@ -222,8 +222,7 @@ func (p *Process) Stop() error {
 		return nil
 	case <-time.After(10 * time.Second):
 		_ = p.cmd.Process.Kill()
-		<-p.exited
-		p.exited <- errors.New("killed")
+		p.exited <- errors.Join(<-p.exited, errors.New("killed"))
 		return fmt.Errorf("stop pvgate: still there 10 s after SIGTERM\n%s", p.LogTail())
 	}
 }

@@ -36,7 +36,7 @@ const maxHead = 64 << 10
 
 var (
 	errHeadTooLarge = errors.New("response head over 64 KiB")
-	errNotHTTP      = errors.New("response does not begin with HTTP/1.")
+	errNotHTTP      = errors.New("response is no HTTP/1")
 	errLength       = errors.New("response Content-Length is no number")
 	errChunk        = errors.New("response chunk size is no number")
 	errCRLF         = errors.New("response chunk does not end with CRLF")

@@ -141,7 +141,7 @@ func thisMachine() machine {
 	}
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) == nil {
-		m.MemoryMiB = uint64(info.Totalram) * uint64(info.Unit) >> 20
+		m.MemoryMiB = info.Totalram * uint64(info.Unit) >> 20
 	}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {

@@ -78,8 +78,6 @@ const (
 	AltSvc
 	StrictTransportSecurity
 	ProxyStatus
-
-	fieldCount
 )
 
 // maxKnown is longer than any known name or prefix; longer names are compared by

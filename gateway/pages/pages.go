@@ -347,7 +347,7 @@ func links(from []Link) []item {
 		items[i] = item{Title: l.Title, URL: l.URL}
 		if number, ok := strings.CutPrefix(l.URL, "tel:"); ok && isDigits(number) {
 			// html/template knows no tel: and would drop it; digits are harmless.
-			items[i].URL = template.URL("tel:" + number) //nolint:gosec // checked to be digits
+			items[i].URL = template.URL("tel:" + number)
 		}
 	}
 	return items
