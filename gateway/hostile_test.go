@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pvgate/pvgate/gateway/loop/simsys"
 )
 
 // What a hostile or clumsy client or backend does at the worst moment, one thing at a time, on the simulated kernel.
@@ -204,4 +206,49 @@ func TestFinalAnswerToAnExpectationStopsTheBody(t *testing.T) {
 	}
 	st.write(b, "o")
 	st.wants(e, 413, "Connection: close", true)
+}
+
+func TestThoseWhoAreInAreServedWhenDescriptorsRunOut(t *testing.T) {
+	t.Parallel()
+	st := newStageWith(t, func(o *Options) { o.MaxConnections = 10 })
+	st.net.Descriptors = 12 // and two for backends
+	var in []*simsys.End
+	for range 30 {
+		in = append(in, st.send(""))
+	}
+	if n := st.server.nodes[0].loop.Connections(); n != 10 {
+		t.Fatalf("%d connections are open, want 10", n)
+	}
+	for i := range 10 {
+		st.write(in[i], getA)
+		b := st.accept()
+		b.Read()
+		st.write(b, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+		st.wants(in[i], 200, "", false)
+	}
+	for i := range 10 {
+		in[i].Close()
+	}
+	st.pass(200*time.Millisecond, 50*time.Millisecond, nil)
+	st.write(in[10], "GET /own HTTP/1.1\r\nHost: a\r\n\r\n")
+	st.wants(in[10], 404, "own", false)
+}
+
+func TestConnectionThatWaitsGivesItsDescriptorToARequest(t *testing.T) {
+	t.Parallel()
+	st := newStage(t)
+	e, f := st.send(""), st.send("")
+	st.net.Descriptors = 3
+	st.write(e, getA)
+	b := st.accept()
+	b.Read()
+	st.write(b, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	st.wants(e, 200, "", false)
+	st.pass(1500*time.Millisecond, 500*time.Millisecond, nil)
+	st.write(f, "POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n") // takes no connection that has waited so long
+	if !b.EOF() {
+		t.Error("the connection that waits is kept")
+	}
+	st.write(st.accept(), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	st.wants(f, 200, "", false)
 }

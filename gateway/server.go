@@ -33,6 +33,9 @@ type Options struct {
 	ResponseHead   int
 	ResponseFields int
 	Timeouts       conn.Timeouts
+	// MaxConnections bounds the client connections of all loops; more wait in the kernel's queue. 0 means seven eighths
+	// of the descriptors the process may have, and at least 64 fewer than those.
+	MaxConnections int
 	// Panic is told of a broken invariant that the server survived; nil lets the process end.
 	Panic func(value any, stack []byte)
 	// NewKernel makes a loop's kernel; nil for the real one. For tests.
@@ -45,7 +48,7 @@ type Options struct {
 func DefaultOptions() Options {
 	return Options{
 		Loops: runtime.NumCPU(), Limits: http1.DefaultLimits(), ResponseHead: 32 << 10, ResponseFields: 200,
-		Timeouts: conn.DefaultTimeouts(), NewKernel: loop.NewKernel,
+		Timeouts: conn.DefaultTimeouts(), MaxConnections: maxConnections(descriptors()), NewKernel: loop.NewKernel,
 	}
 }
 
@@ -93,9 +96,9 @@ func assemble(o Options, snap *Snapshot) (*Server, error) {
 			s.release()
 			return nil, fmt.Errorf("start loop %d: %w", i, err)
 		}
-		l := loop.New(loop.Options{Index: i, Kernel: kernel, Poison: o.Poison, Panic: o.Panic})
+		l := loop.New(loop.Options{Index: i, Kernel: kernel, MaxAccepted: o.MaxConnections, Poison: o.Poison, Panic: o.Panic})
 		loops = append(loops, l)
-		s.nodes = append(s.nodes, newNode(s, l, idleBudget()/o.Loops))
+		s.nodes = append(s.nodes, newNode(s, l, descriptors()/2/o.Loops))
 	}
 	for _, l := range loops {
 		l.Balance(loops)
@@ -122,19 +125,28 @@ func (o Options) withDefaults() Options {
 	if o.Timeouts == (conn.Timeouts{}) {
 		o.Timeouts = d.Timeouts
 	}
+	if o.MaxConnections == 0 {
+		o.MaxConnections = d.MaxConnections
+	}
 	if o.NewKernel == nil {
 		o.NewKernel = d.NewKernel
 	}
 	return o
 }
 
-// idleBudget is how many idle upstream connections the process may hold: half its descriptors.
-func idleBudget() int {
+// maxConnections leaves descriptors for backends, listeners and files, so that those who are in are served when no more
+// can come in.
+func maxConnections(descriptors int) int {
+	return max(min(descriptors-descriptors/8, descriptors-64), 1)
+}
+
+// descriptors is how many of them the process may have. Idle upstream connections get half at most.
+func descriptors() int {
 	var r syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r) != nil {
-		return 512
+		return 1024
 	}
-	return int(min(r.Cur/2, 1<<16))
+	return int(min(r.Cur, 1<<17))
 }
 
 // open listens on every address with one socket per loop.

@@ -32,15 +32,21 @@ var (
 
 func newStage(t *testing.T, endpoints ...[]netip.AddrPort) *stage {
 	t.Helper()
+	return newStageWith(t, func(*Options) {}, endpoints...)
+}
+
+func newStageWith(t *testing.T, edit func(*Options), endpoints ...[]netip.AddrPort) *stage {
+	t.Helper()
 	if endpoints == nil {
 		endpoints = [][]netip.AddrPort{{simBack}}
 	}
 	st := &stage{t: t, net: simsys.New(7, simsys.Faults{})}
-	s, err := assemble(Options{Loops: 1, Poison: true, NewKernel: func(time.Time) (loop.Kernel, error) { return st.net.Kernel(), nil }},
-		&Snapshot{Resolver: simResolver{}, Via: "pvgate-sim", Backends: []Backend{{
-			Name: "sim", Host: "sim", Endpoints: endpoints, Limiter: new(limit.Backend), Authorities: []string{"http://" + simBack.String()},
-			Timeouts: upstream.Timeouts{Connect: 2 * time.Second, FirstByte: 30 * time.Second, Idle: 60 * time.Second, Keep: 4 * time.Second},
-		}}})
+	o := Options{Loops: 1, Poison: true, NewKernel: func(time.Time) (loop.Kernel, error) { return st.net.Kernel(), nil }}
+	edit(&o)
+	s, err := assemble(o, &Snapshot{Resolver: simResolver{}, Via: "pvgate-sim", Backends: []Backend{{
+		Name: "sim", Host: "sim", Endpoints: endpoints, Limiter: new(limit.Backend), Authorities: []string{"http://" + simBack.String()},
+		Timeouts: upstream.Timeouts{Connect: 2 * time.Second, FirstByte: 30 * time.Second, Idle: 60 * time.Second, Keep: 4 * time.Second},
+	}}})
 	if err != nil {
 		t.Fatal(err)
 	}

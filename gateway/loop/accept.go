@@ -11,8 +11,8 @@ const (
 	// acceptBatch bounds how many connections one listener takes per turn, so that a flood of new ones does not
 	// starve those that are being served.
 	acceptBatch = 64
-	// acceptRetry is how long a listener waits after EMFILE, ENFILE, ENOBUFS or ENOMEM; epoll will not report the
-	// waiting connections a second time.
+	// acceptRetry is how long a listener waits after EMFILE, ENFILE, ENOBUFS or ENOMEM, or while there are as many
+	// connections as allowed; epoll will not report the waiting ones a second time.
 	acceptRetry = 100e6
 )
 
@@ -41,6 +41,10 @@ func (l *Loop) Listen(fd int32, take func(l *Loop) Accepted) (*Listener, syscall
 func (ln *Listener) event(Flags) {
 	l := ln.loop
 	for range acceptBatch {
+		if l.full() {
+			ln.later()
+			return
+		}
 		fd, peer, err := l.kernel.Accept(ln.fd)
 		switch err {
 		case 0:
@@ -52,8 +56,7 @@ func (ln *Listener) event(Flags) {
 		case syscall.EAGAIN:
 			return
 		}
-		l.stats.AcceptErrors++
-		l.wheel.set(&ln.timer, ln, l.now+acceptRetry, l.now)
+		ln.later()
 		return
 	}
 	// Edge-triggered: what is left in the queue is not reported again, so come back next turn.
@@ -62,6 +65,23 @@ func (ln *Listener) event(Flags) {
 			ln.event(EventRead)
 		}
 	})
+}
+
+// full reports that there are as many accepted connections as allowed.
+func (l *Loop) full() bool {
+	if l.most == 0 {
+		return false
+	}
+	sum := int32(0)
+	for _, p := range l.peers {
+		sum += p.accepted.Load()
+	}
+	return sum >= l.most
+}
+
+func (ln *Listener) later() {
+	ln.loop.stats.AcceptErrors++
+	ln.loop.wheel.set(&ln.timer, ln, ln.loop.now+acceptRetry, ln.loop.now)
 }
 
 // Expire tries again after a failed accept.

@@ -23,6 +23,9 @@ type Options struct {
 	// Panic is told of a broken invariant, on the loop's thread; the connection that was being served is given up
 	// and the loop goes on. nil lets the process end.
 	Panic func(value any, stack []byte)
+	// MaxAccepted is how many accepted connections of all peers together stop the accepting, so that descriptors are
+	// left for everything else; 0 for no limit. Others wait in the kernel's queue until one ends.
+	MaxAccepted int
 	// Poison overwrites the read buffer after every dispatch, so that a slice kept too long shows itself. For tests.
 	Poison bool
 }
@@ -37,7 +40,7 @@ type Stats struct {
 	Stale         uint64 // events and messages for a descriptor that is no more
 	Accepted      uint64
 	Moved         uint64 // accepted here, handed to a loop with fewer connections
-	AcceptErrors  uint64 // accept failed for want of descriptors or memory
+	AcceptErrors  uint64 // accept failed, or was put off, for want of descriptors or memory
 	Connections   int32  // accepted and open
 	Streams       int    // all sockets of the loop
 	Panics        uint64 // broken invariants survived
@@ -52,6 +55,7 @@ type Loop struct {
 	kernel  Kernel
 	index   int
 	poison  bool
+	most    int32 // MaxAccepted
 	panic   func(any, []byte)
 	serving source // whose turn it is
 	at      int    // events and streams of this turn that have been served
@@ -80,7 +84,7 @@ type Loop struct {
 
 // New returns a loop that Run will turn.
 func New(o Options) *Loop {
-	l := &Loop{kernel: o.Kernel, index: o.Index, poison: o.Poison, panic: o.Panic, readBuf: make([]byte, ReadSize), done: make(chan struct{})}
+	l := &Loop{kernel: o.Kernel, index: o.Index, poison: o.Poison, most: int32(o.MaxAccepted), panic: o.Panic, readBuf: make([]byte, ReadSize), done: make(chan struct{})}
 	l.now, l.wall = l.kernel.Now()
 	return l
 }

@@ -65,7 +65,7 @@ type Stats struct {
 	Dials   uint64 // connections opened
 	Reuses  uint64 // exchanges on a connection that had carried another
 	Idle    int    // connections waiting now
-	Evicted uint64 // idle connections closed to stay within the budget
+	Evicted uint64 // idle connections closed to stay within the budget or to make room
 	Surplus uint64 // connections closed because a backend sent what was not asked for
 }
 
@@ -153,7 +153,14 @@ func (p *Pool) Get(u User, maxIdle time.Duration) (*Conn, message.Fault) {
 	if len(p.orders) == 0 {
 		return nil, message.FaultRefused
 	}
-	if fault := c.dial(p.orders[p.turn%len(p.orders)]); fault != message.FaultNone {
+	fault := c.dial(p.orders[p.turn%len(p.orders)])
+	if fault == message.FaultLocal && p.cache.oldest != nil {
+		// The descriptor (or port) of a connection that only waits is better used now.
+		p.cache.oldest.discard()
+		p.cache.stats.Evicted++
+		fault = c.dial(p.orders[p.turn%len(p.orders)])
+	}
+	if fault != message.FaultNone {
 		return nil, fault
 	}
 	p.cache.stats.Dials++

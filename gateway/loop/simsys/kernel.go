@@ -145,6 +145,9 @@ func (k *Kernel) Accept(fd int32) (int32, netip.AddrPort, syscall.Errno) {
 	if len(s.accept.queue) == 0 {
 		return -1, netip.AddrPort{}, syscall.EAGAIN
 	}
+	if k.net.exhausted() {
+		return -1, netip.AddrPort{}, syscall.EMFILE
+	}
 	o := s.accept.queue[0]
 	s.accept.queue = s.accept.queue[1:]
 	return o.fd, o.peer.local, 0
@@ -152,7 +155,7 @@ func (k *Kernel) Accept(fd int32) (int32, netip.AddrPort, syscall.Errno) {
 
 // Socket implements loop.Kernel.
 func (k *Kernel) Socket(bool) (int32, syscall.Errno) {
-	if k.net.chance(k.net.faults.Exhausted) {
+	if k.net.chance(k.net.faults.Exhausted) || k.net.exhausted() {
 		return -1, syscall.EMFILE
 	}
 	return k.net.socket().fd, 0

@@ -35,6 +35,9 @@ type Net struct {
 	// Midturn, if set, is called once after the next Wait has looked: what it does is news in the turn after.
 	Midturn func()
 
+	// Descriptors is how many sockets the loops may hold, 0 for any number.
+	Descriptors int
+
 	rng       *rand.Rand
 	faults    Faults
 	now       int64
@@ -106,6 +109,8 @@ func (n *Net) Owned() int {
 	}
 	return k
 }
+
+func (n *Net) exhausted() bool { return n.Descriptors > 0 && n.Owned() >= n.Descriptors }
 
 func (n *Net) chance(perMille int) bool { return perMille > 0 && n.rng.IntN(1000) < perMille }
 
