@@ -76,3 +76,18 @@ func (n *node) listen(fd int32, index int) error {
 	n.listeners = append(n.listeners, ln)
 	return nil
 }
+
+// drain stops accepting and lets what is there end.
+func (n *node) drain() {
+	for _, ln := range n.listeners {
+		ln.Close()
+	}
+	n.host.Drain()
+}
+
+// cut breaks off what is left and stops the loop.
+func (n *node) cut() {
+	n.host.Cut()
+	n.cache.DropIdle()
+	n.loop.Stop()
+}

@@ -218,12 +218,7 @@ func (s *Server) meterIndex(name string) int {
 // off and its error is returned. The server is of no further use.
 func (s *Server) Drain(ctx context.Context) error {
 	for _, n := range s.nodes {
-		n.loop.Do(func() {
-			for _, ln := range n.listeners {
-				ln.Close()
-			}
-			n.host.Drain()
-		})
+		n.loop.Do(n.drain)
 	}
 	var err error
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -236,11 +231,7 @@ func (s *Server) Drain(ctx context.Context) error {
 		}
 	}
 	for _, n := range s.nodes {
-		n.loop.Post(func() {
-			n.host.Cut()
-			n.cache.DropIdle()
-			n.loop.Stop()
-		})
+		n.loop.Post(n.cut)
 	}
 	for _, n := range s.nodes {
 		<-n.loop.Done()

@@ -46,6 +46,7 @@ type H1 struct {
 
 	unfed     bool  // in holds bytes that the machine has not seen
 	awaits    bool  // the wait for the body has begun
+	parting   bool  // the client said that this request is its last
 	minor     uint8 // of the request's version
 	lastOne   bool  // the client wants no further request
 	bodyDone  bool  // the request has been read to its end
@@ -204,6 +205,7 @@ func (c *H1) more(rest []byte) {
 // begin starts the exchange of a request.
 func (c *H1) begin(h *message.Head) {
 	c.minor, c.lastOne, c.bodyDone, c.ended, c.awaits = h.Minor, h.Close, !h.HasBody(), false, false
+	c.parting = h.Close
 	c.x = c.host.exchange()
 	c.x.Start(c.host.services, c, &c.client, h)
 }
@@ -389,13 +391,26 @@ func (c *H1) gone() {
 	c.stream.Close()
 }
 
+// cut ends everything because the gateway ends. What is left unsent must not look like the end of an answer.
+func (c *H1) cut() {
+	if c.x != nil {
+		c.x.Cut()
+	}
+	c.leave()
+	if c.stream.Pending() > 0 {
+		c.stream.Reset()
+	} else {
+		c.stream.Close()
+	}
+}
+
 // eof takes the client's FIN: inside a request it is an abort, between requests the end.
 func (c *H1) eof() { c.gone() }
 
-// close ends the connection after its last answer. While unread input may be there, a plain close would reset the
-// connection and destroy the answer on its way: shut down writing, read a while, then close (RFC 9112, section 9.6).
+// close ends the connection after its last answer. While unread input may be there, or come, a plain close would reset
+// the connection and destroy the answer on its way: shut down writing, read a while, then close (RFC 9112, section 9.6).
 func (c *H1) close() {
-	if c.bodyDone && !c.unfed && !c.stream.Ready() {
+	if c.parting && c.bodyDone && !c.unfed && !c.stream.Ready() {
 		c.leave()
 		c.stream.Close()
 		return

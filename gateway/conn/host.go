@@ -33,6 +33,9 @@ func DefaultTimeouts() Timeouts {
 // lingerBytes is how much is read and dropped after the last answer.
 const lingerBytes = 64 << 10
 
+// drainRest is how long a connection must have been idle to be closed while draining.
+const drainRest = 500 * time.Millisecond
+
 // freeExchanges bounds a loop's stock of exchanges.
 const freeExchanges = 1024
 
@@ -102,12 +105,14 @@ func (h *Host) exit(c *H1) {
 	h.loop.Release()
 }
 
-// Drain closes the connections that wait for a request; every other one is closed after its present answer.
+// Drain closes the connections that have waited for a request for a while; every other one is closed after its present
+// answer, or the next: a request may be on its way. Call it again until Count says that none is open.
 func (h *Host) Drain() {
 	h.draining = true
+	quiet := h.loop.Now() - int64(drainRest)
 	for c := h.first; c != nil; {
 		next := c.next
-		if c.x == nil && !c.closing && len(c.in) == 0 && c.stream.Pending() == 0 && !c.stream.Ready() {
+		if c.x == nil && !c.closing && c.since <= quiet && len(c.in) == 0 && c.stream.Pending() == 0 && c.stream.Healthy() {
 			c.leave()
 			c.stream.Close()
 		}
@@ -118,6 +123,6 @@ func (h *Host) Drain() {
 // Cut breaks off every connection that is left.
 func (h *Host) Cut() {
 	for h.first != nil {
-		h.first.gone()
+		h.first.cut()
 	}
 }

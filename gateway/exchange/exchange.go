@@ -414,6 +414,20 @@ func (x *Exchange) ClientFault(fault message.Fault) {
 	x.fail(fault)
 }
 
+// Cut ends the exchange because the gateway ends: an answer that has begun is broken off, any other is ours.
+func (x *Exchange) Cut() {
+	switch {
+	case x.Over():
+	case x.state == relaying:
+		x.rec.Reason = reason.Draining
+		x.breakOff()
+	default:
+		x.leave(false)
+		x.req.Head = &x.wish
+		x.refuse(reason.Draining, Detail{Backend: -1})
+	}
+}
+
 // fail answers for a fault that came after admission.
 func (x *Exchange) fail(fault message.Fault) {
 	x.leave(false)
