@@ -34,6 +34,9 @@ func (l *loader) check() {
 			if slices.Contains(l.opts.Reasons, b.Name.V) {
 				l.fail(b.Name.Origin, "backend %q is named like a reason; choose another name, so that want: %s is clear", b.Name.V, b.Name.V)
 			}
+			if b.Name.V == "other" {
+				l.fail(b.Name.Origin, "backend \"other\" is named like the metrics' label for all targets of no configured backend; choose another name")
+			}
 		}
 		for i := range f.Blocks.Offers {
 			l.define("offer", f.Blocks.Offers[i].Name, n.offers)

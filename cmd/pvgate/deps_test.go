@@ -48,6 +48,7 @@ gateway/surface: gateway/exchange gateway/message gateway/reason gateway/pages g
 gateway/meter: gateway/exchange gateway/reason
 gateway: gateway/conn gateway/exchange gateway/http1 gateway/limit gateway/listen gateway/loop gateway/message gateway/meter gateway/upstream
 gateway/metrics: gateway gateway/exchange gateway/meter gateway/reason
+gateway/gatewaytest: gateway gateway/limit gateway/metrics gateway/pages gateway/surface gateway/upstream routing registry
 gateway/admin:
 
 config:

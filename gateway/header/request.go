@@ -102,7 +102,7 @@ func (r *Request) filter(h *message.Head) (removed Removed) {
 	h.Fields[0] = host
 	kept := h.Fields[:1]
 	for i := 1; i < len(h.Fields); i++ {
-		if f := &h.Fields[i]; r.keep(f.ID, &removed) {
+		if f := &h.Fields[i]; keep(f.ID, r.KnownSender, &removed) {
 			kept = append(kept, *f)
 		}
 	}
@@ -110,8 +110,16 @@ func (r *Request) filter(h *message.Head) (removed Removed) {
 	return removed
 }
 
+// Forged counts the fields that Apply would take out of a request, for one that is answered without a backend.
+func Forged(fields []message.Field, knownSender bool) (n Removed) {
+	for i := range fields {
+		keep(fields[i].ID, knownSender, &n)
+	}
+	return n
+}
+
 // keep decides about one field of the client.
-func (r *Request) keep(id message.FieldID, removed *Removed) bool {
+func keep(id message.FieldID, knownSender bool, removed *Removed) bool {
 	switch {
 	case id == message.FieldOther:
 		return true
@@ -119,7 +127,7 @@ func (r *Request) keep(id message.FieldID, removed *Removed) bool {
 		return false
 	case id.PV():
 		// Even a known sender's are never passed as sent: the gateway sets its own.
-		if !r.KnownSender {
+		if !knownSender {
 			removed.PV++
 		}
 		return false
@@ -130,10 +138,10 @@ func (r *Request) keep(id message.FieldID, removed *Removed) bool {
 	case message.MaxForwards, message.EarlyData:
 		return false // statements about this hop
 	case message.Tracestate:
-		return r.KnownSender
+		return knownSender
 	case message.Forwarded, message.XForwardedFor, message.XForwardedProto, message.XForwardedHost,
 		message.XForwardedOther, message.XRealIP, message.XClientIP:
-		if !r.KnownSender {
+		if !knownSender {
 			removed.Forwarded++
 		}
 		return false
@@ -198,7 +206,7 @@ func appendParameter(s []byte, name string, value []byte) []byte {
 func singletons(fields []message.Field) bool {
 	var seen [2][]byte
 	for i := range fields {
-		k := 0
+		var k int
 		switch fields[i].ID {
 		case message.Authorization:
 			k = 0

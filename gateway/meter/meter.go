@@ -22,7 +22,8 @@ const Lands = exchange.LandNone + 1
 const Classes = 6
 
 var (
-	backendBounds  = [...]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+	// Ten, for they are counted once per backend: the budget of series is in the tests of gateway/metrics.
+	backendBounds  = [...]float64{.005, .01, .025, .05, .1, .25, .5, 1, 5, 30}
 	overheadBounds = [...]float64{.000025, .00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1}
 )
 
@@ -71,7 +72,8 @@ type Backend struct {
 type Meter struct {
 	Codes    [600]uint64 // by status
 	Reasons  [reason.Count][Lands]uint64
-	Backends []Backend
+	Backends []Backend // by exchange.Record.Backend
+	Other    Backend   // all targets of no configured backend
 	Overhead Histogram
 	Removed  [4]uint64 // pv, forwarded, identity, alias
 }
@@ -88,13 +90,16 @@ func (m *Meter) Record(r *exchange.Record) {
 	m.Removed[1] += uint64(r.Removed.Forwarded)
 	m.Removed[2] += uint64(r.Removed.Identity)
 	m.Removed[3] += uint64(r.Removed.Alias)
-	if r.Backend < 0 || !r.Forwarded && r.Reason.Fault() == reason.FaultClient {
+	if r.Backend == -1 || !r.Forwarded && r.Reason.Fault() == reason.FaultClient {
 		return // a request that was refused before the backend saw anything of it is none of the backend's
 	}
-	for r.Backend >= len(m.Backends) {
-		m.Backends = append(m.Backends, Backend{})
+	b := &m.Other
+	if r.Backend != exchange.BackendOther {
+		for r.Backend >= len(m.Backends) {
+			m.Backends = append(m.Backends, Backend{})
+		}
+		b = &m.Backends[r.Backend]
 	}
-	b := &m.Backends[r.Backend]
 	class := 0
 	if r.Reason == reason.None || r.Reason == reason.Handover {
 		class = min(r.Status/100, Classes-1)
@@ -131,15 +136,19 @@ func (m *Meter) AddTo(sum *Meter) {
 		sum.Backends = append(sum.Backends, Backend{})
 	}
 	for i := range m.Backends {
-		b, s := &m.Backends[i], &sum.Backends[i]
-		for j, n := range b.Requests {
-			s.Requests[j] += n
-		}
-		for j, n := range b.Failures {
-			s.Failures[j] += n
-		}
-		s.Seconds.add(&b.Seconds)
-		s.BytesIn += b.BytesIn
-		s.BytesOut += b.BytesOut
+		m.Backends[i].addTo(&sum.Backends[i])
 	}
+	m.Other.addTo(&sum.Other)
+}
+
+func (b *Backend) addTo(sum *Backend) {
+	for i, n := range b.Requests {
+		sum.Requests[i] += n
+	}
+	for i, n := range b.Failures {
+		sum.Failures[i] += n
+	}
+	sum.Seconds.add(&b.Seconds)
+	sum.BytesIn += b.BytesIn
+	sum.BytesOut += b.BytesOut
 }

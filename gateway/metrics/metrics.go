@@ -11,6 +11,7 @@ package metrics
 
 import (
 	"fmt"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -82,7 +83,7 @@ func families() [][]string {
 		{"pvgate_backend_bytes_total", "Body octets by backend and direction.", "backend", "direction"},
 		{"pvgate_backend_in_flight", "Requests at the backend now.", "backend"},
 		{"pvgate_backend_in_flight_limit", "Requests the backend may have at once; 0 is no limit.", "backend"},
-		{"pvgate_limited_total", "Requests refused by a limit, by whose limit.", "backend", "whose"},
+		{"pvgate_limited_total", "Requests refused by a limit, or in shadow mode would have been, by whose limit.", "backend", "whose"},
 		{"pvgate_registry_age_seconds", "Time since the source was last read well.", "source"},
 		{"pvgate_registry_last_success_timestamp_seconds", "When the source was last read well.", "source"},
 		{"pvgate_registry_refused_total", "Deliveries of the source that were refused, by cause.", "source", "cause"},
@@ -181,11 +182,26 @@ func Land(n int) string {
 	return fmt.Sprintf("%02d", n)
 }
 
+// Other is the label of what has no label of its own: targets of no configured backend, statuses nobody registered.
+const Other = "other"
+
+// statusLabel bounds the code label: a backend may invent five hundred statuses.
+func statusLabel(code int) string {
+	if http.StatusText(code) == "" && code != reason.ClientGone.Status() {
+		return Other
+	}
+	return strconv.Itoa(code)
+}
+
 func (s sink) traffic(m *meter.Meter) {
+	codes := map[string]uint64{}
 	for code, n := range m.Codes {
 		if n > 0 {
-			s.counter("pvgate_requests_total", float64(n), "h1", strconv.Itoa(code))
+			codes[statusLabel(code)] += n
 		}
+	}
+	for code, n := range codes {
+		s.counter("pvgate_requests_total", float64(n), "h1", code)
 	}
 	for r := range m.Reasons {
 		code, total := reason.Code(r), uint64(0)
@@ -217,27 +233,37 @@ func refusedByParser(c reason.Code) bool {
 
 func (s sink) backends(st *gateway.Stats) {
 	for i := range st.Meter.Backends {
-		b, name := &st.Meter.Backends[i], st.Names[i]
-		for class, n := range b.Requests {
-			if n > 0 {
-				label := "none"
-				if class > 0 {
-					label = strconv.Itoa(class) + "xx"
-				}
-				s.counter("pvgate_backend_requests_total", float64(n), name, label)
+		s.backend(&st.Meter.Backends[i], st.Names[i])
+	}
+	s.backend(&st.Meter.Other, Other)
+}
+
+func (s sink) backend(b *meter.Backend, name string) {
+	for class, n := range b.Requests {
+		if n > 0 {
+			label := "none"
+			if class > 0 {
+				label = strconv.Itoa(class) + "xx"
 			}
-		}
-		for r, n := range b.Failures {
-			if f := reason.Code(r).Fault(); n > 0 && (f == reason.FaultBackend || f == reason.FaultOperator) {
-				s.counter("pvgate_backend_failures_total", float64(n), name, reason.Code(r).String())
-			}
-		}
-		s.histogram("pvgate_backend_seconds", &b.Seconds, meter.BackendBuckets(), name)
-		if b.BytesIn+b.BytesOut > 0 {
-			s.counter("pvgate_backend_bytes_total", float64(b.BytesIn), name, "in")
-			s.counter("pvgate_backend_bytes_total", float64(b.BytesOut), name, "out")
+			s.counter("pvgate_backend_requests_total", float64(n), name, label)
 		}
 	}
+	for r, n := range b.Failures {
+		if code := reason.Code(r); n > 0 && BackendsOwn(code) {
+			s.counter("pvgate_backend_failures_total", float64(n), name, code.String())
+		}
+	}
+	s.histogram("pvgate_backend_seconds", &b.Seconds, meter.BackendBuckets(), name)
+	if b.BytesIn+b.BytesOut > 0 {
+		s.counter("pvgate_backend_bytes_total", float64(b.BytesIn), name, "in")
+		s.counter("pvgate_backend_bytes_total", float64(b.BytesOut), name, "out")
+	}
+}
+
+// BackendsOwn reports whether a reason is shown by backend: only those for which the backend's or our operator has to
+// act. Two large sets never meet on one series; all reasons are shown by Land.
+func BackendsOwn(c reason.Code) bool {
+	return c.Fault() == reason.FaultBackend || c.Fault() == reason.FaultOperator
 }
 
 func (s sink) loops(st *gateway.Stats) {

@@ -188,8 +188,9 @@ func (c *call) redirect(k *keys, q *routing.Query, d *routing.Decision) {
 		return
 	}
 	c.p.Scratch = location
+	c.p.Backend = exchange.BackendOther // the handover counts as the backend's request
 	if i := int(d.Backend); i >= 0 && i < len(c.s.backends) {
-		c.p.Backend = i // the handover counts as the backend's request
+		c.p.Backend = i
 		if l := c.s.backends[i].Limit; l != nil {
 			if ok, wait := l.Pass(c.r.Tick); !ok {
 				c.limited(k, i, wait)
@@ -242,11 +243,16 @@ func (c *call) proxied(to int, k *keys, q *routing.Query, d *routing.Decision) {
 		return
 	}
 	if own {
-		c.seeOther(c.p.Scratch[start:len(c.p.Scratch):len(c.p.Scratch)], "")
+		c.seeOther(c.p.Scratch[start:len(c.p.Scratch):len(c.p.Scratch)], c.lang.String())
 		return
 	}
 	target := c.p.Scratch[at:len(c.p.Scratch):len(c.p.Scratch)]
 	c.tell(k, q, d)
+	if b.host != nil {
+		at = len(c.p.Scratch)
+		c.p.Scratch = c.l.appendAuthority(c.p.Scratch, c.r.Head.Authority, b.Name, ".", c.s.domain)
+		c.p.Public = c.p.Scratch[at:len(c.p.Scratch):len(c.p.Scratch)]
+	}
 	c.forward(to, target)
 }
 

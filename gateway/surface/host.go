@@ -171,15 +171,24 @@ func lower(c byte) byte {
 	return c
 }
 
-// appendBase appends scheme and authority of an address of ours. Host comes
-// from the configuration; of what the client sent only the digits of a port may
-// get in, and only if the listener does not know its own.
+// appendBase appends scheme and authority of an address of ours.
 func (l *listener) appendBase(dst, authority []byte, host ...string) []byte {
-	scheme, usual := "http://", 80
 	if l.tls {
-		scheme, usual = "https://", 443
+		dst = append(dst, "https://"...)
+	} else {
+		dst = append(dst, "http://"...)
 	}
-	dst = append(dst, scheme...)
+	return l.appendAuthority(dst, authority, host...)
+}
+
+// appendAuthority appends the authority of an address of ours. Host comes from
+// the configuration; of what the client sent only the digits of a port may get
+// in, and only if the listener does not know its own.
+func (l *listener) appendAuthority(dst, authority []byte, host ...string) []byte {
+	usual := 80
+	if l.tls {
+		usual = 443
+	}
 	for _, part := range host {
 		dst = append(dst, part...)
 	}

@@ -106,6 +106,9 @@ type backend struct {
 	host []byte // "{name}.{domain}"; nil if it has none of its own
 }
 
+// reservedName is what targets of no configured backend are counted under.
+const reservedName = "other"
+
 type label struct {
 	name    string
 	backend int
@@ -154,6 +157,9 @@ func (s *Surface) addBackends(from []Backend) error {
 		}
 		if len(b.Name) > maxLabel || b.Name == "" || strings.Trim(b.Name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 			faults = append(faults, fmt.Errorf("surface: backend %q: the name must be a host label of a-z, 0-9 and -, at most %d characters", b.Name, maxLabel))
+		}
+		if b.Name == reservedName {
+			faults = append(faults, fmt.Errorf("surface: backend %q: the name stands for all targets of no configured backend; choose another", b.Name))
 		}
 		s.anySlash = s.anySlash || b.AllowEncodedSlash
 		s.backends = append(s.backends, own)
