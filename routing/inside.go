@@ -32,6 +32,9 @@ func (w *walker) differs(q *Query, d *Decision, r *result, won bool, answered in
 	if d.Verdict == Ambiguous {
 		same = nil // no single answer: any candidate inside is another one
 	}
+	if r.key > 0 && w.keys[r.key] == w.t.successor(q.Leistung) && w.liveInside(first, end) {
+		return true
+	}
 	return w.rowInside(first, end, r.key, same, h.flags&flagPage == 0)
 }
 
@@ -102,32 +105,55 @@ func (w *walker) means(old, to uint32) bool {
 // not the given one. A page of the last key counts only where a page won; any row of an earlier key would go before
 // the winner.
 func (w *walker) rowInside(first, end uint32, last int, same *hotRow, service bool) bool {
-	x := &w.t.index
 	for i := 0; i <= last; i++ {
-		b, ok := x.find(w.keys[i])
-		if !ok {
-			continue
-		}
-		w.block = b
 		like := same
 		if i < last {
 			like = nil
 		}
 		noPages := service && i == last
-		for row := x.from(b, first); row < b.r1 && x.areas[row] < end; row++ {
-			if w.inForce(x.areas[row]) && w.otherTarget(row, row+1, x.areas[row], like, noPages) {
+		if w.anyInside(w.keys[i], first, end, func(at, after, area uint32) bool {
+			return w.otherTarget(at, after, area, like, noPages)
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// liveInside looks for a live row of the asked key, open or not: where one is, the successor is not asked (R8).
+func (w *walker) liveInside(first, end uint32) bool {
+	return w.anyInside(w.keys[0], first, end, func(at, after, area uint32) bool {
+		for row := at; row < after; row++ {
+			if h := &w.t.hot[row]; h.flags&flagInactive == 0 && w.t.valid[h.valid].has(w.at) {
+				w.found = inside{area, row, -1}
 				return true
 			}
 		}
-		for _, to := range w.t.turned {
-			if to < first || to >= end {
-				continue
-			}
-			for _, old := range w.t.areas.Formerly(registry.AreaID(to), w.time) {
-				if g := x.exact(b, uint32(old)); g != none {
-					if at, after := x.rows(b, g); w.otherTarget(at, after, to, like, noPages) {
-						return true
-					}
+		return false
+	})
+}
+
+// anyInside shows the rows of a key that count at an area of first ≤ id < end at the asked time, until one is seen.
+func (w *walker) anyInside(key registry.Leistung, first, end uint32, seen func(at, after, area uint32) bool) bool {
+	x := &w.t.index
+	b, ok := x.find(key)
+	if !ok {
+		return false
+	}
+	w.block = b
+	for row := x.from(b, first); row < b.r1 && x.areas[row] < end; row++ {
+		if w.inForce(x.areas[row]) && seen(row, row+1, x.areas[row]) {
+			return true
+		}
+	}
+	for _, to := range w.t.turned {
+		if to < first || to >= end {
+			continue
+		}
+		for _, old := range w.t.areas.Formerly(registry.AreaID(to), w.time) {
+			if g := x.exact(b, uint32(old)); g != none {
+				if at, after := x.rows(b, g); seen(at, after, to) {
+					return true
 				}
 			}
 		}

@@ -95,11 +95,11 @@ func (w *oWorld) differsInside(q oQuery, keys []string, tied []*seat, a oAnswer,
 		return false // an override answers everybody inside, whatever rows there are
 	}
 	for _, r := range w.rows {
-		if (o == nil || r.backend == o.backend) && w.disturbs(r, q, keys, tied, a.verdict == "ambiguous", m) {
+		if w.keepsSuccessorOut(r, q, keys, tied) || (o == nil || r.backend == o.backend) && w.disturbs(r, q, keys, tied, a.verdict == "ambiguous", m) {
 			return true
 		}
 	}
-	return single(tied) != "" && m != mutantExclusionIgnored && w.excludedInside(tied[0].row, q, keys, m)
+	return single(tied) != "" && m != mutantExclusionIgnored && w.excludedInside(tied[0].row, q, m)
 }
 
 // overriddenInside looks for an override strictly inside that says something else and is not outranked.
@@ -116,6 +116,13 @@ func (w *oWorld) overriddenInside(q oQuery, tied []*seat, a oAnswer, o *oOverrid
 		}
 	}
 	return false
+}
+
+// keepsSuccessorOut: where the asked key has a live row, open or not, its successor is not asked (R8), so an answer by
+// the successor does not hold there.
+func (w *oWorld) keepsSuccessorOut(r *oRow, q oQuery, keys []string, tied []*seat) bool {
+	return len(tied) > 0 && tied[0].key > 0 && keys[tied[0].key] == w.successor[q.leistung] && r.leistung == q.leistung && r.dead(q.at, 0) == "" &&
+		slices.ContainsFunc(w.dir.at(r.area, q.at), func(p place) bool { return w.dir.inside(q.area, p.area) })
 }
 
 // disturbs says whether a row inside the asked area would answer differently there.
@@ -150,7 +157,7 @@ func (w *oWorld) parentOf(leistung, area string) string {
 
 // excludedInside is R12's exclusion: the adoption that opens the winner's backend here leaves out a part of the area,
 // and the walk there ends elsewhere.
-func (w *oWorld) excludedInside(r *oRow, q oQuery, keys []string, m mutant) bool {
+func (w *oWorld) excludedInside(r *oRow, q oQuery, m mutant) bool {
 	if !w.closed[r.backend] {
 		return false
 	}
@@ -162,7 +169,7 @@ func (w *oWorld) excludedInside(r *oRow, q oQuery, keys []string, m mutant) bool
 		}
 		for _, x := range a.without {
 			for _, p := range w.dir.at(x, q.at) {
-				if w.dir.inside(q.area, p.area) && w.endsElsewhere(r, q, p.area, keys, m) {
+				if w.dir.inside(q.area, p.area) && w.endsElsewhere(r, q, p.area, m) {
 					return true
 				}
 			}
@@ -172,9 +179,10 @@ func (w *oWorld) excludedInside(r *oRow, q oQuery, keys []string, m mutant) bool
 }
 
 // endsElsewhere walks for another area and compares the target.
-func (w *oWorld) endsElsewhere(r *oRow, q oQuery, area string, keys []string, m mutant) bool {
+func (w *oWorld) endsElsewhere(r *oRow, q oQuery, area string, m mutant) bool {
 	q.area = area
 	chain := w.dir.chain(area)
+	keys := w.keys(q, chain, m)
 	tied, _ := w.tie(q, w.walk(w.seats(q, chain, keys, m), len(keys), len(chain), m), keys, m)
 	return single(tied) != (&seat{row: r}).target()
 }
