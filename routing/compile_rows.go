@@ -16,18 +16,19 @@ func (c *compiler) rows() {
 	slices.SortFunc(c.drafts, c.compare)
 	n := len(c.drafts)
 	t := c.t
-	t.hot, t.cold = make([]hotRow, n), make([]coldRow, n)
+	t.cold = make([]coldRow, n)
 	x := indexer{index: index{ends: t.index.ends}}
-	x.areas, x.ups = make([]uint32, 0, n), make([]uint32, 0, n)
+	x.hot = make([]hotRow, 0, n)
 	for i := range c.drafts {
 		d := &c.drafts[i]
-		x.add(d.e.Leistung, uint32(d.e.Area))
-		t.hot[i] = hotRow{
-			url: d.url, backend: uint32(d.backend), valid: c.span(d.span), source: uint16(d.e.Source), flags: d.flags,
-		}
+		x.add(d.e.Leistung, hotRow{
+			area: uint32(d.e.Area), url: d.url, backend: uint32(d.backend), valid: c.span(d.span),
+			source: uint16(d.e.Source), flags: d.flags,
+		})
 		t.cold[i] = c.cold(d)
 	}
 	t.index = x.done()
+	t.hot = t.index.hot
 	if c.strings.full() {
 		c.fatal(registry.Origin{}, "the registry's texts are larger than 4 GiB; load fewer sources")
 	}

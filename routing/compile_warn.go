@@ -27,7 +27,8 @@ func (c *compiler) warn() {
 
 // foreignKeys warns of URLs that name a place outside their entry's area (S82).
 func (c *compiler) foreignKeys(l registry.Leistung, row uint32) {
-	area, h := registry.AreaID(c.t.index.areas[row]), &c.t.hot[row]
+	h := &c.t.hot[row]
+	area := registry.AreaID(h.area)
 	if h.url&isTemplate != 0 {
 		return
 	}

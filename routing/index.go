@@ -24,16 +24,30 @@ type index struct {
 	blocks []block
 	keys   []registry.Leistung // of the blocks, ascending
 
-	areas   []uint32 // by row: searched
-	samples []uint32 // of the blocks: every 16th area, then every 16th of those, until 16 are left
-	ups     []uint32 // by last row of a group: the nearest group of the block around it, or none
+	hot     []hotRow // by row
+	samples []uint32 // of the blocks: every 8th row's area, then every 16th of those, until topNode are left
 	ends    []uint32 // by area id: everything inside is id < x < ends[id]
 }
 
-// node is how many areas a step of the search looks at: a cache line. A plain binary search in a block of 4 000
-// rows touches eight cold lines, with samples it touches three (15 % less time with 11 million rows on a busy
-// machine).
-const node = 16
+// hotRow is what every decision reads of a row.
+type hotRow struct {
+	area    uint32
+	up      uint32 // in the last row of a group: the nearest group of the block around it, or none
+	url     uint32 // address, see address.go; equal numbers of equal backends are one target (R10)
+	backend uint32
+	valid   uint32 // into Table.valid; 0 = open
+	source  uint16 // order of trust
+	flags   rowFlags
+}
+
+// The search looks at few cache lines, because those are what it costs: samples of the areas lead to eight rows that
+// lie beside each other, and the row that is found is one of them. A plain binary search in a block of 4 000 rows
+// touches eight lines in as many pages.
+const (
+	rowNode = 8  // rows: three lines
+	node    = 16 // samples: one line
+	topNode = 64 // samples where the search begins
+)
 
 // slot is a block's entry in the hash table.
 type slot struct {
@@ -73,36 +87,60 @@ func (x *index) hash(key uint64) uint64 {
 
 // last gives the last row of a block whose area is at most id, or none. It is the last one of its group.
 func (x *index) last(b block, id uint32) uint32 {
-	areas := x.areas[b.r0:b.r1]
-	if len(areas) <= node {
-		at := lastIn(areas, id)
+	rows := x.hot[b.r0:b.r1]
+	n := len(rows)
+	if n > rowNode {
+		at := x.sampled(b, id)
 		if at < 0 {
 			return none
 		}
-		return b.r0 + uint32(at)
+		at *= rowNode
+		rows = rows[at:min(at+rowNode, n)]
+		b.r0 += uint32(at)
+		n = len(rows)
+	} else if n == 0 || rows[0].area > id {
+		return none
 	}
-	var levels [8][]uint32 // lowest first; 16^8 exceeds any block
-	n, depth, from := len(areas), 0, b.sample
-	for n > node {
+	at := 0
+	for n > 1 { // no branch to mispredict
+		half := n / 2
+		if rows[at+half].area <= id {
+			at += half
+		}
+		n -= half
+	}
+	return b.r0 + uint32(at)
+}
+
+// sampled gives the place of the last of a block's lowest samples that is at most id, -1 if there is none.
+func (x *index) sampled(b block, id uint32) int {
+	n := (int(b.r1-b.r0) + rowNode - 1) / rowNode
+	from := b.sample
+	if n <= topNode {
+		return lastIn(x.samples[from:from+uint32(n)], id)
+	}
+	var levels [8][]uint32 // lowest first; they suffice for any block
+	levels[0] = x.samples[from : from+uint32(n)]
+	depth := 1
+	for n > topNode {
+		from += uint32(n)
 		n = (n + node - 1) / node
 		levels[depth] = x.samples[from : from+uint32(n)]
-		depth, from = depth+1, from+uint32(n)
+		depth++
 	}
 	at := lastIn(levels[depth-1], id)
 	if at < 0 {
-		return none
+		return -1
 	}
-	for depth--; depth > 0; depth-- {
+	for depth -= 2; depth >= 0; depth-- {
 		at *= node
-		below := levels[depth-1]
+		below := levels[depth]
 		at += lastIn(below[at:min(at+node, len(below))], id)
 	}
-	at *= node
-	return b.r0 + uint32(at+lastIn(areas[at:min(at+node, len(areas))], id))
+	return at
 }
 
-// lastIn gives the last place of a sorted list whose area is at most id, -1 if there is none. The loop has no branch to
-// mispredict.
+// lastIn gives the last place of a sorted list whose area is at most id, -1 if there is none.
 func lastIn(areas []uint32, id uint32) int {
 	if len(areas) == 0 || areas[0] > id {
 		return -1
@@ -121,15 +159,15 @@ func lastIn(areas []uint32, id uint32) int {
 // around gives the deepest group of a block whose area contains id, or none.
 func (x *index) around(b block, id uint32) uint32 {
 	g := x.last(b, id)
-	for g != none && id >= x.ends[x.areas[g]] {
-		g = x.ups[g]
+	for g != none && id >= x.ends[x.hot[g].area] {
+		g = x.hot[g].up
 	}
 	return g
 }
 
 // exact gives the group at an area, or none.
 func (x *index) exact(b block, id uint32) uint32 {
-	if g := x.last(b, id); g != none && x.areas[g] == id {
+	if g := x.last(b, id); g != none && x.hot[g].area == id {
 		return g
 	}
 	return none
@@ -149,7 +187,7 @@ func (x *index) from(b block, id uint32) uint32 {
 // rows gives the rows of a group: first ≤ r < end.
 func (x *index) rows(b block, g uint32) (first, end uint32) {
 	first = g
-	for first > b.r0 && x.areas[first-1] == x.areas[g] {
+	for first > b.r0 && x.hot[first-1].area == x.hot[g].area {
 		first--
 	}
 	return first, g + 1
@@ -175,38 +213,40 @@ type indexer struct {
 	open []uint32 // groups around the next one, outermost first
 }
 
-// add appends a row at (l, area).
-func (x *indexer) add(l registry.Leistung, area uint32) {
-	row := uint32(len(x.areas))
+// add appends a row of a Leistung.
+func (x *indexer) add(l registry.Leistung, h hotRow) {
+	row := uint32(len(x.hot))
 	if n := len(x.keys); n == 0 || x.keys[n-1] != l {
 		x.keys = append(x.keys, l)
 		x.blocks = append(x.blocks, block{r0: row, r1: row})
 		x.open = x.open[:0]
 	}
-	b := &x.blocks[len(x.blocks)-1]
-	b.r1++
-	x.areas = append(x.areas, area)
-	if n := len(x.open); n > 0 && x.areas[x.open[n-1]] == area {
+	x.blocks[len(x.blocks)-1].r1++
+	if n := len(x.open); n > 0 && x.hot[x.open[n-1]].area == h.area {
 		x.open[n-1] = row // the group goes on: its last row names it
-		x.ups = append(x.ups, x.ups[row-1])
+		h.up = x.hot[row-1].up
+		x.hot = append(x.hot, h)
 		return
 	}
-	for len(x.open) > 0 && area >= x.ends[x.areas[x.open[len(x.open)-1]]] {
+	for len(x.open) > 0 && h.area >= x.ends[x.hot[x.open[len(x.open)-1]].area] {
 		x.open = x.open[:len(x.open)-1]
 	}
-	up := uint32(none)
+	h.up = none
 	if n := len(x.open); n > 0 {
-		up = x.open[n-1]
+		h.up = x.open[n-1]
 	}
 	x.open = append(x.open, row)
-	x.ups = append(x.ups, up)
+	x.hot = append(x.hot, h)
 }
 
 // sample writes a block's samples.
 func (x *indexer) sample(b *block) {
 	b.sample = uint32(len(x.samples))
-	level := x.areas[b.r0:b.r1]
-	for len(level) > node {
+	for row := b.r0; row < b.r1; row += rowNode {
+		x.samples = append(x.samples, x.hot[row].area)
+	}
+	level := x.samples[b.sample:]
+	for len(level) > topNode {
 		from := len(x.samples)
 		for i := 0; i < len(level); i += node {
 			x.samples = append(x.samples, level[i])

@@ -141,8 +141,8 @@ func (w *walker) anyInside(key registry.Leistung, first, end uint32, seen func(a
 		return false
 	}
 	w.block = b
-	for row := x.from(b, first); row < b.r1 && x.areas[row] < end; row++ {
-		if w.inForce(x.areas[row]) && seen(row, row+1, x.areas[row]) {
+	for row := x.from(b, first); row < b.r1 && x.hot[row].area < end; row++ {
+		if w.inForce(x.hot[row].area) && seen(row, row+1, x.hot[row].area) {
 			return true
 		}
 	}

@@ -21,7 +21,7 @@ type Table struct {
 	turned []uint32 // areas that a dated change touches, ascending (R4)
 
 	index   index
-	hot     []hotRow  // by row
+	hot     []hotRow  // by row; the index's
 	cold    []coldRow // by row
 	extra   []extraRow
 	valid   []span
@@ -42,15 +42,6 @@ type Table struct {
 
 	parentKey [18]bool // by Land; 17 = never
 	help      [18]Help
-}
-
-// hotRow is what every decision reads of a row; four of them fill a cache line.
-type hotRow struct {
-	url     uint32 // address, see address.go; equal numbers of equal backends are one target (R10)
-	backend uint32
-	valid   uint32 // into valid; 0 = open
-	source  uint16 // order of trust
-	flags   rowFlags
 }
 
 // coldRow is read for templates, pages and explain.
@@ -241,7 +232,7 @@ func (t *Table) Row(id RowID) Row {
 	r := Row{
 		ID:          id,
 		Leistung:    t.index.keys[t.index.blockOf(uint32(id))],
-		Area:        registry.AreaID(t.index.areas[id]),
+		Area:        registry.AreaID(t.hot[id].area),
 		AreaKey:     t.strings.at(x.areaKey),
 		Kind:        h.kind(),
 		Backend:     h.backendID(),

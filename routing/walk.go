@@ -367,14 +367,14 @@ func (c *cursor) next(w *walker) bool {
 	}
 	x := &w.t.index
 	if c.started {
-		c.group = x.ups[c.group]
+		c.group = x.hot[c.group].up
 	} else {
 		c.started, c.group = true, x.around(w.block, w.area)
 	}
 	if c.group == none {
 		return false
 	}
-	c.area = x.areas[c.group]
+	c.area = x.hot[c.group].area
 	return true
 }
 
