@@ -32,6 +32,9 @@ import (
 var (
 	simFront = netip.MustParseAddrPort("10.0.0.1:80")
 	simBack  = netip.MustParseAddrPort("10.0.0.2:8080")
+	simNext  = netip.MustParseAddrPort("10.0.0.3:8080")
+	simDeaf  = netip.MustParseAddrPort("10.0.0.4:8080") // takes no connection and refuses none
+	simDead  = netip.MustParseAddrPort("10.0.0.5:8080") // refuses all
 )
 
 type simResolver struct{}
@@ -43,6 +46,9 @@ func (simResolver) Resolve(r *exchange.Request, p *exchange.Plan) {
 		return
 	}
 	p.Forward, p.Backend = true, 0
+	if bytes.HasPrefix(r.Path, []byte("/u/")) {
+		p.Backend = 1
+	}
 	p.Scratch = append(p.Scratch, r.Path...)
 	p.Target = p.Scratch
 }
@@ -60,26 +66,26 @@ type world struct {
 	rng     *rand.Rand
 	server  *Server
 	kernels []*simsys.Kernel
-	limiter *limit.Backend
+	limiter [2]*limit.Backend
 	clients []*simClient
-	back    *simsys.Listener
+	backs   [2]*simsys.Listener
+	drainAt int // round at which the server is told to end, -1 never
+	cutAt   int // rounds after that at which it loses its patience
 	origins []*simOrigin
 	seen    map[string]int // times a non-idempotent request was received whole, by tag
 	whole   int            // answers that arrived whole and right
 }
 
 func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
-	w := &world{t: t, seed: seed, net: simsys.New(seed, f), limiter: new(limit.Backend), seen: map[string]int{}}
+	w := &world{t: t, seed: seed, net: simsys.New(seed, f), drainAt: -1, seen: map[string]int{}}
+	w.limiter = [2]*limit.Backend{new(limit.Backend), new(limit.Backend)}
 	w.rng = w.net.Rand()
 	o := Options{Loops: 1 + w.rng.IntN(2), Poison: true, NewKernel: func(time.Time) (loop.Kernel, error) {
 		k := w.net.Kernel()
 		w.kernels = append(w.kernels, k)
 		return k, nil
 	}}
-	s, err := assemble(o, &Snapshot{Resolver: simResolver{}, Via: "pvgate-sim", Backends: []Backend{{
-		Name: "sim", Host: "sim", Endpoints: [][]netip.AddrPort{{simBack}}, Limiter: w.limiter,
-		Timeouts: upstream.Timeouts{Connect: 2 * time.Second, FirstByte: 30 * time.Second, Idle: 60 * time.Second, Keep: 4 * time.Second},
-	}}})
+	s, err := assemble(o, w.snapshot())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,8 +95,23 @@ func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
 			t.Fatal(err)
 		}
 	}
-	w.back = w.net.Listen(simBack)
+	w.backs = [2]*simsys.Listener{w.net.Listen(simBack), w.net.Listen(simNext)}
+	w.net.Listen(simDeaf).Silent = true
+	if w.rng.IntN(6) == 0 {
+		w.drainAt, w.cutAt = w.rng.IntN(200), 100+w.rng.IntN(4000)
+	}
 	return w
+}
+
+// snapshot draws one of several configurations of the same two backends.
+func (w *world) snapshot() *Snapshot {
+	keep := []time.Duration{4 * time.Second, 2 * time.Second}[w.rng.IntN(2)]
+	timeouts := upstream.Timeouts{Connect: 2 * time.Second, FirstByte: 30 * time.Second, Idle: 60 * time.Second, Keep: keep}
+	others := [][][]netip.AddrPort{{{simNext}}, {{simDeaf}, {simNext}}, {{simDead, simNext}}, {{simNext}, {simBack}, {simDead}}}
+	return &Snapshot{Resolver: simResolver{}, Via: "pvgate-sim", Backends: []Backend{
+		{Name: "sim", Host: "sim", Endpoints: [][]netip.AddrPort{{simBack}}, Limiter: w.limiter[0], Timeouts: timeouts},
+		{Name: "next", Host: "next", Endpoints: others[w.rng.IntN(len(others))], Limiter: w.limiter[1], Timeouts: timeouts},
+	}}
 }
 
 func (w *world) fatal(format string, args ...any) {
@@ -113,9 +134,12 @@ func (w *world) run() {
 			c.step()
 			done = done && c.done
 		}
-		for o := w.back.Accept(); o != nil; o = w.back.Accept() {
-			w.origins = append(w.origins, newSimOrigin(w, o))
+		for _, back := range w.backs {
+			for o := back.Accept(); o != nil; o = back.Accept() {
+				w.origins = append(w.origins, newSimOrigin(w, o))
+			}
 		}
+		w.operate(round)
 		for _, o := range w.origins {
 			o.step()
 		}
@@ -136,6 +160,26 @@ func (w *world) run() {
 	w.check()
 }
 
+// operate does what operators do: reload, and end the server.
+func (w *world) operate(round int) {
+	if w.rng.IntN(300) == 0 && round < 3000 {
+		w.server.Swap(w.snapshot())
+	}
+	if w.drainAt < 0 || round < w.drainAt {
+		return
+	}
+	for _, n := range w.server.nodes {
+		switch {
+		case round == w.drainAt:
+			n.drain()
+		case round == w.drainAt+w.cutAt:
+			n.cut()
+		case round%20 == 0:
+			n.host.Drain()
+		}
+	}
+}
+
 func (w *world) check() {
 	for _, c := range w.clients {
 		c.check()
@@ -145,16 +189,18 @@ func (w *world) check() {
 			w.fatal("request %s that must not be repeated reached the backend %d times", tag, n)
 		}
 	}
-	if n := w.limiter.Usage(0).InFlight; n != 0 {
-		w.fatal("%d places at the backend were not given back", n)
+	for i, l := range w.limiter {
+		if n := l.Usage(0).InFlight; n != 0 {
+			w.fatal("%d places at backend %d were not given back", n, i)
+		}
 	}
 	for i, n := range w.server.nodes {
 		open, active := n.host.Count()
 		if open != 0 || active != 0 || n.loop.Connections() != 0 {
 			w.fatal("loop %d keeps %d connections, %d requests, counts %d", i, open, active, n.loop.Connections())
 		}
-		if st := n.loop.Stats(); st.Streams != 0 {
-			w.fatal("loop %d keeps %d streams", i, st.Streams)
+		if st := n.loop.Stats(); st.Streams != 0 || st.Lent != 0 {
+			w.fatal("loop %d keeps %d streams, %d buffers", i, st.Streams, st.Lent)
 		}
 	}
 }
@@ -179,6 +225,8 @@ func simBody(tag string) []byte {
 type simRequest struct {
 	tag, method string
 	own         bool
+	last        bool // the client said so
+	old         bool // HTTP/1.0
 }
 
 // simClient plays a browser: it pipelines, splits, hurries, leaves.
@@ -191,26 +239,33 @@ type simClient struct {
 	lazy     int  // chance in ten to read in a round
 	abortAt  int  // bytes after which it leaves, -1 never
 	reset    bool // by RST
+	half     bool // sends FIN behind its last request
 	sent     int
 	left     bool
+	broken   bool // by a reset
 	done     bool
 }
 
 func newSimClient(w *world) *simClient {
-	c := &simClient{w: w, lazy: 1 + w.rng.IntN(10), abortAt: -1, reset: w.rng.IntN(2) == 0}
+	c := &simClient{w: w, lazy: 1 + w.rng.IntN(10), abortAt: -1, reset: w.rng.IntN(2) == 0, half: w.rng.IntN(4) == 0}
+	old := w.rng.IntN(10) == 0
 	n := 1 + w.rng.IntN(6)
 	for i := range n {
 		r := simRequest{tag: fmt.Sprintf("c%dr%d", len(w.clients), i), method: "GET"}
-		switch w.rng.IntN(10) {
+		switch w.rng.IntN(12) {
 		case 0, 1, 2, 3:
 			r.method = "POST"
 		case 4:
 			r.method = "HEAD"
 		case 5:
 			r.own = true
+		case 6:
+			r.method = "DELETE"
 		}
+		r.old = old
+		r.last = i == n-1 && !c.half || w.rng.IntN(30) == 0 // and goes on, although nobody listens
 		c.requests = append(c.requests, r)
-		c.write(r, i == n-1)
+		c.write(r)
 	}
 	if w.rng.IntN(5) == 0 {
 		c.abortAt = w.rng.IntN(len(c.out) + 1)
@@ -219,34 +274,37 @@ func newSimClient(w *world) *simClient {
 	return c
 }
 
-func (c *simClient) write(r simRequest, last bool) {
+func (c *simClient) write(r simRequest) {
 	var b strings.Builder
-	path := "/t/" + r.tag
+	path := []string{"/t/", "/t/", "/u/"}[c.w.rng.IntN(3)] + r.tag
 	if r.own {
 		path = "/own/" + r.tag
 	}
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: sim\r\n", r.method, path)
-	if last {
-		b.WriteString("Connection: close\r\n")
+	version := "1.1"
+	if r.old {
+		version = "1.0"
 	}
-	if r.method == "POST" {
-		body := simBody(r.tag)
-		if c.w.rng.IntN(6) == 0 && len(body) > 0 {
-			b.WriteString("Expect: 100-continue\r\n")
-		}
-		if c.w.rng.IntN(2) == 0 {
-			b.WriteString("Transfer-Encoding: chunked\r\n\r\n")
-			for len(body) > 0 {
-				n := 1 + c.w.rng.IntN(len(body))
-				fmt.Fprintf(&b, "%x\r\n%s\r\n", n, body[:n])
-				body = body[n:]
-			}
-			b.WriteString("0\r\n\r\n")
-		} else {
-			fmt.Fprintf(&b, "Content-Length: %d\r\n\r\n%s", len(body), body)
-		}
-	} else {
+	fmt.Fprintf(&b, "%s %s HTTP/%s\r\nHost: sim\r\n", r.method, path, version)
+	switch {
+	case r.last:
+		b.WriteString("Connection: close\r\n")
+	case r.old:
+		b.WriteString("Connection: keep-alive\r\n")
+	}
+	if r.method != "POST" {
 		b.WriteString("\r\n")
+		c.out = append(c.out, b.String()...)
+		return
+	}
+	body := simBody(r.tag)
+	if c.w.rng.IntN(6) == 0 && len(body) > 0 && !r.old {
+		b.WriteString("Expect: 100-continue\r\n")
+	}
+	if c.w.rng.IntN(2) == 0 && !r.old {
+		b.WriteString("Transfer-Encoding: chunked\r\n\r\n")
+		simChunks(c.w.rng, &b, body)
+	} else {
+		fmt.Fprintf(&b, "Content-Length: %d\r\n\r\n%s", len(body), body)
 	}
 	c.out = append(c.out, b.String()...)
 }
@@ -273,12 +331,15 @@ func (c *simClient) step() {
 		c.out = c.out[n:]
 		c.sent += n
 	}
+	if len(c.out) == 0 && c.half {
+		c.end.CloseWrite()
+	}
 	if c.w.rng.IntN(10) < c.lazy {
 		c.got = append(c.got, c.end.Read()...)
 	}
 	if c.end.EOF() {
 		c.got = append(c.got, c.end.Read()...)
-		c.done = true
+		c.done, c.broken = true, c.end.Broken()
 		c.end.Close()
 	}
 }
@@ -314,146 +375,39 @@ func (c *simClient) check() {
 		case tag == "" && resp.StatusCode >= 400:
 		case tag != q.tag:
 			c.w.fatal("client %s got the answer of %q", q.tag, tag)
+		case q.old && resp.ContentLength < 0 && c.broken: // an answer that ends by closing, visibly cut
 		case err == nil && q.method != "HEAD" && resp.StatusCode == 200 && !bytes.Equal(got, simBody(tag+"/answer")):
 			c.w.fatal("client %s: a whole answer %.80q is not its own %.80q (%v)", q.tag, got, simBody(tag+"/answer"), resp.Header)
 		}
-		if err != nil || resp.Close {
+		if err != nil {
 			return
 		}
 		c.w.whole++
+		if resp.Close || q.last {
+			break
+		}
 	}
 	if n := r.Buffered(); n > 0 {
 		c.w.fatal("client got %d octets that nobody asked for", n)
 	}
 }
 
-// simOrigin plays a backend's connection.
-type simOrigin struct {
-	w      *world
-	end    *simsys.End
-	in     []byte
-	looked int // octets of in that did not make a request
-	out    []byte
-	slow   int
-	close  bool // after the present answer
-	kill   bool // by RST
-	gone   bool
-}
-
-func newSimOrigin(w *world, e *simsys.End) *simOrigin {
-	return &simOrigin{w: w, end: e, slow: 1 + w.rng.IntN(10)}
-}
-
-func (o *simOrigin) step() {
-	if o.gone {
-		return
-	}
-	if o.w.rng.IntN(10) < o.slow {
-		o.in = append(o.in, o.end.Read()...)
-	}
-	if len(o.out) > 0 {
-		n := o.end.Write(o.out[:1+o.w.rng.IntN(len(o.out))])
-		o.out = o.out[n:]
-		return
-	}
-	if o.close || o.end.EOF() {
-		o.gone = true
-		if o.kill {
-			o.end.Reset()
-		} else {
-			o.end.Close()
-		}
-		return
-	}
-	o.serve()
-}
-
-// serve answers the request at the head of the input, if it is whole (or early, now and then).
-func (o *simOrigin) serve() {
-	if len(o.in) == o.looked || !bytes.Contains(o.in, []byte("\r\n\r\n")) {
-		return // nothing new; and net/http takes half a line for a wrong one
-	}
-	o.looked = len(o.in)
-	src := bytes.NewReader(o.in)
-	r := bufio.NewReader(src)
-	req, err := http.ReadRequest(r)
-	if err != nil {
-		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-			o.w.fatal("backend: request does not parse: %v in %q", err, o.in)
-		}
-		return
-	}
-	tag := strings.TrimPrefix(req.URL.Path, "/t/")
-	early := o.w.rng.IntN(200) == 0
-	if req.Header.Get("Expect") != "" && o.w.rng.IntN(8) == 0 {
-		o.out = append(o.out, "HTTP/1.1 100 Continue\r\n\r\n"...)
-		o.in = bytes.Replace(o.in, []byte("Expect: 100-continue\r\n"), nil, 1)
-		return
-	}
-	body, err := io.ReadAll(req.Body)
-	if err != nil && !early {
-		return
-	}
-	if err == nil {
-		if req.Method == "POST" {
-			o.w.seen[tag]++
-			if !bytes.Equal(body, simBody(tag)) {
-				o.w.fatal("backend: body of %s is not its own", tag)
-			}
-		}
-		o.in, o.looked = o.in[len(o.in)-r.Buffered()-src.Len():], 0
-	} else {
-		o.close = true
-	}
-	o.answer(req, tag)
-}
-
-func (o *simOrigin) answer(req *http.Request, tag string) {
-	var b strings.Builder
-	body := simBody(tag + "/answer")
-	fmt.Fprintf(&b, "HTTP/1.1 200 OK\r\nX-Tag: %s\r\n", tag)
-	form := o.w.rng.IntN(3)
-	if form == 2 || o.w.rng.IntN(10) == 0 {
-		o.close = true
-		b.WriteString("Connection: close\r\n")
-	}
-	switch {
-	case req.Method == "HEAD":
-		b.WriteString("Content-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n")
-	case form == 0:
-		fmt.Fprintf(&b, "Content-Length: %d\r\n\r\n%s", len(body), body)
-	case form == 1:
-		b.WriteString("Transfer-Encoding: chunked\r\n\r\n")
-		for len(body) > 0 {
-			n := 1 + o.w.rng.IntN(len(body))
-			fmt.Fprintf(&b, "%X\r\n%s\r\n", n, body[:n])
-			body = body[n:]
-		}
-		b.WriteString("0\r\n\r\n")
-	default:
-		b.WriteString("\r\n")
-		b.Write(body)
-	}
-	o.out = append(o.out, b.String()...)
-	switch o.w.rng.IntN(60) {
-	case 0: // dies before it has said all; what ends by closing can be cut visibly only by a reset
-		o.out, o.close, o.kill = o.out[:o.w.rng.IntN(len(o.out))], true, form == 2
-	case 1:
-		o.gone = true
-		o.end.Reset()
-	case 2: // closes a kept connection right after the answer
-		o.close = true
-	}
-}
-
-// TestSimulatedKernel plays many small worlds. PVGATE_SIM_SEED repeats one, PVGATE_PROVE plays 200 000.
+// TestSimulatedKernel plays many small worlds. PVGATE_SIM_SEED repeats one, PVGATE_SIM_WORLDS says how many to play,
+// PVGATE_PROVE plays 200 000.
 func TestSimulatedKernel(t *testing.T) {
 	t.Parallel()
-	worlds := uint64(400)
+	worlds := uint64(300)
 	if os.Getenv("PVGATE_PROVE") != "" {
 		worlds = 200_000
 	}
 	first := uint64(1)
+	if s := os.Getenv("PVGATE_SIM_WORLDS"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		worlds = n
+	}
 	if s := os.Getenv("PVGATE_SIM_SEED"); s != "" {
 		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {

@@ -15,6 +15,7 @@ const (
 // pool keeps free buffers of a loop by size. Owned by the loop's thread.
 type pool struct {
 	free [3][][]byte
+	lent int // buffers taken and not given back
 }
 
 func class(n int) int {
@@ -29,6 +30,7 @@ func class(n int) int {
 
 // Get returns an empty buffer of at least n bytes of capacity.
 func (p *pool) get(n int) []byte {
+	p.lent++
 	c := class(n)
 	if k := len(p.free[c]); k > 0 && n <= large {
 		b := p.free[c][k-1]
@@ -40,6 +42,7 @@ func (p *pool) get(n int) []byte {
 
 // put takes a buffer back; its owner must have dropped every slice of it. Odd sizes are left to the collector.
 func (p *pool) put(b []byte) {
+	p.lent--
 	for c, size := range [...]int{small, medium, large} {
 		if cap(b) == size && len(p.free[c]) < keep {
 			p.free[c] = append(p.free[c], b[:0])

@@ -43,6 +43,7 @@ type Stats struct {
 	AcceptErrors  uint64 // accept failed, or was put off, for want of descriptors or memory
 	Connections   int32  // accepted and open
 	Streams       int    // all sockets of the loop
+	Lent          int    // buffers taken from the pool and not given back
 	Panics        uint64 // broken invariants survived
 	ThreadID      int
 }
@@ -153,7 +154,7 @@ func (l *Loop) Done() <-chan struct{} { return l.done }
 // Stats returns the loop's figures. To be called on the loop's thread.
 func (l *Loop) Stats() Stats {
 	s := l.stats
-	s.Connections, s.Streams = l.accepted.Load(), l.streams
+	s.Connections, s.Streams, s.Lent = l.accepted.Load(), l.streams, l.pool.lent
 	l.stats.StallMax = 0
 	return s
 }
@@ -293,8 +294,9 @@ func (l *Loop) rescue() {
 
 func (l *Loop) dispatched() {
 	if l.poison {
-		for i := range l.readBuf {
-			l.readBuf[i] = 0xDB
+		l.readBuf[0] = 0xDB
+		for n := 1; n < len(l.readBuf); n *= 2 {
+			copy(l.readBuf[n:], l.readBuf[:n])
 		}
 	}
 }

@@ -74,10 +74,14 @@ type socket struct {
 // New returns a machine that draws its faults from seed.
 func New(seed uint64, f Faults) *Net {
 	rng := rand.New(rand.NewPCG(seed, 0x70766761))
-	return &Net{
+	n := &Net{
 		rng: rng, faults: f, now: 1e9, sockets: map[int32]*socket{}, nextFD: 10,
 		listeners: map[netip.AddrPort]*Listener{}, capacity: 256 + rng.IntN(16<<10),
 	}
+	if rng.IntN(8) == 0 {
+		n.capacity = 80 + rng.IntN(200)
+	}
+	return n
 }
 
 // Rand is the machine's source of chance, for the test's own choices.
@@ -199,6 +203,14 @@ type End struct{ s *socket }
 
 // Write sends what the other side has room for and returns how much that was.
 func (e *End) Write(b []byte) int { n, _ := e.s.write(b); return n }
+
+// Room returns how many bytes Write would take.
+func (e *End) Room() int {
+	if e.s.peer == nil {
+		return 0
+	}
+	return max(e.s.net.capacity-len(e.s.peer.in), 0)
+}
 
 // Read takes what has arrived.
 func (e *End) Read() []byte {
