@@ -261,6 +261,25 @@ func (g *Gateway) Raw(t testing.TB, from, raw string) *Answer {
 	return read(t, c, method)
 }
 
+// Bytes sends bytes and returns everything that comes back until the gateway closes: the request should ask for that.
+func (g *Gateway) Bytes(t testing.TB, raw string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", g.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := io.WriteString(c, raw); err != nil {
+		t.Fatalf("%.80q: %v", raw, err)
+	}
+	all, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatalf("%.80q: %v after %q", raw, err, all)
+	}
+	return string(all)
+}
+
 func read(t testing.TB, from io.Reader, method string) *Answer {
 	t.Helper()
 	resp, err := http.ReadResponse(bufio.NewReader(from), &http.Request{Method: method})

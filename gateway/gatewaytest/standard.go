@@ -66,7 +66,7 @@ func StandardOptions(t testing.TB, origin *Origin) Options {
 		Entries: []registry.Entry{
 			Entry(t, Gewerbe, Marburg, "", MarburgURL),
 			Entry(t, Gewerbe, "06", "hessen", "/gewerbe/{leistung}?l={lang}"),
-			Entry(t, Fischen, "06", "inplace", "/fischen"),
+			with(Entry(t, Fischen, "06", "inplace", "/fischen"), func(e *registry.Entry) { e.OE = "L100012.OE.9029660" }),
 			Entry(t, Kfz, "01", "legacy", "/kfz"),
 			with(Entry(t, Meldung, "01", "", "https://meldung.example/?q"), func(e *registry.Entry) {
 				e.Others = []registry.LangURL{{Lang: "en", URL: "https://meldung.example/en"}}

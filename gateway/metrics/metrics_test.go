@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package metrics_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/pvgate/pvgate/gateway"
+	"github.com/pvgate/pvgate/gateway/loop"
+	"github.com/pvgate/pvgate/gateway/meter"
+	"github.com/pvgate/pvgate/gateway/metrics"
+	"github.com/pvgate/pvgate/gateway/reason"
+)
+
+// crowd is the worst that labels can come to: every counter of every label value in use.
+type crowd struct {
+	backends, loops, sources int
+}
+
+func (c crowd) stats() *gateway.Stats {
+	st := &gateway.Stats{Open: 3, Active: 1, Uptime: time.Minute, Loops: make([]loop.Stats, c.loops)}
+	m := &st.Meter
+	for i := range m.Codes {
+		m.Codes[i] = 1
+	}
+	for r := range m.Reasons {
+		for l := range m.Reasons[r] {
+			m.Reasons[r][l] = 1
+		}
+	}
+	m.Removed = [4]uint64{1, 1, 1, 1}
+	m.Overhead.Counts[0] = 1
+	full := meter.Backend{BytesIn: 1, BytesOut: 1}
+	for i := range full.Requests {
+		full.Requests[i] = 1
+	}
+	for i := range full.Failures {
+		full.Failures[i] = 1
+	}
+	full.Seconds.Counts[0] = 1
+	m.Other = full
+	for i := range c.backends {
+		m.Backends = append(m.Backends, full)
+		st.Names = append(st.Names, fmt.Sprintf("backend-%d", i))
+	}
+	return st
+}
+
+// causes is the contract's closed list of why a delivery of a registry is refused.
+const causes = "empty truncated oversized shrunk shrunk_land older signature checksum schema conflict unknown_area url_policy unreachable timeout rate_limited budget"
+
+func (c crowd) state() metrics.State {
+	now := time.Unix(1_800_000_000, 0)
+	st := metrics.State{ConfigHash: "0123abcd", ReloadOK: true, ReloadTime: now, Entries: map[metrics.Bin]int{}, NextExpiry: now}
+	for i := range c.sources {
+		s := metrics.Source{Name: fmt.Sprintf("source-%d", i), Success: now, Refused: map[string]int{}}
+		for _, cause := range strings.Fields(causes) {
+			s.Refused[cause] = 1
+		}
+		st.Sources = append(st.Sources, s)
+	}
+	for land := range meter.Lands {
+		for _, kind := range []string{"service", "page"} {
+			st.Entries[metrics.Bin{Land: uint8(land), Kind: kind}] = 1
+		}
+	}
+	return st
+}
+
+func (c crowd) gatherer() prometheus.Gatherer {
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(metrics.New(metrics.Inputs{
+		Stats: func() (*gateway.Stats, error) { return c.stats(), nil },
+		State: c.state, Now: func() time.Time { return time.Unix(1_800_000_060, 0) },
+		Limits: func() map[string]metrics.Limit {
+			all := map[string]metrics.Limit{}
+			for i := range c.backends {
+				all[fmt.Sprintf("backend-%d", i)] = metrics.Limit{InFlight: 1, InFlightLimit: 2, RateRefused: 3, BusyRefused: 4}
+			}
+			return all
+		},
+	}))
+	return reg
+}
+
+func exposition(t testing.TB, g prometheus.Gatherer) []byte {
+	t.Helper()
+	families, err := g.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	for _, f := range families {
+		if _, err := expfmt.MetricFamilyToText(&b, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.Bytes()
+}
+
+// series are the names with labels of all samples.
+func series(text []byte) []string {
+	var all []string
+	for line := range strings.Lines(string(text)) {
+		if i := strings.LastIndexByte(line, ' '); i > 0 && line[0] != '#' {
+			all = append(all, line[:i])
+		}
+	}
+	return all
+}
+
+func TestMetricsPassPromlint(t *testing.T) {
+	t.Parallel()
+	text := exposition(t, crowd{3, 2, 2}.gatherer())
+	problems, err := promlint.New(bytes.NewReader(text)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// ceiling is how many series there can be: the closed sets multiplied as the metrics multiply them. It is the contract's
+// stated formula:
+//
+//	(backends+1) × (classes + failures + seconds + directions) + backends × limits + reasons × lands + codes + …
+func (c crowd) ceiling() int {
+	byBackend := 0
+	for _, r := range reason.All() {
+		if metrics.BackendsOwn(r) {
+			byBackend++ // failures
+		}
+	}
+	histogram := func(bounds []float64) int { return len(bounds) + 1 + 2 } // the open bucket, sum, count
+	byBackend += meter.Classes + histogram(meter.BackendBuckets()) + len([]string{"in", "out"})
+	const limits = 3 // in flight, its limit, limited by the backend's own
+	codes := 1       // other
+	for code := range 600 {
+		if http.StatusText(code) != "" {
+			codes++
+		}
+	}
+	codes++ // 499 has no registered text
+	fixed := codes + reason.Count*meter.Lands + parserReasons + len(meter.Meter{}.Removed) + histogram(meter.OverheadBuckets())
+	const (
+		byLoop   = 9
+		bySource = 3
+		others   = 2 + 3 + 2*meter.Lands + 3 + 3 // connections, upstreams, entries, blocked and overrides, config
+	)
+	return (c.backends+1)*byBackend + c.backends*limits + fixed + c.loops*byLoop + c.sources*(bySource+len(strings.Fields(causes))) + others
+}
+
+const parserReasons = 10
+
+// The budget of the contract: 500 backends, every label value in use, on a machine of 64 cores.
+func TestSeriesStayInTheirBudget(t *testing.T) {
+	t.Parallel()
+	c := crowd{backends: 500, loops: 64, sources: 8}
+	got, most := len(series(exposition(t, c.gatherer()))), c.ceiling()
+	if most > 25_000 {
+		t.Errorf("the formula allows %d series for %d backends, the budget is 25000", most, c.backends)
+	}
+	if got != most {
+		t.Errorf("%d series, the formula says %d: it forgets a metric or counts what does not exist", got, most)
+	}
+}
+
+// Two large sets never meet: a backend's series know only the reasons somebody has to act on, and no Land.
+func TestBackendsMeetOnlyReasonsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, s := range series(exposition(t, crowd{2, 1, 1}.gatherer())) {
+		name, labels, _ := strings.Cut(s, "{")
+		if strings.Contains(labels, "backend=") && strings.Contains(labels, "land=") {
+			t.Errorf("%s has backend and land", s)
+		}
+		if !strings.Contains(labels, "backend=") || !strings.Contains(labels, "reason=") {
+			continue
+		}
+		if name != "pvgate_backend_failures_total" {
+			t.Errorf("%s has backend and reason", s)
+		}
+		_, code, _ := strings.Cut(labels, `reason="`)
+		code, _, _ = strings.Cut(code, `"`)
+		seen[code] = true
+	}
+	for _, r := range reason.All() {
+		want := r.Fault() == reason.FaultBackend || r.Fault() == reason.FaultOperator
+		if seen[r.String()] != want {
+			t.Errorf("reason %v of fault %v by backend: %v, want %v", r, r.Fault(), seen[r.String()], want)
+		}
+	}
+}
+
+// No label is made of what a request says.
+func TestLabelsAreOfTheClosedSet(t *testing.T) {
+	t.Parallel()
+	known := []string{
+		"proto", "code", "reason", "land", "kind", "backend", "class", "direction", "whose", "source", "cause", "hash", "state", "loop", "le",
+	}
+	lands := map[string]bool{}
+	for _, s := range series(exposition(t, crowd{2, 1, 1}.gatherer())) {
+		_, labels, _ := strings.Cut(s, "{")
+		for label := range strings.SplitSeq(strings.TrimSuffix(labels, "}"), ",") {
+			name, value, ok := strings.Cut(label, "=")
+			if ok && !slices.Contains(known, name) {
+				t.Errorf("label %s in %s", name, s)
+			}
+			if name == "land" {
+				lands[value] = true
+			}
+		}
+	}
+	if len(lands) != 18 || !lands[`"00"`] || !lands[`"16"`] || !lands[`"none"`] {
+		t.Errorf("lands %v, want 00 to 16 and none", lands)
+	}
+}
+
+// A server that has stopped still tells about configuration and registry.
+func TestScrapeOfAStoppedServer(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(metrics.New(metrics.Inputs{
+		Stats:  func() (*gateway.Stats, error) { return nil, fmt.Errorf("stopped") },
+		Limits: func() map[string]metrics.Limit { return nil },
+		State:  crowd{0, 0, 1}.state, Now: time.Now,
+	}))
+	text := string(exposition(t, reg))
+	if !strings.Contains(text, "pvgate_config_info") || strings.Contains(text, "pvgate_requests_total") {
+		t.Errorf("got\n%s", text)
+	}
+}
+
+// BenchmarkCollect is a scrape of 500 backends beside the loops; what a loop itself pays is BenchmarkAddTo of
+// gateway/meter.
+func BenchmarkCollect(b *testing.B) {
+	c := crowd{500, 2, 2}
+	st := c.stats()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(metrics.New(metrics.Inputs{
+		Stats: func() (*gateway.Stats, error) { return st, nil }, State: c.state, Now: time.Now,
+		Limits: func() map[string]metrics.Limit { return nil },
+	}))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := reg.Gather(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
