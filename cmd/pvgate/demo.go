@@ -224,8 +224,12 @@ func printDemo(w io.Writer, s *demoScene) error {
 	fmt.Fprintf(&b, "operators at      http://%s/metrics and /api/v1/status\n", s.Admin)
 	fmt.Fprintf(&b, "configuration in  %s, a change is taken over at once\n", s.Dir)
 	fmt.Fprintf(&b, "\nSimulated portals, and an address for your browser that leads to each:\n")
+	width := 0
 	for _, p := range demoPortals() {
-		fmt.Fprintf(&b, "  %-12s %-66s %s\n", p.backend, p.entry(s.base()), p.about)
+		width = max(width, len(p.entry(s.base())))
+	}
+	for _, p := range demoPortals() {
+		fmt.Fprintf(&b, "  %-12s %-*s  %s\n", p.backend, width, p.entry(s.base()), p.about)
 	}
 	fmt.Fprintf(&b, "\nSix commands for another terminal, each with a line that it shows:\n")
 	for i, t := range s.tries() {
