@@ -33,7 +33,11 @@ type simOrigin struct {
 }
 
 func newSimOrigin(w *world, e *simsys.End) *simOrigin {
-	return &simOrigin{w: w, end: e, slow: 1 + w.rng.IntN(10)}
+	o := &simOrigin{w: w, end: e, slow: 1 + w.rng.IntN(10)}
+	if w.calm {
+		o.slow = max(o.slow, 5) // or it runs into our patience
+	}
+	return o
 }
 
 func (o *simOrigin) step() {
@@ -87,7 +91,7 @@ func (o *simOrigin) serve() {
 		return
 	}
 	tag := req.URL.Path[len("/t/"):]
-	early := o.w.rng.IntN(200) == 0
+	early := o.w.rng.IntN(200) == 0 && !o.w.calm
 	if req.Header.Get("Expect") != "" && o.w.rng.IntN(8) == 0 {
 		o.out = append(o.out, "HTTP/1.1 100 Continue\r\n\r\n"...)
 		o.in = bytes.Replace(o.in, []byte("Expect: 100-continue\r\n"), nil, 1)
@@ -144,6 +148,9 @@ func (o *simOrigin) answer(req *http.Request, tag string) {
 	o.out = append(o.out, b.String()...)
 	if form != 2 || req.Method == "HEAD" {
 		o.poison()
+	}
+	if o.w.calm {
+		return
 	}
 	switch o.w.rng.IntN(60) {
 	case 0: // dies before it has said all; what ends by closing can be cut visibly only by a reset

@@ -72,6 +72,7 @@ type world struct {
 	drainAt int // round at which the server is told to end, -1 never
 	cutAt   int // rounds after that at which it loses its patience
 	origins []*simOrigin
+	calm    bool           // nobody fails or leaves: every request must succeed
 	seen    map[string]int // times a non-idempotent request was received whole, by tag
 	whole   int            // answers that arrived whole and right
 }
@@ -80,6 +81,7 @@ func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
 	w := &world{t: t, seed: seed, net: simsys.New(seed, f), drainAt: -1, seen: map[string]int{}}
 	w.limiter = [2]*limit.Backend{new(limit.Backend), new(limit.Backend)}
 	w.rng = w.net.Rand()
+	w.calm = f.Reset == 0 && f.Exhausted == 0 && w.rng.IntN(2) == 0
 	o := Options{Loops: 1 + w.rng.IntN(2), Poison: true, NewKernel: func(time.Time) (loop.Kernel, error) {
 		k := w.net.Kernel()
 		w.kernels = append(w.kernels, k)
@@ -97,7 +99,7 @@ func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
 	}
 	w.backs = [2]*simsys.Listener{w.net.Listen(simBack), w.net.Listen(simNext)}
 	w.net.Listen(simDeaf).Silent = true
-	if w.rng.IntN(6) == 0 {
+	if w.rng.IntN(6) == 0 && !w.calm {
 		w.drainAt, w.cutAt = w.rng.IntN(200), 100+w.rng.IntN(4000)
 	}
 	return w
@@ -248,6 +250,9 @@ type simClient struct {
 
 func newSimClient(w *world) *simClient {
 	c := &simClient{w: w, lazy: 1 + w.rng.IntN(10), abortAt: -1, reset: w.rng.IntN(2) == 0, half: w.rng.IntN(4) == 0}
+	if w.calm {
+		c.lazy = max(c.lazy, 5) // or it runs into our patience
+	}
 	old := w.rng.IntN(10) == 0
 	n := 1 + w.rng.IntN(6)
 	for i := range n {
@@ -267,7 +272,7 @@ func newSimClient(w *world) *simClient {
 		c.requests = append(c.requests, r)
 		c.write(r)
 	}
-	if w.rng.IntN(5) == 0 {
+	if w.rng.IntN(5) == 0 && !w.calm {
 		c.abortAt = w.rng.IntN(len(c.out) + 1)
 	}
 	c.end = w.net.Dial(netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(len(w.clients))}), 4000), simFront)
@@ -350,6 +355,9 @@ func (c *simClient) check() {
 	r := bufio.NewReader(src)
 	for _, q := range c.requests {
 		if left := c.got[len(c.got)-src.Len()-r.Buffered():]; !bytes.Contains(left, []byte("\r\n\r\n")) {
+			if c.w.calm {
+				c.w.fatal("client %s got no answer: %q", q.tag, left)
+			}
 			return // net/http takes half a line for a wrong one
 		}
 		resp, err := http.ReadResponse(r, &http.Request{Method: q.method})
@@ -372,10 +380,12 @@ func (c *simClient) check() {
 			if resp.StatusCode != 404 || string(got) != "own" && err == nil {
 				c.w.fatal("client %s: got %d %q for our own answer", q.tag, resp.StatusCode, got)
 			}
+		case c.w.calm && (err != nil || tag == ""):
+			c.w.fatal("client %s got %d %v %.60q for no reason (%+v, broken %v, unsent %d)", q.tag, resp.StatusCode, err, got, q, c.broken, len(c.out))
 		case tag == "" && resp.StatusCode >= 400:
 		case tag != q.tag:
 			c.w.fatal("client %s got the answer of %q", q.tag, tag)
-		case q.old && resp.ContentLength < 0 && c.broken: // an answer that ends by closing, visibly cut
+		case q.old && resp.ContentLength < 0 && (c.broken || c.left): // an answer that ends by closing, visibly cut
 		case err == nil && q.method != "HEAD" && resp.StatusCode == 200 && !bytes.Equal(got, simBody(tag+"/answer")):
 			c.w.fatal("client %s: a whole answer %.80q is not its own %.80q (%v)", q.tag, got, simBody(tag+"/answer"), resp.Header)
 		}
