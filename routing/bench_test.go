@@ -121,3 +121,17 @@ func BenchmarkResolveURLCold1M(b *testing.B) {
 		i++
 	}
 }
+
+// BenchmarkResolveWarm asks a few questions again and again: what a decision costs when nothing is far away.
+func BenchmarkResolveWarm(b *testing.B) {
+	t, err := bigTable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		t.table.Resolve(&t.questions[i%256])
+		i++
+	}
+}

@@ -28,7 +28,8 @@ func (t *Table) Explain(q *Query, asked Asked) *Explanation {
 		url, _ := t.AppendURL(nil, q, &d) // Resolve has ruled an error out
 		e.URL = string(url)
 	}
-	w := t.newWalker(q, nil)
+	var w walker
+	w.ask(t, q, nil)
 	for i := w.matching(q, 0); i >= 0; i = w.matching(q, i+1) {
 		e.Matched = append(e.Matched, t.overrides[i].id)
 	}

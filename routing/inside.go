@@ -240,6 +240,7 @@ func (w *walker) elsewhere(q *Query, native uint32, r *result) bool {
 
 func (w *walker) otherAt(q *Query, area uint32, r *result) bool {
 	there := walker{t: w.t, at: w.at, time: w.time, area: area, only: w.only, dated: w.t.isDated(area)}
-	got, won := there.walk(q.Leistung)
+	var got result
+	won := there.walk(q.Leistung, &got)
 	return !won || got.tied || !w.t.hot[got.row].sameTarget(&w.t.hot[r.row])
 }

@@ -53,7 +53,8 @@ func (t *Table) rowTitle(l registry.Leistung, row uint32) string {
 // Choices are the areas of the next level down inside the asked one (R12), in order of their keys. A level at which
 // there is nothing to choose is skipped.
 func (t *Table) Choices(q *Query) []registry.AreaID {
-	w := t.newWalker(q, nil)
+	var w walker
+	w.ask(t, q, nil)
 	for at := uint32(q.Area); ; {
 		var list []registry.AreaID
 		for id := at + 1; id < t.index.ends[at]; id = t.index.ends[id] {

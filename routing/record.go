@@ -43,15 +43,15 @@ func (rec *recorder) add(w *walker, row uint32, why Why, ended int64, c *cursor)
 }
 
 // done takes down what the walk found.
-func (rec *recorder) done(w *walker, r result, won bool) {
+func (rec *recorder) done(w *walker, r *result, won bool) {
 	if rec != nil {
 		rec.keys = append(rec.keys, w.keys[:w.nKeys]...)
-		rec.result, rec.won = r, won
+		rec.result, rec.won = *r, won
 	}
 }
 
 // overridden takes down that an override answered, with what the walk to its backend found.
-func (rec *recorder) overridden(w *walker, r result, won bool) {
+func (rec *recorder) overridden(w *walker, r *result, won bool) {
 	if rec != nil {
 		rec.done(w, r, won)
 		rec.override = true

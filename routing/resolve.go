@@ -24,7 +24,8 @@ func (t *Table) resolve(q *Query, rec *recorder) Decision {
 	if q.Leistung.IsZero() {
 		return nothing(q, UnknownLeistung)
 	}
-	w := t.newWalker(q, rec)
+	var w walker
+	w.ask(t, q, rec)
 	coarse := registry.Level(t.level[q.Area]) != registry.LevelGemeinde
 	if i := w.matching(q, 0); i >= 0 {
 		d, r, won := w.answer(q, i)
@@ -37,11 +38,14 @@ func (t *Table) resolve(q *Query, rec *recorder) Decision {
 	if q.Area == registry.Bund && !q.Leistung.Federal() {
 		return nothing(q, AreaRequired)
 	}
-	r, won := w.walk(q.Leistung)
-	rec.done(&w, r, won)
-	d := nothing(q, NoRoute)
+	var r result
+	won := w.walk(q.Leistung, &r)
+	rec.done(&w, &r, won)
+	var d Decision
 	if won {
-		d = w.decide(q, &r)
+		w.decide(q, &r, &d)
+	} else {
+		d = nothing(q, NoRoute)
 	}
 	if coarse && w.differs(q, &d, &r, won, -1) {
 		rec.coarse(&d, w.found)
@@ -59,9 +63,9 @@ func nothing(q *Query, v Verdict) Decision {
 }
 
 // decide turns what won the walk into a decision.
-func (w *walker) decide(q *Query, r *result) Decision {
+func (w *walker) decide(q *Query, r *result, d *Decision) {
 	t, h := w.t, &w.t.hot[r.row]
-	d := Decision{
+	*d = Decision{
 		Verdict: Handover, Kind: h.kind(), Backend: h.backendID(), Key: w.keys[r.key], Area: registry.AreaID(r.area),
 		Row: RowID(r.row), Override: -1, url: h.url, oe: r.oe.get(), lb: r.lb.get(), od: r.od.get(),
 	}
@@ -81,10 +85,9 @@ func (w *walker) decide(q *Query, r *result) Decision {
 		d.Verdict = TargetRefused
 	case h.url&isTemplate != 0 && t.backends[h.backend].require&^d.context() != 0:
 		d.Verdict = Ambiguous
-	case !t.fillable(q, &d):
+	case !t.fillable(q, d):
 		d.Verdict = TargetRefused
 	}
-	return d
 }
 
 // context is the set of context ids that the decision has (R11).
@@ -148,8 +151,8 @@ func (w *walker) answer(q *Query, i int) (d Decision, r result, won bool) {
 		d.Backend, d.url = o.backend, o.url
 	default:
 		w.only = b
-		if r, won = w.walk(q.Leistung); won {
-			d = w.decide(q, &r)
+		if won = w.walk(q.Leistung, &r); won {
+			w.decide(q, &r, &d)
 			d.Override, d.Note = o.id, NoteNone
 		} else {
 			d.Backend, d.url = b, t.backends[b].root
@@ -157,8 +160,9 @@ func (w *walker) answer(q *Query, i int) (d Decision, r result, won bool) {
 	}
 	wantsPath := d.Verdict == Handover && !won && o.url == 0 && t.BackendProxy(d.Backend)
 	if wantsPath || free.rec != nil {
-		f, found := free.walk(q.Leistung)
-		free.rec.overridden(&free, r, won)
+		var f result
+		found := free.walk(q.Leistung, &f)
+		free.rec.overridden(&free, &r, won)
 		if wantsPath && found && !f.tied && t.isPath(t.hot[f.row].url) {
 			d.Key, d.url = free.keys[f.key], t.hot[f.row].url
 			d.oe, d.lb, d.od = f.oe.get(), f.lb.get(), f.od.get()

@@ -86,34 +86,34 @@ func (s single) get() uint32 {
 	return s.value
 }
 
-// newWalker asks for an area at a time.
-func (t *Table) newWalker(q *Query, rec *recorder) walker {
-	return walker{
-		t: t, at: nanos(q.At), time: q.At, area: uint32(q.Area), only: NoBackend, dated: t.isDated(uint32(q.Area)), rec: rec,
-	}
+// ask sets a zero walker to a question.
+func (w *walker) ask(t *Table, q *Query, rec *recorder) {
+	w.t, w.rec, w.only = t, rec, NoBackend
+	w.at, w.time = nanos(q.At), q.At
+	w.area, w.dated = uint32(q.Area), t.isDated(uint32(q.Area))
 }
 
 // walk goes through the keys of R8: the asked one, its successor only if the asked one has no live row in the chain,
 // its parent only where the Land allows it. Each is walked for services, then for pages; the first place with a
 // candidate wins. With a recorder it goes on after that, for the losers' sake.
-func (w *walker) walk(asked registry.Leistung) (r result, won bool) {
-	live := w.tryKey(asked, &r, &won)
-	_, w.facts.known = w.t.index.find(asked)
+func (w *walker) walk(asked registry.Leistung, r *result) (won bool) {
+	live := w.tryKey(asked, r, &won)
 	if won && w.rec == nil {
-		return r, won
+		return won
 	}
+	_, w.facts.known = w.t.index.find(asked)
 	if !live {
 		if s := w.t.successor(asked); !s.IsZero() && s != asked {
-			w.tryKey(s, &r, &won)
+			w.tryKey(s, r, &won)
 		}
 	}
 	if won && w.rec == nil {
-		return r, won
+		return won
 	}
 	if p := w.t.parentOf(asked, w.area); !p.IsZero() && p != w.keys[w.nKeys-1] {
-		w.tryKey(p, &r, &won)
+		w.tryKey(p, r, &won)
 	}
-	return r, won
+	return won
 }
 
 // tryKey walks one more key and keeps what it finds if nothing was found before. It says whether the chain has a live
@@ -126,10 +126,13 @@ func (w *walker) tryKey(key registry.Leistung, r *result, won *bool) (live bool)
 		return false
 	}
 	w.block = b
+	if *won {
+		var late result // for the recorder only
+		_, live = w.walkKey(&late)
+		return live
+	}
 	missed := w.facts.missed
-	got, found, live := w.walkKey()
-	if found && !*won {
-		*r, *won = got, true
+	if *won, live = w.walkKey(r); *won {
 		r.key = w.nKeys - 1
 		r.missed = r.missed || missed
 	}
@@ -157,8 +160,9 @@ func (t *Table) parentOf(l registry.Leistung, area uint32) registry.Leistung {
 
 // walkKey walks the chain of one key. Both walks of R8 are one pass: the deepest pages are kept until it is certain
 // that no service comes.
-func (w *walker) walkKey() (r result, found, live bool) {
-	var service, page best
+func (w *walker) walkKey(r *result) (found, live bool) {
+	var page best
+	service := &r.best
 	missedAt := uint32(none) // the deepest area where a service is closed to the asked area
 	for c := w.start(); c.next(w); {
 		if service.found && c.area != service.area && w.rec == nil {
@@ -177,7 +181,7 @@ func (w *walker) walkKey() (r result, found, live bool) {
 				if w.only != NoBackend && h.backend != uint32(w.only) {
 					continue
 				}
-				kind := &service
+				kind := service
 				if h.flags&flagPage != 0 {
 					kind = &page
 				}
@@ -197,10 +201,12 @@ func (w *walker) walkKey() (r result, found, live bool) {
 		}
 	}
 	if service.found {
-		return result{best: service, missed: missedAt != none && missedAt != service.area}, true, live
+		r.missed = missedAt != none && missedAt != service.area
+		return true, live
 	}
 	w.facts.missed = w.facts.missed || missedAt != none
-	return result{best: page, missed: missedAt != none}, page.found, live
+	r.best, r.missed = page, missedAt != none
+	return page.found, live
 }
 
 func (f *facts) end(at int64) {
