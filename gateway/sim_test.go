@@ -81,6 +81,9 @@ func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
 	w := &world{t: t, seed: seed, net: simsys.New(seed, f), drainAt: -1, seen: map[string]int{}}
 	w.limiter = [2]*limit.Backend{new(limit.Backend), new(limit.Backend)}
 	w.rng = w.net.Rand()
+	if w.rng.IntN(8) == 0 {
+		w.net.SetCapacity(80 + w.rng.IntN(200))
+	}
 	w.calm = f.Reset == 0 && f.Exhausted == 0 && w.rng.IntN(2) == 0
 	o := Options{Loops: 1 + w.rng.IntN(2), Poison: true, NewKernel: func(time.Time) (loop.Kernel, error) {
 		k := w.net.Kernel()

@@ -74,14 +74,10 @@ type socket struct {
 // New returns a machine that draws its faults from seed.
 func New(seed uint64, f Faults) *Net {
 	rng := rand.New(rand.NewPCG(seed, 0x70766761))
-	n := &Net{
+	return &Net{
 		rng: rng, faults: f, now: 1e9, sockets: map[int32]*socket{}, nextFD: 10,
 		listeners: map[netip.AddrPort]*Listener{}, capacity: 256 + rng.IntN(16<<10),
 	}
-	if rng.IntN(8) == 0 {
-		n.capacity = 80 + rng.IntN(200)
-	}
-	return n
 }
 
 // Rand is the machine's source of chance, for the test's own choices.
@@ -89,6 +85,9 @@ func (n *Net) Rand() *rand.Rand { return n.rng }
 
 // Capacity returns the size of a receive buffer in bytes.
 func (n *Net) Capacity() int { return n.capacity }
+
+// SetCapacity changes it; call it before anything is connected.
+func (n *Net) SetCapacity(bytes int) { n.capacity = bytes }
 
 // Now returns the virtual time in nanoseconds.
 func (n *Net) Now() int64 { return n.now }
