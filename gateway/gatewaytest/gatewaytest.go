@@ -282,7 +282,11 @@ func (g *Gateway) Bytes(t testing.TB, raw string) string {
 
 func read(t testing.TB, from io.Reader, method string) *Answer {
 	t.Helper()
-	resp, err := http.ReadResponse(bufio.NewReader(from), &http.Request{Method: method})
+	in, asked := bufio.NewReader(from), &http.Request{Method: method}
+	resp, err := http.ReadResponse(in, asked)
+	for err == nil && resp.StatusCode == http.StatusContinue {
+		resp, err = http.ReadResponse(in, asked)
+	}
 	if err != nil {
 		t.Fatalf("%s: no answer: %v", method, err)
 	}
