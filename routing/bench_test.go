@@ -135,3 +135,25 @@ func BenchmarkResolveWarm(b *testing.B) {
 		i++
 	}
 }
+
+// BenchmarkResolveUniform asks without an area for what every Gemeinde has registered with one and the same address:
+// the longest scan that R12 can ask for.
+func BenchmarkResolveUniform(b *testing.B) {
+	f := newFixture(b)
+	f.backend("closed", "closed.example")
+	f.offer("o", "closed", map[string]string{gewerbe: "https://closed.example/{ars}"})
+	for id := registry.AreaID(0); int(id) < f.areas.Len(); id++ {
+		f.in.Entries = append(f.in.Entries,
+			registry.Entry{Leistung: f.leistung(bau), Area: id, URL: "https://a.example/", Source: 2, Origin: row("hub", 1)},
+			registry.Entry{Leistung: f.leistung(gewerbe), Area: id, URL: "https://closed.example/", Source: 2, Origin: row("hub", 2)})
+	}
+	table := f.table()
+	for name, l := range map[string]string{"open": bau, "closed": gewerbe} {
+		b.Run(name, func(b *testing.B) {
+			q := f.ask(l, "00")
+			for b.Loop() {
+				table.Resolve(q)
+			}
+		})
+	}
+}

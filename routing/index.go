@@ -57,8 +57,11 @@ type slot struct {
 
 // block is one Leistung's rows: r0 ≤ r < r1.
 type block struct {
-	r0, r1 uint32
-	sample uint32 // where its samples begin
+	r0, r1  uint32
+	sample  uint32 // where its samples begin
+	adopted bool   // has rows made by adoptions
+	open    bool   // has rows that need no adoption's cover, the adoptions' own among them
+	uniform bool   // all its services lead to one target, open to everybody
 }
 
 // none is the group that is not there.
@@ -221,7 +224,10 @@ func (x *indexer) add(l registry.Leistung, h hotRow) {
 		x.blocks = append(x.blocks, block{r0: row, r1: row})
 		x.open = x.open[:0]
 	}
-	x.blocks[len(x.blocks)-1].r1++
+	b := &x.blocks[len(x.blocks)-1]
+	b.r1++
+	b.adopted = b.adopted || h.flags&flagAdopted != 0
+	b.open = b.open || !h.needsCover()
 	if n := len(x.open); n > 0 && x.hot[x.open[n-1]].area == h.area {
 		x.open[n-1] = row // the group goes on: its last row names it
 		h.up = x.hot[row-1].up
@@ -255,10 +261,28 @@ func (x *indexer) sample(b *block) {
 	}
 }
 
+// isUniform says whether all services of a block lead to one target that no adoption has to open.
+func (x *indexer) isUniform(b *block) bool {
+	var one *hotRow
+	for row := b.r0; row < b.r1; row++ {
+		h := &x.hot[row]
+		switch {
+		case h.flags&flagPage != 0:
+		case h.flags&flagClosed != 0 || one != nil && !h.sameTarget(one):
+			return false
+		default:
+			one = h
+		}
+	}
+	return true
+}
+
 // done writes the samples and fills the hash table to at most a half.
 func (x *indexer) done() index {
 	for i := range x.blocks {
-		x.sample(&x.blocks[i])
+		b := &x.blocks[i]
+		x.sample(b)
+		b.uniform = x.isUniform(b)
 	}
 	size := bits.Len(uint(2*len(x.keys) + 1))
 	x.shift = uint(64 - size)

@@ -110,19 +110,35 @@ func (w *walker) rowInside(first, end uint32, last int, same *hotRow, service bo
 		if i < last {
 			like = nil
 		}
-		noPages := service && i == last
-		if w.anyInside(w.keys[i], first, end, func(at, after, area uint32) bool {
-			return w.otherTarget(at, after, area, like, noPages)
-		}) {
-			return true
+		look := scan{same: like, noPages: service && i == last}
+		for _, look.covered = range [2]bool{false, true} {
+			b, ok := w.t.index.find(w.keys[i])
+			switch {
+			case !ok || !look.covered && !b.open:
+			case look.covered && !b.adopted: // nobody has joined anywhere: what is closed is closed to all
+			case look.noPages && look.same != nil && b.uniform: // the winner's target is the only one
+			case w.anyInside(b, first, end, func(at, after, area uint32) bool {
+				return w.otherTarget(at, after, area, &look)
+			}):
+				return true
+			}
 		}
 	}
 	return false
 }
 
+// scan is what rowInside looks for. Rows of a closed backend that need the cover of an adoption cost a walk each and
+// are looked at last: a registry may have thousands of them inside, and most scans end before.
+type scan struct {
+	same    *hotRow // not this target; nil = any
+	noPages bool
+	covered bool // rows that need a cover, else all others
+}
+
 // liveInside looks for a live row of the asked key, open or not: where one is, the successor is not asked (R8).
 func (w *walker) liveInside(first, end uint32) bool {
-	return w.anyInside(w.keys[0], first, end, func(at, after, area uint32) bool {
+	b, ok := w.t.index.find(w.keys[0])
+	return ok && w.anyInside(b, first, end, func(at, after, area uint32) bool {
 		for row := at; row < after; row++ {
 			if h := &w.t.hot[row]; h.flags&flagInactive == 0 && w.t.valid[h.valid].has(w.at) {
 				w.found = inside{area, row, -1}
@@ -133,13 +149,9 @@ func (w *walker) liveInside(first, end uint32) bool {
 	})
 }
 
-// anyInside shows the rows of a key that count at an area of first ≤ id < end at the asked time, until one is seen.
-func (w *walker) anyInside(key registry.Leistung, first, end uint32, seen func(at, after, area uint32) bool) bool {
+// anyInside shows the rows of a block that count at an area of first ≤ id < end at the asked time, until one is seen.
+func (w *walker) anyInside(b block, first, end uint32, seen func(at, after, area uint32) bool) bool {
 	x := &w.t.index
-	b, ok := x.find(key)
-	if !ok {
-		return false
-	}
 	w.block = b
 	for row := x.from(b, first); row < b.r1 && x.hot[row].area < end; row++ {
 		if w.inForce(x.hot[row].area) && seen(row, row+1, x.hot[row].area) {
@@ -180,21 +192,31 @@ func (w *walker) parentInside(asked registry.Leistung) bool {
 }
 
 // otherTarget looks through rows that count at area.
-func (w *walker) otherTarget(first, end, area uint32, same *hotRow, noPages bool) bool {
-	there := *w
-	there.area, there.dated = area, w.t.isDated(area)
+func (w *walker) otherTarget(first, end, area uint32, look *scan) bool {
 	for row := first; row < end; row++ {
 		h := &w.t.hot[row]
-		if noPages && h.flags&flagPage != 0 || w.only != NoBackend && h.backend != uint32(w.only) ||
-			same != nil && h.sameTarget(same) {
+		if look.noPages && h.flags&flagPage != 0 || w.only != NoBackend && h.backend != uint32(w.only) ||
+			look.same != nil && h.sameTarget(look.same) || look.covered != h.needsCover() {
 			continue
 		}
-		if why, _ := there.state(row); why == WhyNone {
+		if w.isCandidate(row, h, area) {
 			w.found = inside{area, row, -1}
 			return true
 		}
 	}
 	return false
+}
+
+// isCandidate says whether a row could win at an area.
+func (w *walker) isCandidate(row uint32, h *hotRow, area uint32) bool {
+	if h.flags&flagClosed == 0 { // the same everywhere
+		why, _ := w.state(row)
+		return why == WhyNone
+	}
+	there := *w
+	there.area, there.dated = area, w.t.isDated(area)
+	why, _ := there.state(row)
+	return why == WhyNone
 }
 
 // holeInside looks for an area strictly inside that an adoption takes out of the winner's closed backend (R9), and

@@ -69,8 +69,10 @@ func (t *Table) Choices(q *Query) []registry.AreaID {
 	}
 }
 
-// maxNear is how many other keys an answer names (R13).
-const maxNear = 5
+const (
+	maxNear  = 5  // other keys that an answer names (R13)
+	maxTried = 50 // of those with the same eight digits; each costs a decision
+)
 
 // Near are at most five other keys with the same first eight digits that lead somewhere for the same question (R13),
 // ascending.
@@ -83,7 +85,8 @@ func (t *Table) Near(q *Query) []registry.Leistung {
 		return cmp.Compare(l.Number()/1e6, g)
 	})
 	var list []registry.Leistung
-	for ; i < len(t.index.keys) && t.index.keys[i].Number()/1e6 == group && len(list) < maxNear; i++ {
+	last := min(i+maxTried, len(t.index.keys))
+	for ; i < last && t.index.keys[i].Number()/1e6 == group && len(list) < maxNear; i++ {
 		other := *q
 		other.Leistung = t.index.keys[i]
 		if other.Leistung == q.Leistung {

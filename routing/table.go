@@ -282,6 +282,9 @@ func (h *hotRow) backendID() BackendID {
 	return BackendID(h.backend)
 }
 
+// needsCover says whether the row answers only where an adoption opens its backend (R9).
+func (h *hotRow) needsCover() bool { return h.flags&(flagClosed|flagAdopted) == flagClosed }
+
 // sameTarget says whether two rows lead to the same place (R10). A refused target is not the same as one that may be
 // used.
 func (h *hotRow) sameTarget(o *hotRow) bool {

@@ -297,6 +297,9 @@ func (w *walker) state(row uint32) (why Why, ended int64) {
 // so, else WhyExpired with the end of the last cover, WhyLeft or WhyNotJoined.
 func (w *walker) cover(backend uint32) (why Why, ended int64) {
 	why = WhyNotJoined
+	if !w.block.adopted {
+		return why, 0
+	}
 	for c := w.start(); c.next(w); {
 		first, end := w.t.index.rows(w.block, c.group)
 		for row := first; row < end; row++ {
