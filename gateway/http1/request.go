@@ -247,7 +247,7 @@ func absoluteForm(h *message.Head, hosts int) cause {
 	if colon <= 0 || len(h.Path) < colon+3 || string(h.Path[colon:colon+3]) != "://" {
 		return causeTargetForm
 	}
-	port := 0
+	var port int
 	switch scheme := h.Path[:colon]; {
 	case message.EqualFold(scheme, "http"):
 		port = 80
