@@ -271,7 +271,7 @@ func newSimClient(w *world) *simClient {
 			r.method = "DELETE"
 		}
 		r.old = old
-		r.last = i == n-1 && !c.half || w.rng.IntN(30) == 0 // and goes on, although nobody listens
+		r.last = i == n-1 && !c.half || !w.calm && w.rng.IntN(30) == 0 // and goes on, at its own risk
 		c.requests = append(c.requests, r)
 		c.write(r)
 	}
@@ -359,7 +359,7 @@ func (c *simClient) check() {
 	for _, q := range c.requests {
 		if left := c.got[len(c.got)-src.Len()-r.Buffered():]; !bytes.Contains(left, []byte("\r\n\r\n")) {
 			if c.w.calm {
-				c.w.fatal("client %s got no answer: %q", q.tag, left)
+				c.w.fatal("client %s got no answer: %q (%+v, broken %v, unsent %d of %d, it is %v)", q.tag, left, q, c.broken, len(c.out), c.sent+len(c.out), time.Duration(c.w.net.Now()))
 			}
 			return // net/http takes half a line for a wrong one
 		}
