@@ -168,6 +168,23 @@ var (
 	phoneForm    = regexp.MustCompile(`^\+?[0-9][0-9 /()-]{1,30}$`)
 )
 
+// isOrigin holds the form in which browsers serialise an origin (RFC 6454, section 6.2): compared byte for byte, any
+// other spelling would never match.
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || !hostnameForm.MatchString(u.Hostname()) || s != u.Scheme+"://"+u.Host {
+		return false
+	}
+	if u.Host == u.Hostname() {
+		return true
+	}
+	usual := "443"
+	if u.Scheme == "http" {
+		usual = "80"
+	}
+	return u.Port() != "" && u.Port() != usual
+}
+
 // checkForm says what is wrong with a text and what to write instead, "" if
 // nothing is. A form with | lists the allowed words.
 func checkForm(is, s string) string {
@@ -207,6 +224,7 @@ var forms = [...]struct {
 	{"address", isAddress, "is no address to listen on; write host:port, such as 127.0.0.1:8080 or :8080"},
 	{"loopback", isLoopback, "is not on the loopback interface; write 127.0.0.1:9180 or [::1]:9180"},
 	{"network", isNetwork, "is no network; write a prefix such as 192.0.2.0/24 (no bits after it) or one address"},
+	{"origin", isOrigin, "is no origin; write scheme and host as browsers do, https://portal.example.de, without a path and without the usual port"},
 	{"separator", isSeparator, `is no separator; write one character, such as ";"`},
 	{"weburl", isWebURL, "is no web address; write https://host/…"},
 	{"authority", isAuthority, "is no host; write host or host:port"},

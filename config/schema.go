@@ -75,6 +75,7 @@ type Sender struct {
 	At       Origin `key:"-"`
 	Area     Text   `key:"area" need:"yes" is:"digits" help:"area the portal stands for, \"00\" for Bund"`
 	Networks []Text `key:"networks" need:"yes" is:"network" help:"its addresses, as prefixes (192.0.2.0/24) or single ones"`
+	Origins  []Text `key:"origins" is:"origin" help:"origins of its pages, https://portal.example.de, whose scripts may ask /_pv/areas and /_pv/route; absent: none"`
 }
 
 // Source is one registry source.

@@ -390,6 +390,34 @@ func TestContract2Route(t *testing.T) {
 	}
 }
 
+// 12: scripts of a known portal may read the type-ahead and the route, without credentials; nothing else is shared.
+func TestContract12SharingWithPagesOfKnownPortals(t *testing.T) {
+	t.Parallel()
+	g, _ := gatewaytest.Standard(t, nil)
+	for _, tt := range []struct{ target, origin, want string }{
+		{"/_pv/areas?q=Mar", gatewaytest.Portal, gatewaytest.Portal},
+		{"/_pv/route?leistung=" + gatewaytest.Bund, gatewaytest.Portal, gatewaytest.Portal},
+		{"/_pv/route?leistung=1", gatewaytest.Portal, gatewaytest.Portal}, // the script is to see the reason
+		{"/_pv/areas?q=Mar", "https://evil.example", ""},
+		{"/_pv/areas?q=Mar", gatewaytest.Portal + ".evil.example", ""},
+		{"/_pv/areas?q=Mar", "null", ""},
+		{"/_pv/areas?q=Mar", "", ""},
+		{"/_pv/health", gatewaytest.Portal, ""},
+		{"/", gatewaytest.Portal, ""},
+		{"/leistung/" + gatewaytest.Gewerbe + "/" + gatewaytest.Marburg, gatewaytest.Portal, ""},
+		{"/leistung/" + gatewaytest.Kfz + "/06", gatewaytest.Portal, ""},
+	} {
+		a := g.AskFrom(t, gatewaytest.Known, entryHost, "GET "+tt.target, "Origin: "+tt.origin)
+		if got := a.Header.Get("Access-Control-Allow-Origin"); got != tt.want || a.Header.Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("%s from %q: shared with %q, want %q", tt.target, tt.origin, got, tt.want)
+		}
+		api := strings.HasPrefix(tt.target, "/_pv/areas") || strings.HasPrefix(tt.target, "/_pv/route")
+		if api != slices.Contains(a.Header.Values("Vary"), "Origin") {
+			t.Errorf("%s: Vary %q", tt.target, a.Header.Values("Vary"))
+		}
+	}
+}
+
 // 2: a default backend answers what no other form matches, our own names stay ours.
 func TestContract2DefaultBackend(t *testing.T) {
 	t.Parallel()

@@ -79,6 +79,10 @@ func TestContract4HEADEqualsGETWithoutBody(t *testing.T) {
 		if d := cmp.Diff(get.Header, head.Header); d != "" {
 			t.Errorf("%s: -GET +HEAD\n%s", tt[1], d)
 		}
+		// A client that reads HEAD's answer does not look for a body; whatever came would be taken for the next answer.
+		if raw := g.Bytes(t, "HEAD "+tt[1]+" HTTP/1.1\r\nHost: "+tt[0]+"\r\nConnection: close\r\n\r\n"); !strings.HasSuffix(raw, "\r\n\r\n") || strings.Count(raw, "\r\n\r\n") != 1 {
+			t.Errorf("%s: HEAD is answered with a body: %q", tt[1], raw)
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/pvgate/pvgate/gateway/gatewaytest"
 )
@@ -301,7 +302,7 @@ func sixReadings(p string) []string {
 		segments[i], _, _ = strings.Cut(segments[i], ";")
 	}
 	return []string{
-		p, path.Clean(p), path.Clean(once), strings.ReplaceAll(p, "//", "/"), path.Clean(strings.ReplaceAll(p, `\`, "/")), path.Clean(strings.Join(segments, "/")),
+		p, path.Clean(p), path.Clean(once), strings.ReplaceAll(p, "//", "/"), path.Clean(strings.ReplaceAll(once, `\`, "/")), path.Clean(strings.Join(segments, "/")),
 	}
 }
 
@@ -471,6 +472,20 @@ func TestOB01NothingOfAClientBreaksALine(t *testing.T) {
 				if accept == "application/json" && (!json.Valid([]byte(body)) || strings.Count(body, "\n") != 1) {
 					t.Errorf("%s: %q is not one line of JSON", target, body)
 				}
+			}
+		}
+	}
+}
+
+// OB-01: the fields of a sender we know are repeated in its answers too.
+func TestOB01NothingOfAKnownSenderReordersALine(t *testing.T) {
+	t.Parallel()
+	g, _ := gatewaytest.Standard(t, nil)
+	for _, value := range []string{"1\u202e2", "1\u0085\u2028", "\xff\xfe", "1\u2066<b>\u2069"} {
+		for _, accept := range []string{"application/json", "text/html"} {
+			a := g.AskFrom(t, gatewaytest.Known, entryHost, "GET /leistung", "Accept: "+accept, "PV-Leistung: "+value, "PV-ARS: "+value)
+			if a.Status != 400 || strings.ContainsAny(a.Body, "\u202e\u0085\u2028\u2066\u2069") || strings.Contains(a.Body, "<b>") || !utf8.ValidString(a.Body) {
+				t.Errorf("%q: %d %q", value, a.Status, a.Body)
 			}
 		}
 	}

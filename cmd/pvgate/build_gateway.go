@@ -198,6 +198,9 @@ func surfaceListener(c *config.Listener) surface.Listener {
 
 func surfaceSender(c *config.Named[config.Sender]) surface.Sender {
 	s := surface.Sender{Name: c.Name.V}
+	for _, o := range c.V.Origins {
+		s.Origins = append(s.Origins, o.V)
+	}
 	for _, n := range c.V.Networks {
 		if p, err := netip.ParsePrefix(n.V); err == nil {
 			s.Networks = append(s.Networks, p)

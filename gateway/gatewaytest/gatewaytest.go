@@ -42,6 +42,9 @@ const (
 	Known  = "127.0.0.2"
 )
 
+// Portal is the origin of the known sender's pages.
+const Portal = "https://portal.hessen.example"
+
 // Domain is the entry host of every gateway here.
 const Domain = "gw.example.de"
 
@@ -93,7 +96,7 @@ func Start(t testing.TB, o Options) *Gateway {
 	faces := surface.Options{
 		Domain:    Domain,
 		Listeners: []surface.Listener{{Any: o.Default != "", Default: o.Default}},
-		Senders:   []surface.Sender{{Name: "hessen", Networks: []netip.Prefix{netip.MustParsePrefix(Known + "/32")}}},
+		Senders:   []surface.Sender{{Name: "hessen", Networks: []netip.Prefix{netip.MustParsePrefix(Known + "/32")}, Origins: []string{Portal}}},
 	}
 	var book limit.Book
 	limits := map[string]limit.Limits{}

@@ -58,8 +58,10 @@ func (c *call) reserved() {
 		c.reply(reason.None, c.s.pages.Reason(ask, code, fields))
 	case path == "/areas":
 		c.areas()
+		c.share()
 	case path == "/route":
 		c.route()
+		c.share()
 	default:
 		c.answer(&pages.Answer{Reason: reason.NotFound})
 	}
@@ -123,6 +125,29 @@ func (c *call) areas() {
 	}
 	c.reply(reason.None, c.s.pages.JSON(c.ask(), &answer, c.p.Reply.Fields[:0]))
 }
+
+// share lets the scripts of a portal we know read the answer (Fetch, section
+// 3.3.1), without credentials; to all others it says nothing. The request is a
+// simple one and needs no preflight.
+func (c *call) share() {
+	if len(c.s.origins) == 0 {
+		return
+	}
+	reply := &c.p.Reply
+	reply.Fields = append(reply.Fields, message.Field{Name: nameVary, Value: nameOrigin})
+	for _, origin := range c.s.origins {
+		if string(c.r.Head.Get(message.Origin)) == origin {
+			reply.Fields = append(reply.Fields, message.Field{Name: nameAllowOrigin, Value: []byte(origin)})
+			return
+		}
+	}
+}
+
+var (
+	nameVary        = []byte("Vary")
+	nameOrigin      = []byte("Origin")
+	nameAllowOrigin = []byte("Access-Control-Allow-Origin")
+)
 
 // parameterOf returns the decoded value of a parameter in a raw query, and how
 // often it stands there.

@@ -85,6 +85,9 @@ type Backend struct {
 type Sender struct {
 	Name     string
 	Networks []netip.Prefix
+	// Origins are those of its pages, as browsers write them, whose scripts may
+	// read /_pv/areas and /_pv/route.
+	Origins []string
 }
 
 // Surface is the request surface of one snapshot.
@@ -96,6 +99,7 @@ type Surface struct {
 	networks  []network // longest prefix first
 	senders   [][]byte  // by SenderIndex
 	names     []string  // the same as text, "" for direct
+	origins   []string  // of the pages of all senders
 	table     *routing.Table
 	pages     *pages.Renderer
 	anySlash  bool // some backend allows %2F
@@ -179,6 +183,7 @@ func (s *Surface) addSenders(from []Sender) error {
 	for i, sender := range from {
 		s.senders = append(s.senders, []byte(sender.Name))
 		s.names = append(s.names, sender.Name)
+		s.origins = append(s.origins, sender.Origins...)
 		for _, p := range sender.Networks {
 			if !p.IsValid() {
 				faults = append(faults, fmt.Errorf("surface: sender %q: a network is no prefix", sender.Name))
