@@ -268,6 +268,7 @@ func (c *H1) room(n int) []byte {
 	if c.gather == nil {
 		c.gather = c.host.loop.Buffer(n)
 	}
+	c.gather = c.host.loop.Grow(c.gather, n)
 	return c.gather
 }
 

@@ -2,12 +2,12 @@
 
 package loop
 
-// Buffer sizes of a loop's pools, in bytes. The largest holds one full read plus its framing.
+// Buffer sizes of a loop's pools, in bytes. The largest holds one full read, its framing anew and a head.
 const (
 	ReadSize = 64 << 10
 	small    = 4 << 10
 	medium   = 20 << 10
-	large    = ReadSize + 4<<10
+	large    = ReadSize + 16<<10
 	// keep bounds each free list, in buffers; what is beyond goes to the garbage collector.
 	keep = 256
 )
@@ -28,7 +28,7 @@ func class(n int) int {
 	return 2
 }
 
-// Get returns an empty buffer of at least n bytes of capacity.
+// get returns an empty buffer of at least n bytes of capacity.
 func (p *pool) get(n int) []byte {
 	p.lent++
 	c := class(n)
@@ -40,7 +40,8 @@ func (p *pool) get(n int) []byte {
 	return make([]byte, 0, max(n, [...]int{small, medium, large}[c]))
 }
 
-// put takes a buffer back; its owner must have dropped every slice of it. Odd sizes are left to the collector.
+// put takes a buffer back; its owner must have dropped every slice of it. Odd sizes are left to the collector, so a
+// hot path must not make them.
 func (p *pool) put(b []byte) {
 	p.lent--
 	for c, size := range [...]int{small, medium, large} {
@@ -49,4 +50,14 @@ func (p *pool) put(b []byte) {
 			return
 		}
 	}
+}
+
+// grow returns b with room for n more bytes, moved to a larger buffer if it has to be.
+func (p *pool) grow(b []byte, n int) []byte {
+	if cap(b)-len(b) >= n {
+		return b
+	}
+	bigger := append(p.get(len(b)+n), b...)
+	p.put(b)
+	return bigger
 }

@@ -106,6 +106,9 @@ func (l *Loop) ReadBuffer() []byte { return l.readBuf }
 // Buffer lends an empty buffer of at least n bytes of capacity; give it back with Return.
 func (l *Loop) Buffer(n int) []byte { return l.pool.get(n) }
 
+// Grow returns a lent buffer with room for n more bytes: the same one, or a larger one in its place.
+func (l *Loop) Grow(b []byte, n int) []byte { return l.pool.grow(b, n) }
+
 // Return takes a buffer back. Its owner must have dropped every slice of it.
 func (l *Loop) Return(b []byte) { l.pool.put(b) }
 

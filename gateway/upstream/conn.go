@@ -94,23 +94,33 @@ func (c *Conn) room(n int) []byte {
 	if c.gather == nil {
 		c.gather = c.loop.Buffer(n)
 	}
+	c.gather = c.loop.Grow(c.gather, n)
 	return c.gather
 }
 
 // SendBody gathers body octets, framed as the head said.
 func (c *Conn) SendBody(b []byte) {
-	switch {
-	case c.closed:
-	case c.chunked:
-		c.gather = http1.AppendChunk(c.room(len(b)+32), b)
-	case len(b) >= direct && c.stream != nil:
-		c.write()
-		c.begun = true
-		if c.stream.Write(b) {
-			c.since = c.loop.Now()
+	if c.closed {
+		return
+	}
+	if len(b) < direct || c.stream == nil {
+		if c.chunked {
+			c.gather = http1.AppendChunk(c.room(len(b)+32), b)
+		} else {
+			c.gather = append(c.room(len(b)), b...)
 		}
-	default:
-		c.gather = append(c.room(len(b)), b...)
+		return
+	}
+	if c.chunked {
+		c.gather = http1.AppendChunkSize(c.room(32), len(b))
+	}
+	c.write()
+	c.begun = true
+	if c.stream.Write(b) {
+		c.since = c.loop.Now()
+	}
+	if c.chunked {
+		c.gather = append(c.room(2), "\r\n"...)
 	}
 }
 
