@@ -114,3 +114,18 @@ func TestOperatorsAreAnswered(t *testing.T) {
 		t.Errorf("problem is no JSON: %v", err)
 	}
 }
+
+// CP-06: neither profiles nor the configuration, which may come to hold secrets, can be had here; importing
+// net/http/pprof anywhere would register with a mux that this listener does not use.
+func TestCP06NoProfilesAndNoConfiguration(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/profile?seconds=1", "/debug/vars", "/api/v1/config", "/config", "/api/v1/status/config"} {
+		r := httptest.NewRequest("GET", path, http.NoBody)
+		r.Host = "localhost"
+		w := httptest.NewRecorder()
+		handler(new(int), nil).ServeHTTP(w, r)
+		if w.Code != http.StatusNotFound {
+			t.Errorf("%s: %d, want 404", path, w.Code)
+		}
+	}
+}
