@@ -252,3 +252,44 @@ func TestConnectionThatWaitsGivesItsDescriptorToARequest(t *testing.T) {
 	st.write(st.accept(), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	st.wants(f, 200, "", false)
 }
+
+func TestRequestThatMayHaveBeenAppliedIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	for request, again := range map[string]bool{
+		"GET /b HTTP/1.1\r\nHost: a\r\n\r\n":                             true,
+		"DELETE /b HTTP/1.1\r\nHost: a\r\n\r\n":                          true,
+		"POST /b HTTP/1.1\r\nHost: a\r\n\r\n":                            false,
+		"POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n":       false,
+		"PUT /b HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody":    false,
+		"PATCH /b HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n":      false,
+		"MKCALENDAR /b HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n": false,
+	} {
+		st := newStage(t)
+		e := st.send(getA)
+		b := st.accept()
+		b.Read()
+		st.write(b, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		e.Read()
+		st.write(e, request)
+		if got := b.Read(); len(got) == 0 {
+			t.Fatalf("%.12q did not come on the kept connection", request)
+		}
+		b.Close() // after it has read it
+		st.settle()
+		second := st.back.Accept()
+		if (second != nil) != again {
+			t.Errorf("%.12q: sent again %v, want %v", request, second != nil, again)
+		}
+		if second == nil {
+			st.wants(e, 502, "connection_lost", false)
+			continue
+		}
+		second.Read()
+		second.Close() // once is enough
+		st.settle()
+		if st.back.Accept() != nil {
+			t.Errorf("%.12q: sent a third time", request)
+		}
+		st.wants(e, 502, "connection_lost", false)
+	}
+}

@@ -56,22 +56,14 @@ func TestStartAndDrainLeaveNothing(t *testing.T) {
 // round starts a server, uses, swaps, asks and drains it at once.
 func round(t *testing.T) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	back := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		_, _ = w.Write(body)
-	})}
-	served := make(chan struct{})
-	go func() { _ = back.Serve(ln); close(served) }()
+	address, closeBackend := echo(t)
+	defer closeBackend()
 	limiter := new(limit.Backend)
 	snap := func(id string, keep time.Duration) *gateway.Snapshot {
 		times := timeouts()
 		times.Keep = keep
 		return &gateway.Snapshot{ID: id, Resolver: forwardAll{}, Via: "pvgate-test", Backends: []gateway.Backend{{
-			Name: "origin", Host: "origin", Endpoints: [][]netip.AddrPort{{netip.MustParseAddrPort(ln.Addr().String())}},
+			Name: "origin", Host: "origin", Endpoints: [][]netip.AddrPort{{netip.MustParseAddrPort(address)}},
 			Timeouts: times, Limiter: limiter,
 		}}}
 	}
@@ -123,8 +115,25 @@ func round(t *testing.T) {
 		t.Errorf("%d places at the backend were not given back", n)
 	}
 	tr.CloseIdleConnections()
-	_ = back.Close()
-	<-served
+}
+
+// echo is a backend that can be taken down without a trace.
+func echo(t *testing.T) (address string, down func()) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		_, _ = w.Write(body)
+	})}
+	served := make(chan struct{})
+	go func() { _ = back.Serve(ln); close(served) }()
+	return ln.Addr().String(), func() {
+		_ = back.Close()
+		<-served
+	}
 }
 
 type zeros struct{}
