@@ -49,14 +49,37 @@ type Process struct {
 	client *http.Client
 }
 
-// FreeAddress returns a loopback address nobody listens on just now.
-func FreeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
+// FreeAddresses returns n different loopback addresses that nobody listens on just now.
+func FreeAddresses(n int) ([]string, error) {
+	var addresses []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer l.Close() // only when all are found, or the kernel might give one twice
+		addresses = append(addresses, l.Addr().String())
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return addresses, nil
+}
+
+// FreeAddress returns a loopback address that nobody listens on just now.
+func FreeAddress() (string, error) {
+	a, err := FreeAddresses(1)
+	if err != nil {
+		return "", err
+	}
+	return a[0], nil
+}
+
+// adminAddress returns a free address that the configuration does not name.
+func adminAddress(config string) (string, error) {
+	for {
+		a, err := FreeAddress()
+		if err != nil || !strings.Contains(config, a) {
+			return a, err
+		}
+	}
 }
 
 // Start writes the configuration, starts the gateway and waits until it is ready.
@@ -74,7 +97,7 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("start %s: %w; make build first", o.Path, err)
 	}
-	admin, err := FreeAddress()
+	admin, err := adminAddress(o.Config)
 	if err != nil {
 		return nil, err
 	}

@@ -65,17 +65,17 @@ func config(lanes []*lane, loops int) string {
 
 // session runs all cases of m through one process of the binary at path.
 func session(ctx context.Context, path string, o options, m *material) (*report, error) {
+	gateways, err := binary.FreeAddresses(o.lanes)
+	if err != nil {
+		return nil, err
+	}
 	var lanes []*lane
-	for i := range o.lanes {
+	for i, gateway := range gateways {
 		origin, err := newOrigin()
 		if err != nil {
 			return nil, err
 		}
 		defer origin.stop()
-		gateway, err := binary.FreeAddress()
-		if err != nil {
-			return nil, err
-		}
 		lanes = append(lanes, &lane{id: i, gateway: gateway, origin: origin, from: net.IPv4(127, 0, 1, byte(1+i))})
 	}
 	p, err := binary.Start(ctx, binary.Options{Path: path, Config: config(lanes, o.loops)})
