@@ -59,8 +59,14 @@ func TestContract4HEADEqualsGETWithoutBody(t *testing.T) {
 		return answer
 	})
 	for _, tt := range [][2]string{
-		{entryHost, "/"}, {entryHost, "/robots.txt"}, {entryHost, "/_pv/health"}, {entryHost, "/_pv/reasons/no_route"},
-		{entryHost, "/_pv/areas?q=Marburg"}, {entryHost, "/nothing"}, {hessenHost, "/x"}, {"unknown.example", "/"},
+		{entryHost, "/"},
+		{entryHost, "/robots.txt"},
+		{entryHost, "/_pv/health"},
+		{entryHost, "/_pv/reasons/no_route"},
+		{entryHost, "/_pv/areas?q=Marburg"},
+		{entryHost, "/nothing"},
+		{hessenHost, "/x"},
+		{"unknown.example", "/"},
 		{entryHost, "/leistung/" + gatewaytest.Gewerbe + "/" + gatewaytest.Marburg},
 		{entryHost, inPlace},
 		{entryHost, "/leistung/" + gatewaytest.Gewerbe + "/06"},
