@@ -130,7 +130,7 @@ func packages(t *testing.T) map[string]goPackage {
 	t.Helper()
 	all := map[string]goPackage{}
 	for _, tags := range []string{"", "pvgate_lenient"} {
-		cmd := exec.Command("go", "list", "-tags", tags, "-json=ImportPath,Imports,TestImports,XTestImports", module+"/...")
+		cmd := exec.Command("go", "list", "-pgo=off", "-tags", tags, "-json=ImportPath,Imports,TestImports,XTestImports", module+"/...")
 		out, err := cmd.Output()
 		if err != nil {
 			t.Fatalf("go list: %v", err)
