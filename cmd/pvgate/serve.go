@@ -82,6 +82,9 @@ func serve(ctx context.Context, o serveOptions) error {
 	}
 	operators, err := listenAdmin(s)
 	if err != nil {
+		if watcher != nil {
+			err = errors.Join(err, watcher.Close())
+		}
 		return errors.Join(err, s.drain(ctx))
 	}
 	defer operators.Close()

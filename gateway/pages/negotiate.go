@@ -39,15 +39,15 @@ func weights(h *message.Head) (html, json preference) {
 				continue
 			}
 			switch {
-			case equalFold(name, "text/html"):
+			case message.EqualFold(name, "text/html"):
 				html.take(exactly, weight)
-			case equalFold(name, "application/problem+json"), equalFold(name, "application/json"):
+			case message.EqualFold(name, "application/problem+json"), message.EqualFold(name, "application/json"):
 				json.take(exactly, weight)
-			case equalFold(name, "text/*"):
+			case message.EqualFold(name, "text/*"):
 				html.take(byType, weight)
-			case equalFold(name, "application/*"):
+			case message.EqualFold(name, "application/*"):
 				json.take(byType, weight)
-			case equalFold(name, "*/*"):
+			case message.EqualFold(name, "*/*"):
 				html.take(byWildcard, weight)
 				json.take(byWildcard, weight)
 			}
@@ -196,19 +196,6 @@ func trim(b []byte) []byte {
 		b = b[:len(b)-1]
 	}
 	return b
-}
-
-// equalFold compares ASCII without case; lowered is lower-case already.
-func equalFold(b []byte, lowered string) bool {
-	if len(b) != len(lowered) {
-		return false
-	}
-	for i := range b {
-		if lower(b[i]) != lowered[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // lower folds ASCII only.

@@ -5,6 +5,8 @@ package surface
 import (
 	"fmt"
 	"strings"
+
+	"github.com/pvgate/pvgate/gateway/message"
 )
 
 // maxLabel is the longest backend name (a host label of the configuration).
@@ -85,7 +87,7 @@ func (s *Surface) whose(l *listener, authority []byte) (whose, int) {
 	for _, suffix := range l.suffixes {
 		// Below the domain there are backends only: a name that is none of theirs
 		// is a mistake, not a second entry.
-		if suffix[1:] != s.domain && len(host) > len(suffix) && equalFold(host[len(host)-len(suffix):], suffix) {
+		if suffix[1:] != s.domain && len(host) > len(suffix) && message.EqualFold(host[len(host)-len(suffix):], suffix) {
 			return entry, 0
 		}
 	}
@@ -94,7 +96,7 @@ func (s *Surface) whose(l *listener, authority []byte) (whose, int) {
 
 func (l *listener) lists(host []byte) bool {
 	for _, h := range l.exact {
-		if equalFold(host, h) {
+		if message.EqualFold(host, h) {
 			return true
 		}
 	}
@@ -104,7 +106,7 @@ func (l *listener) lists(host []byte) bool {
 // belowDomain cuts ".{domain}" off a host.
 func (s *Surface) belowDomain(host []byte) (name []byte, ok bool) {
 	n := len(host) - len(s.domain) - 1
-	if s.domain == "" || n < 1 || host[n] != '.' || !equalFold(host[n+1:], s.domain) {
+	if s.domain == "" || n < 1 || host[n] != '.' || !message.EqualFold(host[n+1:], s.domain) {
 		return nil, false
 	}
 	return host[:n], true
@@ -148,19 +150,6 @@ func cutPort(authority []byte) (host, port []byte) {
 		}
 	}
 	return authority, nil
-}
-
-// equalFold compares ASCII without case; lowered is lower-case already.
-func equalFold(b []byte, lowered string) bool {
-	if len(b) != len(lowered) {
-		return false
-	}
-	for i := range b {
-		if lower(b[i]) != lowered[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // lower folds ASCII only.
