@@ -6,7 +6,7 @@
 // backend's side by the Upstream… methods. It alone chooses a reason. It sees its surroundings through the small
 // interfaces of api.go and deliberately knows no socket, no clock and no protocol version.
 //
-// The states, in order of life; each has its function below:
+// The states, in order of life; each has its function below (what carries octets in between is in body.go):
 //
 //	decide ──► refuse ─────────────────────────────────────────► answer ──► over
 //	   │                                                            ▲
@@ -242,61 +242,6 @@ func (x *Exchange) remember(h *message.Head) {
 	x.kept = k
 }
 
-// Body takes octets of the request body; BodyEnd says that there are no more. Both only gather: FlushRequest sends.
-func (x *Exchange) Body(b []byte) {
-	x.rec.BytesIn += int64(len(b))
-	if x.state == relaying {
-		x.earlyLeft -= len(b)
-	}
-	if x.up != nil {
-		x.up.SendBody(b)
-	}
-}
-
-// BodyEnd ends the request.
-func (x *Exchange) BodyEnd() {
-	x.bodyEnded = true
-	if x.up != nil {
-		x.up.SendEnd()
-	}
-}
-
-// FlushRequest sends what a batch of input has gathered. The exchange may be Over when it returns.
-func (x *Exchange) FlushRequest() {
-	if x.up != nil {
-		x.up.Flush()
-	}
-}
-
-// WantsBody reports whether the client's input may be read now: nothing is, while what was read before still waits for
-// the backend, while the client waits for 100, and after an early answer has taken its fill.
-func (x *Exchange) WantsBody() bool {
-	return x.up != nil && !x.expecting && x.earlyLeft > 0 && x.up.Pending() == 0
-}
-
-// Expecting reports that the client holds its body back until it sees 100.
-func (x *Exchange) Expecting() bool { return x.expecting && !x.Over() }
-
-// ExpectTimeout is called when the backend has said neither 100 nor anything else in time: we say it.
-func (x *Exchange) ExpectTimeout() {
-	if x.Expecting() && x.state == asking {
-		x.proceed()
-	}
-}
-
-func (x *Exchange) proceed() {
-	x.expecting = false
-	x.front.Continue()
-	x.front.Resume()
-}
-
-// UpstreamInterim takes a 1xx answer. Only 100 has a meaning for the client, and only while it waits for it.
-func (x *Exchange) UpstreamInterim(status int) {
-	if status == 100 && x.Expecting() {
-		x.proceed()
-	}
-}
-
 // UpstreamHead takes the head of the final answer and relays it. Its slices are valid during the call.
 func (x *Exchange) UpstreamHead(h *message.Head) {
 	x.state = relaying
@@ -347,20 +292,6 @@ func (x *Exchange) UpstreamFlush() {
 	}
 	if x.state == relaying && x.front.Flush() > 0 && x.up != nil {
 		x.up.Pause()
-	}
-}
-
-// Drained says that the client has taken what was sent.
-func (x *Exchange) Drained() {
-	if x.up != nil {
-		x.up.Resume()
-	}
-}
-
-// UpstreamDrained says that the backend has taken what was sent.
-func (x *Exchange) UpstreamDrained() {
-	if !x.Over() && !x.bodyEnded && x.WantsBody() {
-		x.front.Resume()
 	}
 }
 
@@ -500,83 +431,4 @@ func (x *Exchange) leave(clean bool) {
 		x.backend.Leave()
 		x.backend = nil
 	}
-}
-
-// relocate turns a Location that names the backend's own address into one that names the host the client asked for:
-// the address behind the gateway is none of the client's business and often not reachable for it.
-func (x *Exchange) relocate(dst []byte, f *message.Field) []byte {
-	rest, own := x.backend.OwnLocation(f.Value)
-	if v := f.Value; len(x.plan.Public) > 0 && len(v) > 0 && v[0] == '/' && (len(v) == 1 || v[1] != '/') {
-		rest, own = v, true // "/done" is the backend's, and would be looked for on the host that was asked
-	}
-	if !own {
-		return dst
-	}
-	at := len(dst)
-	if len(x.authority) > 0 { // an HTTP/1.0 client need not say whom it asked
-		dst = append(dst, scheme(x.client.TLS)...)
-		dst = append(dst, "://"...)
-		dst = append(dst, x.authority...)
-	} else if len(rest) == 0 || rest[0] != '/' {
-		dst = append(dst, '/')
-	}
-	dst = append(dst, rest...)
-	f.Value = dst[at:]
-	return dst
-}
-
-func scheme(tls bool) []byte {
-	if tls {
-		return schemeHTTPS
-	}
-	return schemeHTTP
-}
-
-var (
-	schemeHTTP      = []byte("http")
-	schemeHTTPS     = []byte("https")
-	fieldDate       = []byte("Date")
-	fieldLength     = []byte("Content-Length")
-	fieldConnection = []byte("Connection")
-	valueClose      = []byte("close")
-	valueKeepAlive  = []byte("keep-alive")
-)
-
-// decimal writes n into buf and returns the digits.
-func decimal(buf *[20]byte, n int) []byte {
-	i := len(buf)
-	for {
-		i--
-		buf[i] = byte('0' + n%10)
-		if n /= 10; n == 0 {
-			return buf[i:]
-		}
-	}
-}
-
-func hex(dst, src []byte) {
-	const digits = "0123456789abcdef"
-	for i, b := range src {
-		dst[2*i], dst[2*i+1] = digits[b>>4], digits[b&15]
-	}
-}
-
-// validTraceparent checks the form of W3C trace context version 00.
-func validTraceparent(v []byte) bool {
-	if len(v) != 55 || v[0] != '0' || v[1] != '0' || v[2] != '-' || v[35] != '-' || v[52] != '-' {
-		return false
-	}
-	zero := true
-	for i, c := range v {
-		if i == 2 || i == 35 || i == 52 {
-			continue
-		}
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-		if i > 2 && i < 35 && c != '0' {
-			zero = false
-		}
-	}
-	return !zero
 }

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package exchange
+
+// Body takes octets of the request body; BodyEnd says that there are no more. Both only gather: FlushRequest sends.
+func (x *Exchange) Body(b []byte) {
+	x.rec.BytesIn += int64(len(b))
+	if x.state == relaying {
+		x.earlyLeft -= len(b)
+	}
+	if x.up != nil {
+		x.up.SendBody(b)
+	}
+}
+
+// BodyEnd ends the request.
+func (x *Exchange) BodyEnd() {
+	x.bodyEnded = true
+	if x.up != nil {
+		x.up.SendEnd()
+	}
+}
+
+// FlushRequest sends what a batch of input has gathered. The exchange may be Over when it returns.
+func (x *Exchange) FlushRequest() {
+	if x.up != nil {
+		x.up.Flush()
+	}
+}
+
+// WantsBody reports whether the client's input may be read now: nothing is, while what was read before still waits for
+// the backend, while the client waits for 100, and after an early answer has taken its fill.
+func (x *Exchange) WantsBody() bool {
+	return x.up != nil && !x.expecting && x.earlyLeft > 0 && x.up.Pending() == 0
+}
+
+// Expecting reports that the client holds its body back until it sees 100.
+func (x *Exchange) Expecting() bool { return x.expecting && !x.Over() }
+
+// ExpectTimeout is called when the backend has said neither 100 nor anything else in time: we say it.
+func (x *Exchange) ExpectTimeout() {
+	if x.Expecting() && x.state == asking {
+		x.proceed()
+	}
+}
+
+func (x *Exchange) proceed() {
+	x.expecting = false
+	x.front.Continue()
+	x.front.Resume()
+}
+
+// UpstreamInterim takes a 1xx answer. Only 100 has a meaning for the client, and only while it waits for it.
+func (x *Exchange) UpstreamInterim(status int) {
+	if status == 100 && x.Expecting() {
+		x.proceed()
+	}
+}
+
+// Drained says that the client has taken what was sent.
+func (x *Exchange) Drained() {
+	if x.up != nil {
+		x.up.Resume()
+	}
+}
+
+// UpstreamDrained says that the backend has taken what was sent.
+func (x *Exchange) UpstreamDrained() {
+	if !x.Over() && !x.bodyEnded && x.WantsBody() {
+		x.front.Resume()
+	}
+}

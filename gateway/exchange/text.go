@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package exchange
+
+// Fields and values of our own answers.
+var (
+	schemeHTTP      = []byte("http")
+	schemeHTTPS     = []byte("https")
+	fieldDate       = []byte("Date")
+	fieldLength     = []byte("Content-Length")
+	fieldConnection = []byte("Connection")
+	valueClose      = []byte("close")
+	valueKeepAlive  = []byte("keep-alive")
+)
+
+// decimal writes n into buf and returns the digits.
+func decimal(buf *[20]byte, n int) []byte {
+	i := len(buf)
+	for {
+		i--
+		buf[i] = byte('0' + n%10)
+		if n /= 10; n == 0 {
+			return buf[i:]
+		}
+	}
+}
+
+func hex(dst, src []byte) {
+	const digits = "0123456789abcdef"
+	for i, b := range src {
+		dst[2*i], dst[2*i+1] = digits[b>>4], digits[b&15]
+	}
+}
+
+// validTraceparent checks the form of W3C trace context version 00.
+func validTraceparent(v []byte) bool {
+	if len(v) != 55 || v[0] != '0' || v[1] != '0' || v[2] != '-' || v[35] != '-' || v[52] != '-' {
+		return false
+	}
+	zero := true
+	for i, c := range v {
+		if i == 2 || i == 35 || i == 52 {
+			continue
+		}
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+		if i > 2 && i < 35 && c != '0' {
+			zero = false
+		}
+	}
+	return !zero
+}
