@@ -3,8 +3,10 @@
 // Package binary runs the built pvgate for the programs that test it from outside: it writes a configuration, starts
 // `pvgate serve`, waits until it answers, reads what the kernel and the admin listener say about it, and stops it.
 //
-// The call you want is [Start]; everything else is a question to the [Process]. It knows nothing of what is sent through
-// the gateway, and it never restarts a process that died: that is what its users are looking for.
+// The call you want is [Start]; everything else is a question to the [Process]. The gateway chooses its own ports
+// ([AnyPort]) and its first lines of output say which: a port that was free a moment ago may be the source port of some
+// other connection by the time it is wanted. The package knows nothing of what is sent through the gateway, and it never
+// restarts a process that died: that is what its users are looking for.
 package binary
 
 import (
@@ -14,11 +16,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,7 +30,7 @@ import (
 // Options is what to run.
 type Options struct {
 	Path   string // the binary; "" is bin/pvgate
-	Config string // pvgate.yaml without the admin block
+	Config string // pvgate.yaml without the admin block; listeners at AnyPort
 	// Env is added to an environment without PVGATE_… and GO… settings.
 	Env []string
 	// Wrap is put before the command, such as "taskset", "-c", "0".
@@ -37,11 +39,14 @@ type Options struct {
 	Wait time.Duration
 }
 
+// AnyPort is the address to configure for listeners; [Process.Address] tells the one it became.
+const AnyPort = "127.0.0.1:0"
+
 // Process is one running gateway.
 type Process struct {
 	cmd    *exec.Cmd
 	dir    string
-	admin  string
+	at     Addresses
 	log    string
 	path   string
 	pid    int
@@ -49,37 +54,27 @@ type Process struct {
 	client *http.Client
 }
 
-// FreeAddresses returns n different loopback addresses that nobody listens on just now.
-func FreeAddresses(n int) ([]string, error) {
-	var addresses []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer l.Close() // only when all are found, or the kernel might give one twice
-		addresses = append(addresses, l.Addr().String())
-	}
-	return addresses, nil
+// Addresses are where a gateway listens, by its own first lines of output.
+type Addresses struct {
+	Listeners []string // in the order of the configuration; HOST:PORT
+	Admin     string   // "" = not said yet: it is the last
 }
 
-// FreeAddress returns a loopback address that nobody listens on just now.
-func FreeAddress() (string, error) {
-	a, err := FreeAddresses(1)
-	if err != nil {
-		return "", err
-	}
-	return a[0], nil
-}
+var (
+	listenerLine = regexp.MustCompile(`(?m)^pvgate: listening on https?://(\S+) \(listener \d+\)`)
+	adminLine    = regexp.MustCompile(`(?m)^pvgate: admin on http://(\S+)$`)
+)
 
-// adminAddress returns a free address that the configuration does not name.
-func adminAddress(config string) (string, error) {
-	for {
-		a, err := FreeAddress()
-		if err != nil || !strings.Contains(config, a) {
-			return a, err
-		}
+// AddressesIn reads them out of a gateway's output.
+func AddressesIn(output []byte) Addresses {
+	var a Addresses
+	for _, m := range listenerLine.FindAllSubmatch(output, -1) {
+		a.Listeners = append(a.Listeners, string(m[1]))
 	}
+	if m := adminLine.FindSubmatch(output); m != nil {
+		a.Admin = string(m[1])
+	}
+	return a
 }
 
 // Start writes the configuration, starts the gateway and waits until it is ready.
@@ -97,16 +92,12 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("start %s: %w; make build first", o.Path, err)
 	}
-	admin, err := adminAddress(o.Config)
-	if err != nil {
-		return nil, err
-	}
 	dir, err := os.MkdirTemp("", "pvgate-")
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", o.Path, err)
 	}
 	p := &Process{
-		dir: dir, admin: admin, path: path,
+		dir: dir, path: path,
 		log:    filepath.Join(dir, "log"),
 		exited: make(chan error, 1),
 		client: &http.Client{Timeout: 10 * time.Second},
@@ -163,7 +154,13 @@ func (p *Process) awaitReady(ctx context.Context, wait time.Duration) error {
 		case <-ctx.Done():
 			return fmt.Errorf("pvgate is not ready: %w\n%s", ctx.Err(), p.LogTail())
 		case <-tick.C:
-			res, err := p.client.Get("http://" + p.admin + "/readyz")
+			if output, err := os.ReadFile(p.log); err == nil {
+				p.at = AddressesIn(output)
+			}
+			if p.at.Admin == "" {
+				continue
+			}
+			res, err := p.client.Get("http://" + p.at.Admin + "/readyz")
 			if err != nil {
 				continue
 			}
@@ -181,12 +178,15 @@ func (p *Process) ConfigPath() string { return filepath.Join(p.dir, "pvgate.yaml
 // PID is its process id.
 func (p *Process) PID() int { return p.pid }
 
+// Address is where its listener of that number listens, HOST:PORT.
+func (p *Process) Address(listener int) string { return p.at.Listeners[listener] }
+
 // Admin is the address of its admin listener.
-func (p *Process) Admin() string { return p.admin }
+func (p *Process) Admin() string { return p.at.Admin }
 
 // Configure replaces its pvgate.yaml at once (by rename), without telling it.
 func (p *Process) Configure(text string) error {
-	text += "\nadmin: {address: \"" + p.admin + "\"}\n"
+	text += "\nadmin: {address: \"" + AnyPort + "\"}\n"
 	tmp := p.ConfigPath() + ".new"
 	if err := os.WriteFile(tmp, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
@@ -199,7 +199,7 @@ func (p *Process) Configure(text string) error {
 
 // Reload runs `pvgate reload` against it and returns when the new configuration serves.
 func (p *Process) Reload(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, p.path, "reload", "--config", p.ConfigPath())
+	cmd := exec.CommandContext(ctx, p.path, "reload", "--config", p.ConfigPath(), "--admin", p.at.Admin)
 	cmd.Env = cleanEnv()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("pvgate reload: %w\n%s", err, out)
@@ -281,7 +281,7 @@ func (p *Process) LogTail() string {
 
 // Get reads a page of the admin listener.
 func (p *Process) Get(path string) ([]byte, error) {
-	res, err := p.client.Get("http://" + p.admin + path)
+	res, err := p.client.Get("http://" + p.at.Admin + path)
 	if err != nil {
 		return nil, fmt.Errorf("admin %s: %w", path, err)
 	}

@@ -54,7 +54,7 @@ func config(lanes []*lane, loops int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "loops: %d\nlisten:\n", loops)
 	for _, l := range lanes {
-		fmt.Fprintf(&b, "  - {address: %q, hosts: any, default: origin-%d}\n", l.gateway, l.id)
+		fmt.Fprintf(&b, "  - {address: %q, hosts: any, default: origin-%d}\n", binary.AnyPort, l.id)
 	}
 	b.WriteString("backends:\n")
 	for _, l := range lanes {
@@ -65,24 +65,23 @@ func config(lanes []*lane, loops int) string {
 
 // session runs all cases of m through one process of the binary at path.
 func session(ctx context.Context, path string, o options, m *material) (*report, error) {
-	gateways, err := binary.FreeAddresses(o.lanes)
-	if err != nil {
-		return nil, err
-	}
 	var lanes []*lane
-	for i, gateway := range gateways {
+	for i := range o.lanes {
 		origin, err := newOrigin()
 		if err != nil {
 			return nil, err
 		}
 		defer origin.stop()
-		lanes = append(lanes, &lane{id: i, gateway: gateway, origin: origin, from: net.IPv4(127, 0, 1, byte(1+i))})
+		lanes = append(lanes, &lane{id: i, origin: origin, from: net.IPv4(127, 0, 1, byte(1+i))})
 	}
 	p, err := binary.Start(ctx, binary.Options{Path: path, Config: config(lanes, o.loops)})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = p.Stop() }() // it has ended before if all went well
+	for _, l := range lanes {
+		l.gateway = p.Address(l.id)
+	}
 	baseline, err := p.FDs()
 	if err != nil {
 		return nil, err

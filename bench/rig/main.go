@@ -100,14 +100,13 @@ func run(ctx context.Context, args []string) error {
 
 // gateway starts the binary with one listener whose default backend is at origin.
 func (b *bed) gateway(ctx context.Context, origin, more string) (p *binary.Process, address string, err error) {
-	address, err = binary.FreeAddress()
+	config := fmt.Sprintf("listen: [{address: %q, hosts: any, default: origin}]\n%s"+
+		"backends:\n  origin: {mode: proxy, endpoints: [\"http://%s\"]}\n", binary.AnyPort, more, origin)
+	p, err = binary.Start(ctx, binary.Options{Path: b.binary, Config: config})
 	if err != nil {
 		return nil, "", err
 	}
-	config := fmt.Sprintf("listen: [{address: %q, hosts: any, default: origin}]\n%s"+
-		"backends:\n  origin: {mode: proxy, endpoints: [\"http://%s\"]}\n", address, more, origin)
-	p, err = binary.Start(ctx, binary.Options{Path: b.binary, Config: config})
-	return p, address, err
+	return p, p.Address(0), nil
 }
 
 // end stops the gateway and adds what it says on the way out.

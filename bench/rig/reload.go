@@ -52,10 +52,6 @@ func reload(ctx context.Context, b *bed) (any, error) {
 		defer server.Close()
 		backends[i] = l.Addr().String()
 	}
-	address, err := binary.FreeAddress()
-	if err != nil {
-		return nil, err
-	}
 	config := func(to int) string {
 		return fmt.Sprintf(`listen: [{address: %q, hosts: any, default: backend-0}]
 backends:
@@ -63,14 +59,14 @@ backends:
   backend-1: {mode: proxy, endpoints: ["http://%s"]}
 entries:
   - {leistung: "99050012104000", area: "00", backend: backend-%d, path: "/x", title: Gewerbe anmelden}
-`, address, backends[0], backends[1], to)
+`, binary.AnyPort, backends[0], backends[1], to)
 	}
 	p, err := binary.Start(ctx, binary.Options{Path: b.binary, Config: config(0)})
 	if err != nil {
 		return nil, err
 	}
 	f := &reloadFigures{}
-	return f, end(p, reloads(ctx, p, address, config, f))
+	return f, end(p, reloads(ctx, p, p.Address(0), config, f))
 }
 
 func reloads(ctx context.Context, p *binary.Process, address string, config func(int) string, f *reloadFigures) error {

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pvgate/pvgate/bench/binary"
 	"github.com/pvgate/pvgate/bench/entries"
 	"github.com/pvgate/pvgate/bench/peers"
 	"github.com/pvgate/pvgate/bench/proc"
@@ -144,9 +145,6 @@ func (st *stage) start(ctx context.Context, dir, nginx string, set *entries.Set)
 		return err
 	}
 	for _, p := range []*program{st.peer, st.subject} {
-		if err := st.ready(ctx, p); err != nil {
-			return err
-		}
 		if err := st.settle(ctx, p); err != nil {
 			return err
 		}
@@ -210,55 +208,44 @@ func (st *stage) startOrigin(ctx context.Context, dir string) (netip.AddrPort, e
 // generator and the origin every 10 ms; nothing else waits for their core.
 const steady = "GODEBUG=asyncpreemptoff=1"
 
-func (st *stage) startNginx(ctx context.Context, name, dir, bin string, origin netip.AddrPort, pairs []entries.Pair) (*program, error) {
-	ports, err := freePorts(2)
-	if err != nil {
-		return nil, err
-	}
+// startNginx starts it at ports that were free a moment ago; it cannot be told to choose. By the time it binds one, that
+// may be the source port of a connection of ours, so it is started again on others.
+func (st *stage) startNginx(ctx context.Context, name, dir, bin string, origin netip.AddrPort, pairs []entries.Pair) (p *program, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	path, err := peers.Nginx(peers.Setting{Dir: dir, Origin: origin, Plain: ports[0], Features: ports[1]}, pairs)
-	if err != nil {
-		return nil, err
+	for range 5 {
+		ports, err := freePorts(2)
+		if err != nil {
+			return nil, err
+		}
+		path, err := peers.Nginx(peers.Setting{Dir: dir, Origin: origin, Plain: ports[0], Features: ports[1]}, pairs)
+		if err != nil {
+			return nil, err
+		}
+		p = &program{
+			name: name, log: filepath.Join(dir, "out.log"), plain: ports[0], features: ports[1],
+			cmd: exec.CommandContext(ctx, bin, "-c", path, "-p", dir),
+		}
+		if err := st.launch(p, st.o.proxyCore); err != nil {
+			return nil, err
+		}
+		if err = st.await(ctx, p, p.listens); err == nil {
+			return p, nil
+		}
+		p.kill()
+		if !strings.Contains(p.tail(), "Address already in use") {
+			return nil, err
+		}
 	}
-	p := &program{
-		name: name, log: filepath.Join(dir, "out.log"), plain: ports[0], features: ports[1],
-		cmd: exec.CommandContext(ctx, bin, "-c", path, "-p", dir),
-	}
-	return p, st.launch(p, st.o.proxyCore)
+	return nil, fmt.Errorf("%s found every port taken:\n%s", name, p.tail())
 }
 
-func (st *stage) startPvgate(ctx context.Context, dir string, origin netip.AddrPort, set *entries.Set) (*program, error) {
-	ports, err := freePorts(2)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	path, err := peers.Pvgate(peers.Setting{Dir: dir, Origin: origin, Plain: ports[0], Admin: ports[1], Rows: st.o.rows}, set)
-	if err != nil {
-		return nil, err
-	}
-	bin, err := filepath.Abs(st.o.pvgate)
-	if err != nil {
-		return nil, err
-	}
-	p := &program{
-		name: "pvgate", log: filepath.Join(dir, "out.log"), plain: ports[0],
-		cmd: exec.CommandContext(ctx, bin, "serve", "--config", path),
-	}
-	p.cmd.Dir = dir
-	return p, st.launch(p, st.o.proxyCore)
-}
-
-// freePorts asks the kernel. Another program could take one before it is used;
-// the proxy then says so and ends.
+// freePorts asks the kernel for ports that nobody has now.
 func freePorts(n int) ([]netip.AddrPort, error) {
 	var ports []netip.AddrPort
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", binary.AnyPort)
 		if err != nil {
 			return nil, err
 		}
@@ -268,14 +255,59 @@ func freePorts(n int) ([]netip.AddrPort, error) {
 	return ports, nil
 }
 
-// ready waits until p listens; whether it answers rightly is seen by verify.
-func (st *stage) ready(ctx context.Context, p *program) error {
-	deadline := time.Now().Add(readyIn)
-	var dialer net.Dialer
-	for {
-		conn, err := dialer.DialContext(ctx, "tcp", p.plain.String())
-		if err == nil {
-			return conn.Close()
+func (st *stage) startPvgate(ctx context.Context, dir string, origin netip.AddrPort, set *entries.Set) (*program, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	anyPort := netip.MustParseAddrPort(binary.AnyPort)
+	path, err := peers.Pvgate(peers.Setting{Dir: dir, Origin: origin, Plain: anyPort, Admin: anyPort, Rows: st.o.rows}, set)
+	if err != nil {
+		return nil, err
+	}
+	bin, err := filepath.Abs(st.o.pvgate)
+	if err != nil {
+		return nil, err
+	}
+	p := &program{
+		name: "pvgate", log: filepath.Join(dir, "out.log"),
+		cmd: exec.CommandContext(ctx, bin, "serve", "--config", path),
+	}
+	p.cmd.Dir = dir
+	if err := st.launch(p, st.o.proxyCore); err != nil {
+		return nil, err
+	}
+	if err := st.await(ctx, p, p.says); err != nil {
+		p.kill()
+		return nil, err
+	}
+	return p, nil
+}
+
+// listens is whether something accepts connections at the program's address.
+func (p *program) listens() bool {
+	conn, err := net.Dial("tcp", p.plain.String())
+	return err == nil && conn.Close() == nil
+}
+
+// says is whether pvgate has said where it listens; it does when it answers.
+func (p *program) says() bool {
+	output, err := os.ReadFile(p.log)
+	if err != nil {
+		return false
+	}
+	at := binary.AddressesIn(output)
+	if at.Admin == "" {
+		return false
+	}
+	p.plain, err = netip.ParseAddrPort(at.Listeners[0])
+	return err == nil
+}
+
+// await waits until p is there.
+func (st *stage) await(ctx context.Context, p *program, there func() bool) error {
+	for deadline := time.Now().Add(readyIn); time.Now().Before(deadline); {
+		if there() {
+			return nil
 		}
 		select {
 		case <-p.exited:
@@ -284,10 +316,8 @@ func (st *stage) ready(ctx context.Context, p *program) error {
 			return ctx.Err()
 		case <-time.After(20 * time.Millisecond):
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s does not listen after %v: %w\n%s", p.name, readyIn, err, p.tail())
-		}
 	}
+	return fmt.Errorf("%s does not listen after %v:\n%s", p.name, readyIn, p.tail())
 }
 
 // What a program may still use of its core when it has settled.
