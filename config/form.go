@@ -227,6 +227,9 @@ var forms = [...]struct {
 	{"origin", isOrigin, "is no origin; write scheme and host as browsers do, https://portal.example.de, without a path and without the usual port"},
 	{"separator", isSeparator, `is no separator; write one character, such as ";"`},
 	{"weburl", isWebURL, "is no web address; write https://host/…"},
+	{"httpsuri", isHTTPS, "is no https address; write https://host/…"},
+	{"contacturi", isContact, "is no address to report to; write https://host/…, mailto:name@host or tel:+49-…"},
+	{"keyuri", isKeyURI, "is no address of a key; write https://host/…, openpgp4fpr:… or dns:…"},
 	{"authority", isAuthority, "is no host; write host or host:port"},
 	{
 		"abspath", func(s string) bool { return strings.HasPrefix(s, "/") && !strings.ContainsAny(s, " #\\") },
@@ -323,6 +326,35 @@ func isURL(s string) bool {
 func isWebURL(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && isURL(s) && u.Hostname() != "" && u.User == nil && !strings.ContainsAny(s, " {}")
+}
+
+// isHTTPS holds the form of RFC 9116's web addresses: visible ASCII, for each stands on a line of its own.
+func isHTTPS(s string) bool {
+	return strings.HasPrefix(s, "https://") && isWebURL(s) && isVisible(s)
+}
+
+func isContact(s string) bool {
+	if name, ok := strings.CutPrefix(s, "mailto:"); ok {
+		return mailForm.MatchString(name) && isVisible(s)
+	}
+	if number, ok := strings.CutPrefix(s, "tel:"); ok {
+		return phoneForm.MatchString(number) && isVisible(s)
+	}
+	return isHTTPS(s)
+}
+
+func isKeyURI(s string) bool {
+	for _, scheme := range [...]string{"openpgp4fpr:", "dns:"} {
+		if rest, ok := strings.CutPrefix(s, scheme); ok {
+			return rest != "" && isVisible(s)
+		}
+	}
+	return isHTTPS(s)
+}
+
+// isVisible reports that a text has nothing but visible ASCII, without a space.
+func isVisible(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
 }
 
 func isAuthority(s string) bool {

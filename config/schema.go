@@ -38,6 +38,7 @@ type Root struct {
 	Senders    Map[Sender] `key:"senders" is:"sendername" help:"portals we know, by name; everyone else is \"direct\""`
 	Sources    []Source    `key:"sources" help:"registry sources; their order is their trust, only for the same area and kind"`
 	Loops      Int         `key:"loops" default:"0" is:"loops" help:"event loops; 0 is one per core"`
+	Security   *Security   `key:"security_txt" help:"/.well-known/security.txt (RFC 9116) on every host; absent: none of ours"`
 	Leistungen Text        `key:"leistungen" is:"path" help:"csv of Leistungen: leistung, title, types, successor; absent: none"`
 	Routes     RouteBlocks `key:",inline"`
 }
@@ -61,6 +62,19 @@ type Hosts struct {
 type Admin struct {
 	At      Origin `key:"-"`
 	Address Text   `key:"address" default:"127.0.0.1:9180" is:"loopback" help:"host:port on the loopback interface: /metrics, /livez, /readyz, /api/v1/"`
+}
+
+// Security is what security.txt says (RFC 9116, section 2.5).
+type Security struct {
+	At              Origin `key:"-"`
+	Contact         []Text `key:"contact" need:"yes" is:"contacturi" help:"where to report a weakness, best first: https://…, mailto:…, tel:…"`
+	Expires         Text   `key:"expires" need:"yes" is:"time" help:"when this stops being true; best within a year"`
+	Encryption      []Text `key:"encryption" is:"keyuri" help:"where the key for reports is: https://…, openpgp4fpr:…, dns:…"`
+	Acknowledgments []Text `key:"acknowledgments" is:"httpsuri" help:"page that thanks those who reported"`
+	Languages       []Text `key:"languages" is:"lang" help:"languages of reports, such as [de, en]"`
+	Canonical       []Text `key:"canonical" is:"httpsuri" help:"all addresses at which this file may be found"`
+	Policy          []Text `key:"policy" is:"httpsuri" help:"page that says how reports are treated"`
+	Hiring          []Text `key:"hiring" is:"httpsuri" help:"page with positions in security"`
 }
 
 // AreaFiles names the Gemeindeverzeichnis.

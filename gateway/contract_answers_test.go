@@ -330,11 +330,13 @@ func TestContract2ReservedNames(t *testing.T) {
 			t.Errorf("%s/_pv/nothing: %s, want not_found", host, a.Reason())
 		}
 	}
+	for _, host := range []string{entryHost, hessenHost} {
+		if a := g.Ask(t, host, "GET /robots.txt"); a.Body != "User-agent: *\nDisallow: /\n" {
+			t.Errorf("%s/robots.txt: %q", host, a.Body)
+		}
+	}
 	if n := len(origin.Requests()); n != 0 {
 		t.Errorf("%d requests have reached a portal", n)
-	}
-	if a := g.Ask(t, entryHost, "GET /robots.txt"); a.Body != "User-agent: *\nDisallow: /\n" {
-		t.Errorf("/robots.txt: %q", a.Body)
 	}
 	if a := g.Ask(t, entryHost, "GET /"); a.Status != 200 || !strings.Contains(a.Body, "Portalverbund") {
 		t.Errorf("/: %d", a.Status)

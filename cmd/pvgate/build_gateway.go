@@ -63,6 +63,7 @@ func buildLive(ctx context.Context, cfg *config.Config, book *limit.Book) (*live
 	for i := range cfg.Root.Senders {
 		options.Senders = append(options.Senders, surfaceSender(&cfg.Root.Senders[i]))
 	}
+	options.SecurityTxt = securityTxt(cfg.Root.Security, time.Now(), &errs, &rt.warnings)
 	if len(errs) > 0 {
 		return l, errs.Sorted()
 	}

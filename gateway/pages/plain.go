@@ -80,6 +80,11 @@ func (r *Renderer) Robots(ask *Ask, fields []message.Field) Page {
 	return r.plain(ask, contentText, []byte("User-agent: *\nDisallow: /\n"), fields)
 }
 
+// Text renders a text of the operator's as it is.
+func (r *Renderer) Text(ask *Ask, text []byte, fields []message.Field) Page {
+	return r.plain(ask, contentText, text, fields)
+}
+
 // Health is /_pv/health for load balancers.
 func (r *Renderer) Health(ask *Ask, fields []message.Field) Page {
 	return r.plain(ask, contentText, []byte("ok\n"), fields)

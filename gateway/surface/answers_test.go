@@ -9,6 +9,7 @@ import (
 
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/message"
+	"github.com/pvgate/pvgate/gateway/pages"
 	"github.com/pvgate/pvgate/gateway/reason"
 	"github.com/pvgate/pvgate/registry"
 )
@@ -212,6 +213,40 @@ func TestReservedPathsAnswerEverywhereAndOnlyToRetrieval(t *testing.T) {
 		if a := ask(t, s, "OPTIONS "+tt.target); a.plan.Reply.Status != 204 {
 			t.Errorf("OPTIONS %s: %d", tt.target, a.plan.Reply.Status)
 		}
+	}
+}
+
+// The operator's security.txt is found wherever a client may look for it, before any backend's.
+func TestSecurityTxtIsAnsweredOnEveryPublicHost(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t)
+	o.SecurityTxt = &pages.SecurityTxt{
+		Contact: []string{"mailto:security@gw.example.de", "https://gw.example.de/report"}, Expires: time.Date(2027, 6, 30, 22, 0, 0, 0, time.UTC),
+		PreferredLanguages: []string{"de", "en"}, Policy: []string{"https://gw.example.de/policy"},
+	}
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "Contact: mailto:security@gw.example.de\nContact: https://gw.example.de/report\nExpires: 2027-06-30T22:00:00Z\n" +
+		"Preferred-Languages: de, en\nPolicy: https://gw.example.de/policy\n"
+	for _, at := range []struct {
+		listener int
+		host     string
+	}{{onDomain, "gw.example.de"}, {onDomain, "hessen.gw.example.de"}, {onAny, "anything"}} {
+		a := askAt(t, s, at.listener, at.host, direct, "GET /.well-known/security.txt")
+		if a.plan.Forward || a.plan.Reply.Status != 200 || string(a.plan.Reply.Body) != want || a.fields["Content-Type"] != "text/plain; charset=utf-8" {
+			t.Errorf("%s: %d %s\n%s\nwant\n%s", at.host, a.plan.Reply.Status, a.fields["Content-Type"], a.plan.Reply.Body, want)
+		}
+		if a := askAt(t, s, at.listener, at.host, direct, "POST /.well-known/security.txt"); a.plan.Reply.Status != 405 {
+			t.Errorf("%s: POST is answered %d, want 405", at.host, a.plan.Reply.Status)
+		}
+	}
+	if a := askAt(t, s, onDomain, "other.example", direct, "GET /.well-known/security.txt"); a.reason() != "misdirected" {
+		t.Errorf("a host of nobody: %s, want misdirected", a.reason())
+	}
+	if a := ask(t, testSurface(t), "GET /.well-known/security.txt"); a.reason() != "not_found" {
+		t.Errorf("without a configured one: %s, want not_found", a.reason())
 	}
 }
 

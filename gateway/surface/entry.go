@@ -53,7 +53,7 @@ func (s *Surface) Resolve(r *exchange.Request, p *exchange.Plan) {
 	}
 	switch whose, own := s.whose(c.l, r.Head.Authority); whose {
 	case backends:
-		if isReserved(r.Path) {
+		if s.isOurs(r.Path) {
 			c.reserved()
 			return
 		}
@@ -71,7 +71,7 @@ func (c *call) entry() {
 	switch {
 	case isEntry(path):
 		c.leistung()
-	case isReserved(path) || string(path) == pathRobots:
+	case c.s.isOurs(path):
 		c.reserved()
 	case c.l.fallback >= 0:
 		c.pass(c.l.fallback)

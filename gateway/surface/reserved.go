@@ -16,6 +16,7 @@ import (
 const (
 	pathReserved = "/_pv"
 	pathRobots   = "/robots.txt"
+	pathSecurity = "/.well-known/security.txt"
 	pathReasons  = "/reasons/"
 )
 
@@ -25,7 +26,13 @@ func isReserved(path []byte) bool {
 		(len(path) == len(pathReserved) || path[len(pathReserved)] == '/')
 }
 
-// reserved answers /_pv/… and /robots.txt.
+// isOurs reports whether a path is the gateway's own on every public host, those of backends included: /_pv/…,
+// /robots.txt, and /.well-known/security.txt where the operator has one.
+func (s *Surface) isOurs(path []byte) bool {
+	return isReserved(path) || string(path) == pathRobots || len(s.security) > 0 && string(path) == pathSecurity
+}
+
+// reserved answers what isOurs.
 func (c *call) reserved() {
 	if !c.retrieves() {
 		return
@@ -37,8 +44,12 @@ func (c *call) reserved() {
 	}
 	ask, fields := c.ask(), c.p.Reply.Fields[:0]
 	path := string(c.r.Path)
-	if path == pathRobots {
+	switch path {
+	case pathRobots:
 		c.reply(reason.None, c.s.pages.Robots(ask, fields))
+		return
+	case pathSecurity:
+		c.reply(reason.None, c.s.pages.Text(ask, c.s.security, fields))
 		return
 	}
 	switch path = strings.TrimPrefix(path, pathReserved); {

@@ -44,6 +44,8 @@ type Options struct {
 	// Senders are the portals we know; their indices in exchange.Plan are one
 	// more, 0 is everybody else.
 	Senders []Sender
+	// SecurityTxt is /.well-known/security.txt; nil = there is none of ours.
+	SecurityTxt *pages.SecurityTxt
 }
 
 // Listener is how one listener is reached.
@@ -102,6 +104,7 @@ type Surface struct {
 	origins   []string  // of the pages of all senders
 	table     *routing.Table
 	pages     *pages.Renderer
+	security  []byte // security.txt
 	anySlash  bool // some backend allows %2F
 }
 
@@ -134,6 +137,9 @@ func New(o Options) (*Surface, error) {
 		return nil, fmt.Errorf("surface: %w", err)
 	}
 	s.pages = renderer
+	if o.SecurityTxt != nil {
+		s.security = o.SecurityTxt.Append(nil)
+	}
 	faults := []error{s.addBackends(o.Backends), s.addSenders(o.Senders)}
 	for i := range o.Listeners {
 		l, err := s.listener(&o.Listeners[i])

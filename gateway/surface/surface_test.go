@@ -308,7 +308,8 @@ func TestABackendsOwnHostIsForwardedByteForByte(t *testing.T) {
 		{"GET http://hessen.gw.example.de?b", "/?b"},
 		{"OPTIONS *", "*"},
 		{"OPTIONS /x", "/x"},
-		{"GET /robots.txt", "/robots.txt"},
+		{"GET /robots.txt/x", "/robots.txt/x"},
+		{"GET /.well-known/security.txt", "/.well-known/security.txt"},
 		{"GET /_pvx", "/_pvx"},
 	} {
 		a := askAt(t, s, onDomain, "hessen.gw.example.de", direct, tt.line)
@@ -326,8 +327,10 @@ func TestABackendsOwnHostIsForwardedByteForByte(t *testing.T) {
 	if !a.plan.Forward || string(a.plan.Target) != "/a%2Fb" {
 		t.Errorf("allowed encoded slash: %s %q", a.reason(), a.plan.Target)
 	}
-	if a := askAt(t, s, onDomain, "hessen.gw.example.de", direct, "GET /_pv/health"); a.plan.Reply.Status != 200 {
-		t.Errorf("/_pv/health at a backend's host: %d, want 200", a.plan.Reply.Status)
+	for _, line := range []string{"GET /_pv/health", "GET /robots.txt"} {
+		if a := askAt(t, s, onDomain, "hessen.gw.example.de", direct, line); a.plan.Forward || a.plan.Reply.Status != 200 {
+			t.Errorf("%s at a backend's host: %d, want our own 200", line, a.plan.Reply.Status)
+		}
 	}
 }
 
