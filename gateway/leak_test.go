@@ -67,7 +67,7 @@ func round(t *testing.T) {
 			Timeouts: times, Limiter: limiter,
 		}}}
 	}
-	s, err := gateway.Start(gateway.Options{Loops: 2, Listen: []string{"127.0.0.1:0", "127.0.0.1:0"}, Poison: true}, snap("a", 4*time.Second))
+	s, err := gateway.Start(gateway.Options{Loops: 2, Listen: []gateway.Listener{{Address: "127.0.0.1:0"}, {Address: "127.0.0.1:0"}}, Poison: true}, snap("a", 4*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}

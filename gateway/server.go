@@ -26,8 +26,8 @@ type Options struct {
 	// Loops is the number of reactors; 0 means one per core. GOMAXPROCS is raised to one more: the slot beside the
 	// loops is for everything that is not a request.
 	Loops int
-	// Listen are the addresses, in the order of the configuration's listeners.
-	Listen []string
+	// Listen says where to listen, in the order of the configuration's listeners.
+	Listen []Listener
 	// Limits bound requests, ResponseHead and ResponseFields the heads of responses.
 	Limits         http1.Limits
 	ResponseHead   int
@@ -42,6 +42,12 @@ type Options struct {
 	NewKernel func(start time.Time) (loop.Kernel, error)
 	// Poison overwrites read buffers after use. For tests.
 	Poison bool
+}
+
+// Listener is one address to listen on.
+type Listener struct {
+	// Address is HOST:PORT; see the package listen.
+	Address string
 }
 
 // DefaultOptions returns what a server uses when the operator says nothing.
@@ -151,15 +157,15 @@ func descriptors() int {
 
 // open listens on every address with one socket per loop.
 func (s *Server) open() error {
-	for i, address := range s.options.Listen {
-		sockets, err := listen.Open(address, len(s.nodes))
+	for i, l := range s.options.Listen {
+		sockets, err := listen.Open(l.Address, len(s.nodes))
 		if err != nil {
 			return err
 		}
 		s.sockets = append(s.sockets, sockets)
 		for j, n := range s.nodes {
 			if err := n.listen(sockets.FDs[j], i); err != nil {
-				return fmt.Errorf("listen on %s: %w", address, err)
+				return fmt.Errorf("listen on %s: %w", l.Address, err)
 			}
 		}
 	}

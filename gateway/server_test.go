@@ -56,7 +56,7 @@ func start(t testing.TB, address string, edit ...func(*gateway.Options, *gateway
 		Name: "origin", Host: address, Endpoints: [][]netip.AddrPort{{netip.MustParseAddrPort(address)}},
 		Authorities: []string{"http://" + address}, Timeouts: timeouts(), Limiter: new(limit.Backend),
 	}}}
-	o := gateway.Options{Loops: 2, Listen: []string{"127.0.0.1:0"}, Poison: true}
+	o := gateway.Options{Loops: 2, Listen: []gateway.Listener{{Address: "127.0.0.1:0"}}, Poison: true}
 	for _, e := range edit {
 		e(&o, snap)
 	}

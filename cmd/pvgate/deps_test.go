@@ -47,6 +47,7 @@ gateway/loop:
 gateway/loop/simsys: gateway/loop
 gateway/upstream: gateway/message gateway/http1 gateway/loop
 gateway/listen: gateway/loop
+gateway/tlsconn: gateway/loop
 gateway/conn: gateway/message gateway/exchange gateway/http1 gateway/loop
 gateway/surface: gateway/exchange gateway/message gateway/reason gateway/pages gateway/limit routing registry
 gateway/meter: gateway/exchange gateway/reason

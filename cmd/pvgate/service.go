@@ -56,7 +56,7 @@ func newService(ctx context.Context, load func() (*config.Config, error), log *s
 		log.Error("broken invariant; one connection was given up", "panic", fmt.Sprint(value), "stack", string(stack))
 	}}
 	for i := range l.cfg.Root.Listen {
-		o.Listen = append(o.Listen, l.cfg.Root.Listen[i].Address.V)
+		o.Listen = append(o.Listen, gateway.Listener{Address: l.cfg.Root.Listen[i].Address.V})
 	}
 	if s.server, err = gateway.Start(o, l.snapshot); err != nil {
 		return nil, err

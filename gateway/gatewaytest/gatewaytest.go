@@ -144,7 +144,7 @@ func (b *Backend) gateway(state *limit.Backend) gateway.Backend {
 
 func (g *Gateway) serve(t testing.TB, o *Options, snap *gateway.Snapshot) {
 	t.Helper()
-	options := gateway.Options{Loops: o.Loops, Listen: []string{"127.0.0.1:0"}, Poison: true}
+	options := gateway.Options{Loops: o.Loops, Listen: []gateway.Listener{{Address: "127.0.0.1:0"}}, Poison: true}
 	if options.Loops == 0 {
 		options.Loops = 2
 	}
