@@ -73,6 +73,7 @@ var ranges = [...]struct {
 	{"", math.MinInt32, math.MaxInt32},
 	{"loops", 0, 1024},
 	{"positive", 1, 10_000_000},
+	{"bound", 0, 10_000_000},
 	{"tie", -1000, 1000},
 	{"priority", 0, 9},
 	{"weight", 1, 100},

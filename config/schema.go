@@ -33,6 +33,7 @@ type Config struct {
 type Root struct {
 	Domain     Text        `key:"domain" default:"pvgate.localhost" is:"host" help:"entry host; proxied backends answer at {backend}.{domain}"`
 	Listen     []Listener  `key:"listen" help:"where requests come in; absent: one listener at 127.0.0.1:8080"`
+	Clients    Clients     `key:"clients" help:"what one part of the network may take"`
 	Admin      Admin       `key:"admin" help:"the listener for operators"`
 	Areas      AreaFiles   `key:"areas" help:"the Gemeindeverzeichnis; absent: the embedded table"`
 	Senders    Map[Sender] `key:"senders" is:"sendername" help:"portals we know, by name; everyone else is \"direct\""`
@@ -56,6 +57,12 @@ type Hosts struct {
 	Any    bool
 	Names  []Text
 	Origin Origin
+}
+
+// Clients bound what those who ask may take.
+type Clients struct {
+	At         Origin `key:"-"`
+	PerNetwork Int    `key:"per_network" default:"1024" is:"bound" help:"connections at once from one IPv4 /24 or IPv6 /48, at most half of all; senders' networks and loopback are exempt; 0 is no limit"`
 }
 
 // Admin is the listener for operators.

@@ -34,7 +34,7 @@ func newNode(s *Server, l *loop.Loop, idleBudget int) *node {
 	_, _ = rand.Read(seed[:]) // never fails (crypto/rand)
 	n := &node{server: s, loop: l, index: l.Index(), random: mathrand.NewChaCha8(seed)}
 	n.cache = upstream.NewCache(l, idleBudget)
-	n.host = conn.NewHost(l, n, &s.options.Limits, s.options.Timeouts)
+	n.host = conn.NewHost(l, n, &s.options.Limits, s.options.Timeouts, s.networks)
 	return n
 }
 

@@ -62,9 +62,11 @@ func DefaultOptions() Options {
 type Server struct {
 	options Options
 	nodes   []*node
-	current atomic.Pointer[generation]
-	sockets []listen.Sockets
-	started time.Time
+	// networks counts client connections by network, over all loops.
+	networks *conn.Networks
+	current  atomic.Pointer[generation]
+	sockets  []listen.Sockets
+	started  time.Time
 
 	// mu serialises Swap and guards indexes: the backends' places in the meters, by name, never reused.
 	mu      sync.Mutex
@@ -91,7 +93,7 @@ func Start(o Options, snap *Snapshot) (*Server, error) {
 // assemble builds a server whose loops do not run yet and listen to nothing.
 func assemble(o Options, snap *Snapshot) (*Server, error) {
 	o = o.withDefaults()
-	s := &Server{options: o, indexes: map[string]int{}, started: time.Now()}
+	s := &Server{options: o, networks: conn.NewNetworks(), indexes: map[string]int{}, started: time.Now()}
 	if procs := o.Loops + 1; runtime.GOMAXPROCS(0) < procs {
 		runtime.GOMAXPROCS(procs)
 	}
@@ -110,8 +112,16 @@ func assemble(o Options, snap *Snapshot) (*Server, error) {
 		l.Balance(loops)
 	}
 	g, _ := s.prepare(snap, nil)
+	s.networks.Set(s.perNetwork(snap))
 	s.current.Store(g)
 	return s, nil
+}
+
+// perNetwork is the snapshot's policy, as far as this process has the places for it: no network takes more than half.
+func (s *Server) perNetwork(snap *Snapshot) conn.NetworkPolicy {
+	p := snap.Networks
+	p.Most = min(p.Most, s.options.MaxConnections/2)
+	return p
 }
 
 func (o Options) withDefaults() Options {
@@ -204,6 +214,7 @@ func (s *Server) Swap(snap *Snapshot) {
 	defer s.mu.Unlock()
 	g, retired := s.prepare(snap, s.current.Load())
 	s.current.Store(g)
+	s.networks.Set(s.perNetwork(snap))
 	for i, n := range s.nodes {
 		retire(n.loop, retired[i])
 	}
@@ -266,6 +277,8 @@ type Stats struct {
 	Pools  upstream.Stats
 	Open   int // client connections
 	Active int // of them with a request in flight
+	Most   int // client connections that may be open at once
+	Closed [conn.Causes]uint64
 	Uptime time.Duration
 }
 
@@ -273,7 +286,7 @@ var errStopped = errors.New("the server has stopped")
 
 // Stats asks every loop for its figures and adds them up. It waits for each loop's next turn.
 func (s *Server) Stats() (*Stats, error) {
-	st := &Stats{Uptime: time.Since(s.started)}
+	st := &Stats{Uptime: time.Since(s.started), Most: s.options.MaxConnections}
 	for _, n := range s.nodes {
 		var l loop.Stats
 		ok := n.loop.Do(func() {
@@ -284,6 +297,9 @@ func (s *Server) Stats() (*Stats, error) {
 			open, active := n.host.Count()
 			st.Open += open
 			st.Active += active
+			for cause, count := range n.host.Closed() {
+				st.Closed[cause] += count
+			}
 		})
 		if !ok {
 			return nil, errStopped

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pvgate/pvgate/gateway/conn"
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/limit"
@@ -25,6 +26,8 @@ type Snapshot struct {
 	// Via is our pseudonym, the same on all nodes of a fleet: "pvgate-gw.example.de".
 	Via      string
 	Backends []Backend
+	// Networks bounds the client connections of one network; the zero value does not.
+	Networks conn.NetworkPolicy
 }
 
 // Backend is a backend as the data plane needs it.

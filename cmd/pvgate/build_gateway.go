@@ -14,6 +14,7 @@ import (
 
 	"github.com/pvgate/pvgate/config"
 	"github.com/pvgate/pvgate/gateway"
+	"github.com/pvgate/pvgate/gateway/conn"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/pages"
 	"github.com/pvgate/pvgate/gateway/surface"
@@ -48,7 +49,7 @@ func buildLive(ctx context.Context, cfg *config.Config, book *limit.Book) (*live
 	if err != nil {
 		return l, config.Errors{config.At(config.Origin{Where: config.FromFile, Name: cfg.Path}, "%v", err)}
 	}
-	snap := &gateway.Snapshot{ID: digest.String()[:8], Via: pseudonym(cfg)}
+	snap := &gateway.Snapshot{ID: digest.String()[:8], Via: pseudonym(cfg), Networks: conn.NetworkPolicy{Most: cfg.Root.Clients.PerNetwork.V}}
 	options := surface.Options{Domain: cfg.Root.Domain.V, Table: rt.table}
 	for i := range rt.backends {
 		b := &rt.backends[i]
@@ -61,7 +62,9 @@ func buildLive(ctx context.Context, cfg *config.Config, book *limit.Book) (*live
 		options.Listeners = append(options.Listeners, surfaceListener(&cfg.Root.Listen[i]))
 	}
 	for i := range cfg.Root.Senders {
-		options.Senders = append(options.Senders, surfaceSender(&cfg.Root.Senders[i]))
+		s := surfaceSender(&cfg.Root.Senders[i])
+		options.Senders = append(options.Senders, s)
+		snap.Networks.Exempt = append(snap.Networks.Exempt, s.Networks...)
 	}
 	options.SecurityTxt = securityTxt(cfg.Root.Security, time.Now(), &errs, &rt.warnings)
 	if len(errs) > 0 {

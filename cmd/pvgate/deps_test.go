@@ -34,13 +34,9 @@ routing: registry
 
 gateway/message:
 gateway/http1: gateway/message
-gateway/forwarded: gateway/message
-gateway/proxyproto: gateway/message
-gateway/signature:
-gateway/header: gateway/message gateway/forwarded
+gateway/header: gateway/message
 gateway/reason: gateway/message routing
 gateway/limit:
-gateway/keyring:
 gateway/pages: gateway/reason gateway/message
 gateway/exchange: gateway/message gateway/header gateway/reason
 gateway/loop:
@@ -52,7 +48,7 @@ gateway/conn: gateway/message gateway/exchange gateway/http1 gateway/loop
 gateway/surface: gateway/exchange gateway/message gateway/reason gateway/pages gateway/limit routing registry
 gateway/meter: gateway/exchange gateway/reason
 gateway: gateway/conn gateway/exchange gateway/http1 gateway/limit gateway/listen gateway/loop gateway/message gateway/meter gateway/upstream
-gateway/metrics: gateway gateway/exchange gateway/meter gateway/reason
+gateway/metrics: gateway gateway/conn gateway/exchange gateway/meter gateway/reason
 gateway/gatewaytest: gateway gateway/limit gateway/metrics gateway/pages gateway/surface gateway/upstream routing registry
 gateway/admin:
 

@@ -42,10 +42,12 @@ type H1 struct {
 	gather  []byte   // the answer's bytes, not yet written
 
 	since  int64 // loop time at which the present wait began
-	window int64 // body octets since then
+	window int64 // body octets since then; while taking, what the client had acknowledged when that began
 
 	unfed     bool  // in holds bytes that the machine has not seen
 	awaits    bool  // the wait for the body has begun
+	taking    bool  // it is measured how fast the client takes what is written
+	served    bool  // a request has come
 	parting   bool  // the client said that this request is its last
 	minor     uint8 // of the request's version
 	lastOne   bool  // the client wants no further request
@@ -61,20 +63,27 @@ type H1 struct {
 
 // Accept takes a connection.
 func (h *Host) Accept(fd int32, peer netip.AddrPort, listener int) {
+	if !h.networks.enter(peer.Addr()) {
+		h.networks.leave(peer.Addr())
+		h.closed[NetworkLimit]++
+		h.loop.Refuse(fd)
+		return
+	}
 	c := &H1{host: h}
 	if h.loop.Adopt(fd, peer, &c.stream, c) != 0 {
+		h.networks.leave(peer.Addr())
 		h.loop.Release()
 		return
 	}
 	c.client = exchange.Client{Addr: peer.Addr(), Text: peer.Addr().AppendTo(c.text[:0]), Listener: listener}
 	c.machine.Init(h.limits)
-	h.enter(c)
 	c.wait(int64(h.timeouts.Head))
+	h.enter(c)
 }
 
 // wait starts a wait of at most ns.
 func (c *H1) wait(ns int64) {
-	c.since, c.window = c.host.loop.Now(), 0
+	c.since, c.window, c.taking = c.host.loop.Now(), 0, false
 	c.stream.SetTimer(c.since + ns)
 }
 
@@ -122,7 +131,9 @@ func (c *H1) Readable() {
 			}
 		}
 		got += n
-		c.window += int64(n)
+		if !c.taking {
+			c.window += int64(n)
+		}
 		c.feed(buf[:k+n])
 		if c.unfed {
 			if c.wants() {
@@ -205,7 +216,7 @@ func (c *H1) more(rest []byte) {
 // begin starts the exchange of a request.
 func (c *H1) begin(h *message.Head) {
 	c.minor, c.lastOne, c.bodyDone, c.ended, c.awaits = h.Minor, h.Close, !h.HasBody(), false, false
-	c.parting = h.Close
+	c.parting, c.served = h.Close, true
 	c.x = c.host.exchange()
 	c.x.Start(c.host.services, c, &c.client, h)
 }
@@ -327,9 +338,17 @@ func (c *H1) Flush() int {
 		c.after()
 	}
 	if pending > 0 && !c.stream.Closed() {
-		c.stream.SetTimer(c.host.loop.Now() + int64(c.host.timeouts.Write))
+		c.late()
 	}
 	return pending
+}
+
+// late begins to measure how fast the client takes what is written, if that is not under way.
+func (c *H1) late() {
+	if !c.taking {
+		c.wait(int64(c.host.timeouts.Write))
+		c.taking, c.window = true, c.stream.Acked()
+	}
 }
 
 // after leaves an exchange that is over.
@@ -343,7 +362,7 @@ func (c *H1) after() {
 		}
 		return
 	}
-	c.wait(int64(c.host.timeouts.Idle))
+	c.wait(c.host.idle())
 	if c.unfed || c.stream.Ready() {
 		c.stream.Again()
 	}
@@ -373,7 +392,7 @@ func (c *H1) Drained() {
 	case c.x != nil:
 		c.x.Drained()
 	default:
-		c.wait(int64(c.host.timeouts.Idle))
+		c.wait(c.host.idle())
 		if c.unfed || c.stream.Ready() {
 			c.stream.Again()
 		}
@@ -382,6 +401,34 @@ func (c *H1) Drained() {
 
 // Broken says that the client has reset the connection.
 func (c *H1) Broken() { c.gone() }
+
+// resting is whether the connection has been waiting for a request since a time.
+func (c *H1) resting(since int64) bool {
+	return c.x == nil && !c.closing && c.since <= since && len(c.in) == 0 && c.stream.Pending() == 0
+}
+
+// end closes a connection without a request.
+func (c *H1) end(why Cause) {
+	c.host.closed[why]++
+	c.gone()
+}
+
+// slowReader looks how fast a client has taken what waits for it. What the kernel takes from us comes in large pieces
+// and says little; what the client has acknowledged does.
+func (c *H1) slowReader() {
+	t := &c.host.timeouts
+	if c.taking && c.stream.Acked()-c.window < int64(t.Rate)*int64(t.Write)/1e9 {
+		c.host.closed[SlowReader]++
+		if c.x != nil {
+			c.x.ClientGone()
+		}
+		c.leave()
+		c.stream.Reset() // the kernel must not keep for it what it does not take
+		return
+	}
+	c.taking = false
+	c.late()
+}
 
 // gone ends everything: the client has left.
 func (c *H1) gone() {
@@ -461,22 +508,26 @@ func (c *H1) Expire(now int64) {
 		c.leave()
 		c.stream.Close()
 	case c.stream.Pending() > 0:
-		if left := c.stream.Moved() + int64(t.Write); left > now {
-			c.stream.SetTimer(left)
+		c.slowReader()
+	case c.x == nil && len(c.in) > 0:
+		c.host.closed[SlowHead]++
+		c.fault(message.Other, message.FaultTimeout)
+	case c.x == nil && c.served:
+		if until := c.since + c.host.idle(); until > now { // less crowded than when the wait began
+			c.stream.SetTimer(until)
 			return
 		}
-		c.gone()
-	case c.x == nil && len(c.in) > 0:
-		c.fault(message.Other, message.FaultTimeout)
+		c.end(IdleTime)
 	case c.x == nil:
-		c.gone()
+		c.end(NoRequest)
 	case c.x.Expecting():
 		c.x.ExpectTimeout()
 		if c.x != nil && c.x.Expecting() {
 			c.stream.SetTimer(now + int64(t.Expect))
 		}
 	case c.wants():
-		if c.window < int64(t.BodyRate)*int64(t.Body)/1e9 {
+		if !c.taking && c.window < int64(t.Rate)*int64(t.Body)/1e9 {
+			c.host.closed[SlowBody]++
 			c.fault(message.Other, message.FaultTimeout)
 			return
 		}

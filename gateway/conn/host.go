@@ -13,20 +13,20 @@ import (
 
 // Timeouts towards clients.
 type Timeouts struct {
-	Head     time.Duration // from a head's first byte (or the accept) to its last
-	Idle     time.Duration // between two requests
-	Body     time.Duration // the span over which BodyRate must hold while the body is awaited
-	BodyRate int           // octets per second
-	Write    time.Duration // the client takes not one byte of an answer
-	Expect   time.Duration // how long a backend may leave Expect: 100-continue unanswered before we say 100
-	Linger   time.Duration // reading on after the last answer
+	Head   time.Duration // from a head's first byte (or the accept) to its last
+	Idle   time.Duration // between two requests
+	Body   time.Duration // the span over which Rate must hold while the body is awaited
+	Write  time.Duration // the client takes an answer below Rate
+	Rate   int           // octets per second that a client must at least send of a body, or take of an answer
+	Expect time.Duration // how long a backend may leave Expect: 100-continue unanswered before we say 100
+	Linger time.Duration // reading on after the last answer
 }
 
 // DefaultTimeouts returns the timeouts used when the operator names none.
 func DefaultTimeouts() Timeouts {
 	return Timeouts{
-		Head: 10 * time.Second, Idle: 75 * time.Second, Body: 10 * time.Second, BodyRate: 240,
-		Write: 30 * time.Second, Expect: time.Second, Linger: 2 * time.Second,
+		Head: 10 * time.Second, Idle: 75 * time.Second, Body: 10 * time.Second,
+		Write: 30 * time.Second, Rate: 240, Expect: time.Second, Linger: 2 * time.Second,
 	}
 }
 
@@ -39,6 +39,16 @@ const drainRest = 500 * time.Millisecond
 // freeExchanges bounds a loop's stock of exchanges.
 const freeExchanges = 1024
 
+// When more than seven eighths of the places are taken, those that wait for a request make room.
+const (
+	// crowdedIdle is how long a connection may then wait for its next request.
+	crowdedIdle = 2 * time.Second
+	// crowdedRest is how long it must have waited to be closed for another.
+	crowdedRest = time.Second
+	// crowdedLook is how many connections are looked at for each new one.
+	crowdedLook = 32
+)
+
 // Host is what the client connections of one loop share. Owned by the loop's thread.
 type Host struct {
 	loop        *loop.Loop
@@ -46,18 +56,25 @@ type Host struct {
 	limits      *http1.Limits
 	timeouts    Timeouts
 	lingerBytes int
+	networks    *Networks
 	head        message.Head // scratch of whoever is being fed
 	free        []*exchange.Exchange
 	first       *H1
 	open        int
 	active      int
 	draining    bool
+	crowded     bool // few places are left
+	hand        *H1  // who is looked at next when room is needed
+	closed      [Causes]uint64
 }
 
-// NewHost returns the shared part for a loop. limits must not change.
-func NewHost(l *loop.Loop, services exchange.Host, limits *http1.Limits, t Timeouts) *Host {
-	return &Host{loop: l, services: services, limits: limits, timeouts: t, lingerBytes: lingerBytes}
+// NewHost returns the shared part for a loop; networks is shared by all of them. limits must not change.
+func NewHost(l *loop.Loop, services exchange.Host, limits *http1.Limits, t Timeouts, networks *Networks) *Host {
+	return &Host{loop: l, services: services, limits: limits, timeouts: t, lingerBytes: lingerBytes, networks: networks}
 }
+
+// Closed returns how many connections were closed by cause.
+func (h *Host) Closed() [Causes]uint64 { return h.closed }
 
 // Count returns how many connections are open and how many of them have a request in flight.
 func (h *Host) Count() (open, active int) { return h.open, h.active }
@@ -86,6 +103,42 @@ func (h *Host) enter(c *H1) {
 	}
 	h.first = c
 	h.open++
+	if h.look(); h.crowded {
+		h.makeRoom()
+	}
+}
+
+// look finds out whether places are few.
+func (h *Host) look() {
+	taken, most := h.loop.Places()
+	h.crowded = most > 0 && taken > most-most/8
+}
+
+// idle is how long a connection may wait for its next request, nanoseconds.
+func (h *Host) idle() int64 {
+	if h.crowded {
+		return int64(min(crowdedIdle, h.timeouts.Idle))
+	}
+	return int64(h.timeouts.Idle)
+}
+
+// makeRoom closes, of the next few connections, the one that has waited longest for a request. So those who hold
+// connections without using them do not keep others out.
+func (h *Host) makeRoom() {
+	var longest *H1
+	for range min(crowdedLook, h.open) {
+		if h.hand == nil {
+			h.hand = h.first
+		}
+		c := h.hand
+		h.hand = c.next
+		if c.resting(h.loop.Now()-int64(crowdedRest)) && (longest == nil || c.since < longest.since) {
+			longest = c
+		}
+	}
+	if longest != nil && longest.stream.Healthy() {
+		longest.end(Crowded)
+	}
 }
 
 func (h *Host) exit(c *H1) {
@@ -100,9 +153,16 @@ func (h *Host) exit(c *H1) {
 	if c.next != nil {
 		c.next.prev = c.prev
 	}
+	if h.hand == c {
+		h.hand = c.next
+	}
 	c.prev, c.next = nil, nil
 	h.open--
+	h.networks.leave(c.stream.Peer().Addr())
 	h.loop.Release()
+	if h.crowded {
+		h.look()
+	}
 }
 
 // Drain closes the connections that have waited for a request for a while; every other one is closed after its present
@@ -112,7 +172,7 @@ func (h *Host) Drain() {
 	quiet := h.loop.Now() - int64(drainRest)
 	for c := h.first; c != nil; {
 		next := c.next
-		if c.x == nil && !c.closing && c.since <= quiet && len(c.in) == 0 && c.stream.Pending() == 0 && c.stream.Healthy() {
+		if c.resting(quiet) && c.stream.Healthy() {
 			c.leave()
 			c.stream.Close()
 		}

@@ -69,14 +69,8 @@ func (ln *Listener) event(Flags) {
 
 // full reports that there are as many accepted connections as allowed.
 func (l *Loop) full() bool {
-	if l.most == 0 {
-		return false
-	}
-	sum := int32(0)
-	for _, p := range l.peers {
-		sum += p.accepted.Load()
-	}
-	return sum >= l.most
+	taken, most := l.Places()
+	return most > 0 && taken >= most
 }
 
 func (ln *Listener) later() {
@@ -117,6 +111,20 @@ func (ln *Listener) place(fd int32, peer netip.AddrPort) {
 	}
 	l.stats.Moved++
 	to.Post(func() { take(to, fd, peer) })
+}
+
+// Refuse resets a connection that was accepted for this loop and is not adopted.
+func (l *Loop) Refuse(fd int32) {
+	l.kernel.Reset(fd)
+	l.Release()
+}
+
+// Places returns how many accepted connections all loops have open and how many they may have, 0 for any number.
+func (l *Loop) Places() (taken, most int32) {
+	for _, p := range l.peers {
+		taken += p.accepted.Load()
+	}
+	return taken, l.most
 }
 
 // Release counts an accepted connection as closed.

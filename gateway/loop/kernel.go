@@ -51,6 +51,8 @@ type Kernel interface {
 	// Read returns n = 0 with err = 0 at the end of the stream.
 	Read(fd int32, b []byte) (n int, err syscall.Errno)
 	Write(fd int32, b []byte) (n int, err syscall.Errno)
+	// Acked returns how many octets of what was written the peer's kernel has acknowledged in all.
+	Acked(fd int32) int64
 	// Peek reports EAGAIN when an idle connection is healthy: open and without unread input.
 	Peek(fd int32) syscall.Errno
 	ShutdownWrite(fd int32)

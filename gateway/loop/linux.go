@@ -224,6 +224,14 @@ func (k *linuxKernel) Write(fd int32, b []byte) (int, syscall.Errno) {
 	return int(r), 0
 }
 
+func (k *linuxKernel) Acked(fd int32) int64 {
+	var info unix.TCPInfo
+	size := uint32(unsafe.Sizeof(info))
+	_, _, _ = unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_INFO,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	return int64(info.Bytes_acked)
+}
+
 func (k *linuxKernel) Peek(fd int32) syscall.Errno {
 	var b [1]byte
 	_, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), 1,

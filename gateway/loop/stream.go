@@ -74,6 +74,15 @@ func (s *Stream) Pending() int { return len(s.out) - s.sent }
 // Moved returns the loop time of the last byte the kernel took.
 func (s *Stream) Moved() int64 { return s.moved }
 
+// Acked returns how many octets the peer's kernel has acknowledged since the connection began: its window closes when
+// its program does not take them.
+func (s *Stream) Acked() int64 {
+	if s.closed {
+		return 0
+	}
+	return s.loop.kernel.Acked(s.fd)
+}
+
 // Ready reports whether a Read might find something.
 func (s *Stream) Ready() bool { return s.readable && !s.closed }
 

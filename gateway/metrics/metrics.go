@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pvgate/pvgate/gateway"
+	"github.com/pvgate/pvgate/gateway/conn"
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/meter"
 	"github.com/pvgate/pvgate/gateway/reason"
@@ -96,6 +97,8 @@ func families() [][]string {
 		{"pvgate_config_last_reload_timestamp_seconds", "When a reload was last tried."},
 		{"pvgate_config_info", "The configuration in service.", "hash"},
 		{"pvgate_connections", "Client connections, by state.", "state"},
+		{"pvgate_connections_limit", "Client connections that may be open at once."},
+		{"pvgate_connections_closed_total", "Client connections closed by the gateway of its own accord, by cause.", "cause"},
 		{"pvgate_accepted_total", "Connections accepted.", "loop"},
 		{"pvgate_accept_errors_total", "Accepts that failed for want of descriptors or memory.", "loop"},
 		{"pvgate_upstream_connections_idle", "Connections to backends that wait in the pools."},
@@ -269,6 +272,10 @@ func BackendsOwn(c reason.Code) bool {
 func (s sink) loops(st *gateway.Stats) {
 	s.gauge("pvgate_connections", float64(st.Active), "active")
 	s.gauge("pvgate_connections", float64(st.Open-st.Active), "idle")
+	s.gauge("pvgate_connections_limit", float64(st.Most))
+	for cause, n := range st.Closed {
+		s.counter("pvgate_connections_closed_total", float64(n), conn.Cause(cause).String())
+	}
 	s.gauge("pvgate_upstream_connections_idle", float64(st.Pools.Idle))
 	s.counter("pvgate_upstream_dials_total", float64(st.Pools.Dials))
 	s.counter("pvgate_upstream_reuses_total", float64(st.Pools.Reuses))

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/pvgate/pvgate/gateway"
+	"github.com/pvgate/pvgate/gateway/conn"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/meter"
 	"github.com/pvgate/pvgate/gateway/metrics"
@@ -156,7 +157,7 @@ func (c crowd) ceiling() int {
 	const (
 		byLoop   = 9
 		bySource = 3
-		others   = 2 + 3 + 2*meter.Lands + 3 + 3 // connections, upstreams, entries, blocked and overrides, config
+		others   = 3 + int(conn.Causes) + 3 + 2*meter.Lands + 3 + 3 // connections, closed ones, upstreams, entries, blocked and overrides, config
 	)
 	return (c.backends+1)*byBackend + c.backends*limits + fixed + c.loops*byLoop + c.sources*(bySource+len(strings.Fields(causes))) + others
 }

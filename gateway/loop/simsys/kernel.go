@@ -246,6 +246,14 @@ func (k *Kernel) Write(fd int32, b []byte) (int, syscall.Errno) {
 	return s.write(b)
 }
 
+// Acked implements loop.Kernel.
+func (k *Kernel) Acked(fd int32) int64 {
+	if s := k.net.sockets[fd]; s != nil {
+		return s.sent
+	}
+	return 0
+}
+
 // Peek implements loop.Kernel.
 func (k *Kernel) Peek(fd int32) syscall.Errno {
 	s := k.net.sockets[fd]

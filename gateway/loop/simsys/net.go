@@ -56,10 +56,11 @@ type socket struct {
 	peer       *socket
 	local      netip.AddrPort
 	in         []byte
-	fin        bool // the peer has shut down writing
-	shut       bool // we have
-	reset      bool // RST received
-	told       bool // ECONNRESET has been returned once
+	sent       int64 // octets that the peer has room for
+	fin        bool  // the peer has shut down writing
+	shut       bool  // we have
+	reset      bool  // RST received
+	told       bool  // ECONNRESET has been returned once
 	closed     bool
 	full       bool // a write has seen EAGAIN
 	connecting bool
@@ -221,6 +222,16 @@ func (e *End) Read() []byte {
 	return b
 }
 
+// Take takes n octets, or what there is.
+func (e *End) Take(n int) []byte {
+	b := e.s.in[:min(n, len(e.s.in))]
+	e.s.in = e.s.in[len(b):]
+	if len(b) > 0 {
+		e.s.drained()
+	}
+	return b
+}
+
 // EOF reports that the other side has finished and everything has been read.
 func (e *End) EOF() bool { return e.s.fin && len(e.s.in) == 0 || e.s.reset }
 
@@ -254,6 +265,7 @@ func (s *socket) write(b []byte) (int, syscall.Errno) {
 		return 0, syscall.EAGAIN
 	}
 	n := min(room, len(b))
+	s.sent += int64(n)
 	s.peer.in = append(s.peer.in, b[:n]...)
 	s.net.moved = true
 	s.peer.raise(eventRead)

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package conn
+
+// Cause is why the gateway closed a client's connection of its own accord. The list is closed; it is a label of
+// pvgate_connections_closed_total.
+type Cause uint8
+
+// The causes.
+const (
+	NetworkLimit Cause = iota // at accept: too many connections of its network
+	Crowded                   // waited for a request when places became few
+	NoRequest                 // not a byte in the time for a head
+	SlowHead                  // a head not whole in time
+	SlowBody                  // a body below the least rate
+	SlowReader                // took its answer below the least rate
+	IdleTime                  // no further request in time
+	Causes                    // how many there are
+)
+
+// String returns the label.
+func (c Cause) String() string {
+	return [Causes]string{"network_limit", "crowded", "no_request", "slow_head", "slow_body", "slow_reader", "idle"}[c]
+}
