@@ -78,15 +78,20 @@ func (m *member) Admit(now int64) (exchange.Admission, time.Duration) {
 
 func (m *member) Leave() { m.def.Limiter.Release() }
 
-func (m *member) Connect(x *exchange.Exchange, maxIdle time.Duration) (exchange.Upstream, message.Fault) {
+func (m *member) Connect(x *exchange.Exchange, want exchange.Connection) (exchange.Upstream, message.Fault) {
 	if m.pool == nil {
 		return nil, message.FaultRefused
 	}
-	c, fault := m.pool.Get(x, maxIdle)
+	c, fault := m.pool.Get(x, reuse[want])
 	if fault != message.FaultNone {
 		return nil, fault
 	}
 	return c, message.FaultNone
+}
+
+// reuse says what a pool may lend.
+var reuse = [...]upstream.Reuse{
+	exchange.AnyConnection: upstream.ReuseAny, exchange.RecentConnection: upstream.ReuseRecent, exchange.NewConnection: upstream.ReuseNone,
 }
 
 func (m *member) Host() []byte { return m.host }

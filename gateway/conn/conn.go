@@ -325,7 +325,8 @@ var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 
 func (c *H1) write() {
 	if len(c.gather) > 0 {
-		c.stream.Write(c.gather)
+		c.stream.Give(c.gather)
+		c.gather = nil
 	}
 	c.giveBack(&c.gather)
 }
@@ -351,13 +352,23 @@ func (c *H1) late() {
 	}
 }
 
+// Stuck says that the client does not take what was written: it is given time, and the backend is not read meanwhile.
+func (c *H1) Stuck() {
+	c.late()
+	if c.x != nil {
+		c.x.Stuck()
+	}
+}
+
 // after leaves an exchange that is over.
 func (c *H1) after() {
 	c.host.release(c.x)
 	c.x, c.ended = nil, false
 	if c.lastOne || c.host.draining {
 		c.closing = true
-		if c.stream.Pending() == 0 {
+		if c.stream.Flush(); c.stream.Pending() > 0 {
+			c.late()
+		} else {
 			c.close()
 		}
 		return
@@ -377,6 +388,7 @@ func (c *H1) Resume() {
 // Abort breaks the answer off: the client must not take it for a whole one.
 func (c *H1) Abort() {
 	c.write()
+	c.stream.Flush()
 	c.leave()
 	c.stream.Reset()
 }
@@ -445,15 +457,25 @@ func (c *H1) cut() {
 		c.x.Cut()
 	}
 	c.leave()
-	if c.stream.Pending() > 0 {
+	if c.stream.Flush(); c.stream.Pending() > 0 {
 		c.stream.Reset()
 	} else {
 		c.stream.Close()
 	}
 }
 
-// eof takes the client's FIN: inside a request it is an abort, between requests the end.
-func (c *H1) eof() { c.gone() }
+// eof takes the client's FIN: inside a request it is an abort, between requests the end, once the client has its answer.
+func (c *H1) eof() {
+	if c.x == nil {
+		c.stream.Flush()
+		if c.stream.Pending() > 0 {
+			c.closing = true
+			c.late()
+			return
+		}
+	}
+	c.gone()
+}
 
 // close ends the connection after its last answer. While unread input may be there, or come, a plain close would reset
 // the connection and destroy the answer on its way: shut down writing, read a while, then close (RFC 9112, section 9.6).

@@ -111,15 +111,28 @@ const (
 	Busy                  // as many requests as allowed are in flight
 )
 
+// Connection is what an exchange needs of a connection to a backend.
+type Connection uint8
+
+// What Connect is asked for.
+const (
+	// AnyConnection is one that others may have used, for a request that may be sent a second time.
+	AnyConnection Connection = iota
+	// RecentConnection is for a request that must not be sent twice: so recently used that the backend is hardly
+	// closing it just now, or new.
+	RecentConnection
+	// NewConnection is one that has carried nothing yet.
+	NewConnection
+)
+
 // Backend is one backend as one loop sees it.
 type Backend interface {
 	// Admit asks for a place at loop time now (nanoseconds); Leave gives it back. retryAfter is set when refused.
 	Admit(now int64) (a Admission, retryAfter time.Duration)
 	Leave()
-	// Connect lends a connection that has been idle for at most maxIdle; 0 asks for one that has carried nothing
-	// yet. The connection calls x back; it may do so from its Flush on, never during Connect. A fault says that
-	// none can be had.
-	Connect(x *Exchange, maxIdle time.Duration) (Upstream, message.Fault)
+	// Connect lends a connection. The connection calls x back; it may do so from its Flush on, never during Connect.
+	// A fault says that none can be had.
+	Connect(x *Exchange, want Connection) (Upstream, message.Fault)
 	// Host is the authority the backend wants to be asked for.
 	Host() []byte
 	// Index is stable over snapshots: the backend's place in the meter.

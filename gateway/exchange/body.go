@@ -57,6 +57,13 @@ func (x *Exchange) UpstreamInterim(status int) {
 	}
 }
 
+// Stuck says that the client does not take what was sent: the backend is not read until Drained.
+func (x *Exchange) Stuck() {
+	if x.state == relaying && x.up != nil {
+		x.up.Pause()
+	}
+}
+
 // Drained says that the client has taken what was sent.
 func (x *Exchange) Drained() {
 	if x.up != nil {

@@ -21,7 +21,6 @@ package exchange
 
 import (
 	"net/netip"
-	"time"
 
 	"github.com/pvgate/pvgate/gateway/header"
 	"github.com/pvgate/pvgate/gateway/message"
@@ -30,13 +29,6 @@ import (
 
 // earlyBody is how much of a request body is still taken after the backend's final answer has begun.
 const earlyBody = 64 << 10
-
-// How long a connection may have been idle: one that carries a request which must not be sent twice is taken from the
-// pool only within freshEnough of its last use.
-const (
-	freshEnough = time.Second
-	anyIdle     = time.Hour
-)
 
 type state uint8
 
@@ -212,11 +204,11 @@ func (x *Exchange) connect(h *message.Head) {
 		return
 	}
 	x.asked = x.host.Now()
-	maxIdle := freshEnough
+	want := RecentConnection
 	if x.replayable {
-		maxIdle = anyIdle
+		want = AnyConnection
 	}
-	up, fault := x.backend.Connect(x, maxIdle)
+	up, fault := x.backend.Connect(x, want)
 	if fault != message.FaultNone {
 		x.fail(fault)
 		return
@@ -309,7 +301,7 @@ func (x *Exchange) UpstreamFailed(fault message.Fault) {
 	}
 	if fault == message.FaultLost && x.replayable && !x.retried && x.up.Reused() && !x.up.Answering() {
 		x.retried = true
-		if again, f := x.backend.Connect(x, 0); f == message.FaultNone {
+		if again, f := x.backend.Connect(x, NewConnection); f == message.FaultNone {
 			old := x.up
 			again.SendKept(old.Kept(), x.isHEAD)
 			x.up = again

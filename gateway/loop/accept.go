@@ -67,6 +67,8 @@ func (ln *Listener) event(Flags) {
 	})
 }
 
+func (ln *Listener) foresee(Flags) {}
+
 // full reports that there are as many accepted connections as allowed.
 func (l *Loop) full() bool {
 	taken, most := l.Places()

@@ -35,6 +35,8 @@ type Kernel interface {
 	Now() (mono int64, wall time.Time)
 	// Add registers a descriptor edge-triggered for reading and writing.
 	Add(fd int32, gen uint32) syscall.Errno
+	// Poll fills events with what is ready now.
+	Poll(events []Event) int
 	// Wait fills events; it waits at most timeout nanoseconds (negative: for ever, 0: not at all) or until Wake.
 	// sleeps is how many of its calls may have put the thread to sleep.
 	Wait(events []Event, timeout int64) (n, sleeps int)

@@ -62,19 +62,27 @@ func (k *linuxKernel) Add(fd int32, gen uint32) syscall.Errno {
 // shortWait is how long Wait sleeps without telling the runtime, in milliseconds.
 const shortWait = 1
 
-// Wait polls first. If nothing is ready it sleeps for up to a millisecond as if it were computing: the loop keeps its
-// P, and a busy server, whose gaps are shorter than that, never pays for giving it up and getting it back [4
-// connections: 6 % of the CPU per request]. The runtime can still stop the world, since its signal interrupts the
-// sleep. Only a longer gap is a blocking call in the runtime's eyes.
-func (k *linuxKernel) Wait(events []Event, timeout int64) (_, sleeps int) {
+// Poll implements [Kernel].
+func (k *linuxKernel) Poll(events []Event) int {
 	if len(k.raw) < len(events) {
 		k.raw = make([]unix.EpollEvent, len(events))
 	}
-	n := k.poll(len(events), 0)
-	if n == 0 && timeout != 0 {
-		sleeps++
-		n = k.poll(len(events), shortWait)
+	return k.report(events, k.poll(len(events), 0))
+}
+
+// Wait sleeps for up to a millisecond as if it were computing: the loop keeps its P, and a busy server, whose gaps are
+// shorter than that, never pays for giving it up and getting it back [4 connections: 6 % of the CPU per request]. The
+// runtime can still stop the world, since its signal interrupts the sleep. Only a longer gap is a blocking call in the
+// runtime's eyes.
+func (k *linuxKernel) Wait(events []Event, timeout int64) (_, sleeps int) {
+	if timeout == 0 {
+		return k.Poll(events), 0
 	}
+	if len(k.raw) < len(events) {
+		k.raw = make([]unix.EpollEvent, len(events))
+	}
+	sleeps = 1
+	n := k.poll(len(events), shortWait)
 	if n == 0 && (timeout < 0 || timeout > shortWait*1e6) {
 		sleeps++
 		ms := -1

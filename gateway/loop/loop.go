@@ -48,7 +48,10 @@ type Stats struct {
 	ThreadID      int
 }
 
-type source interface{ event(Flags) }
+type source interface {
+	event(Flags)
+	foresee(Flags)
+}
 
 // Loop is one reactor. Everything but Post, Stop, Connections and the fields said to be safe belongs to the thread in
 // Run.
@@ -64,6 +67,8 @@ type Loop struct {
 	gens    []uint32
 	ready   []*Stream
 	turn    []*Stream // the ready list being served
+	held    []*Stream // written to in this turn
+	polled  int       // events that stand in events already
 	events  [eventBatch]Event
 	wheel   wheel
 	pool    pool
@@ -71,7 +76,7 @@ type Loop struct {
 	letters *message // taken from the mailbox, not yet run
 	now     int64
 	wall    time.Time
-	polled  int64
+	since   int64 // loop time of the last poll
 	readBuf []byte
 	stats   Stats
 	streams int
@@ -169,7 +174,7 @@ func (l *Loop) Run() {
 	defer close(l.done)
 	l.stats.ThreadID = syscall.Gettid()
 	l.now, l.wall = l.kernel.Now()
-	l.polled = l.now
+	l.since = l.now
 	for !l.stop {
 		l.Turn()
 	}
@@ -181,20 +186,25 @@ func (l *Loop) Run() {
 	l.kernel.Release()
 }
 
-// Turn is one wake-up: wait, then messages, readiness, what was left over, timers. Exported for the simulation.
+// Turn is one wake-up: wait, then messages, readiness, what was left over, timers; and then what all that has written
+// goes to the kernel. Exported for the simulation.
 func (l *Loop) Turn() {
-	timeout := int64(0)
-	if len(l.ready) == 0 {
-		timeout = l.wheel.wait(l.now)
+	n := l.polled
+	if l.polled = 0; n == 0 {
+		timeout := int64(0)
+		if len(l.ready) == 0 {
+			timeout = l.wheel.wait(l.now)
+		}
+		l.poll()
+		var sleeps int
+		n, sleeps = l.kernel.Wait(l.events[:], timeout)
+		l.stats.BlockingWaits += uint64(sleeps)
+		l.foresee(n)
+		l.now, l.wall = l.kernel.Now()
+		l.since = l.now
+	} else {
+		l.now, l.wall = l.kernel.Now()
 	}
-	before, _ := l.kernel.Now()
-	l.stats.Busy += before - l.polled
-	l.stats.StallMax = max(l.stats.StallMax, before-l.polled)
-	n, sleeps := l.kernel.Wait(l.events[:], timeout)
-	l.stats.Waits++
-	l.stats.BlockingWaits += uint64(sleeps)
-	l.now, l.wall = l.kernel.Now()
-	l.polled = l.now
 
 	l.serving = nil
 	for !l.messages() {
@@ -209,9 +219,38 @@ func (l *Loop) Turn() {
 	l.serving = nil
 	for !l.expire() {
 	}
+	if len(l.held) > 0 {
+		// A look before the requests leave: what a backend says unasked must not be taken for an answer (Stream.Guard).
+		l.poll()
+		l.polled = l.kernel.Poll(l.events[:])
+		l.foresee(l.polled)
+		l.at = 0
+		for !l.release() {
+		}
+		l.held = l.held[:0]
+	}
 }
 
-// messages runs what was posted. It and the next three report false when a panic ended them early; they go on with the
+// poll keeps the account of a poll that comes now.
+func (l *Loop) poll() {
+	now, _ := l.kernel.Now()
+	l.stats.Waits++
+	l.stats.Busy += now - l.since
+	l.stats.StallMax = max(l.stats.StallMax, now-l.since)
+	l.since = now
+}
+
+// foresee notes what has been reported before anything of it is served.
+func (l *Loop) foresee(n int) {
+	for i := range l.events[:n] {
+		ev := &l.events[i]
+		if int(ev.FD) < len(l.fds) && l.fds[ev.FD] != nil && l.gens[ev.FD] == ev.Gen {
+			l.fds[ev.FD].foresee(ev.Flags)
+		}
+	}
+}
+
+// messages runs what was posted. It and the next four report false when a panic ended them early; they go on with the
 // next item when they are called again.
 func (l *Loop) messages() bool {
 	defer l.rescue()
@@ -256,6 +295,19 @@ func (l *Loop) again() bool {
 			s.owner.Readable()
 			l.dispatched()
 		}
+	}
+	return true
+}
+
+// release sends what was written.
+func (l *Loop) release() bool {
+	defer l.rescue()
+	for l.at < len(l.held) {
+		s := l.held[l.at]
+		l.held[l.at] = nil
+		l.at++
+		l.serving = s
+		s.release()
 	}
 	return true
 }

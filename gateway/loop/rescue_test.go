@@ -20,6 +20,7 @@ type clumsy struct {
 
 func (c *clumsy) Connected(syscall.Errno) {}
 func (c *clumsy) Drained()                {}
+func (c *clumsy) Stuck()                  {}
 func (c *clumsy) Expire(int64)            {}
 func (c *clumsy) Readable()               { panic("clumsy") }
 func (c *clumsy) Broken() {

@@ -13,6 +13,9 @@ type Owner interface {
 	Connected(err syscall.Errno)
 	// Readable says that Read may have something; read until it says Again, or call Stream.Again to go on later.
 	Readable()
+	// Stuck says that the kernel has not taken all that was written in this turn: Pending says how much is left, and
+	// Drained will follow.
+	Stuck()
 	// Drained says that everything written has been taken by the kernel after some of it had to wait.
 	Drained()
 	// Broken says that the connection was reset or a queued write failed; unread input may still be there.
@@ -31,7 +34,16 @@ const (
 	Failed                   // the connection is gone
 )
 
+// Guard is an owner that a [Stream.Guard] warns.
+type Guard interface {
+	// Spoke says that the peer has sent something, or closed, before what was written could be sent. It is dropped: not
+	// a byte of it has left.
+	Spoke()
+}
+
 // Stream is one TCP connection of a loop, edge-triggered: it remembers what epoll said until a call proves it stale.
+// What is written during a turn goes to the kernel at its end: one call for what came in pieces, and the turn's calls
+// in a row, each finding the kernel's path warm and the receivers awake.
 // Not safe for use outside the loop's thread. After Close or Reset every call is a no-op.
 type Stream struct {
 	Timer Timer
@@ -47,6 +59,8 @@ type Stream struct {
 	closed     bool
 	broken     bool
 	dead       bool   // its owner broke an invariant: nothing more is read
+	held       bool   // out waits for the end of the turn, not for the kernel
+	guard      Guard  // warned if the peer speaks before out is sent
 	out        []byte // accepted by Write, not yet by the kernel
 	sent       int    // bytes of out already taken
 	moved      int64  // loop time when the kernel last took bytes
@@ -68,8 +82,13 @@ func (s *Stream) Dead() bool { return s.dead }
 // Closed reports whether the stream has been closed by this side.
 func (s *Stream) Closed() bool { return s.closed }
 
-// Pending returns the bytes written but not yet taken by the kernel.
-func (s *Stream) Pending() int { return len(s.out) - s.sent }
+// Pending returns the bytes that the kernel has refused so far; what waits for the end of the turn is not among them.
+func (s *Stream) Pending() int {
+	if s.held {
+		return 0
+	}
+	return len(s.out) - s.sent
+}
 
 // Moved returns the loop time of the last byte the kernel took.
 func (s *Stream) Moved() int64 { return s.moved }
@@ -144,38 +163,97 @@ func (s *Stream) Read(b []byte) (int, ReadStatus) {
 	}
 }
 
-// Write sends b and queues what the kernel does not take; it reports false when the connection is broken, and Readable
-// will follow for what is left to read. The queue is the caller's to bound: look at Pending and stop producing until
-// Drained.
+// direct is the size from which Write does not copy but asks the kernel at once, bytes.
+const direct = 16 << 10
+
+// Write sends b, a small one at the end of the turn; it reports false when the connection is known to be broken, and
+// Readable will follow for what is left to read. What the kernel does not take is queued, and the queue is the caller's
+// to bound: look at Pending and stop producing until Drained.
 func (s *Stream) Write(b []byte) bool {
 	if s.closed || s.broken {
 		return false
 	}
-	if s.Pending() == 0 && !s.connecting {
-		for len(b) > 0 {
-			n, err := s.loop.kernel.Write(s.fd, b)
-			if err == syscall.EINTR {
-				continue
-			}
-			if err == syscall.EAGAIN {
-				break
-			}
-			if err != 0 {
-				// What the peer said before it stopped listening may still be read.
-				s.broken, s.readable = true, true
-				s.Again()
-				return false
-			}
-			s.moved = s.loop.now
-			b = b[n:]
+	if len(b) < direct || s.connecting || s.Pending() > 0 {
+		s.hold()
+		s.queue(b)
+		return true
+	}
+	if s.Flush(); s.Pending() == 0 && !s.broken {
+		n, ok := s.push(b)
+		if !ok {
+			s.lose()
 		}
-		if len(b) == 0 {
-			return true
-		}
+		b = b[n:]
 		s.moved = s.loop.now
 	}
-	s.queue(b)
+	if len(b) > 0 && !s.broken {
+		s.queue(b)
+	}
+	return !s.broken
+}
+
+// Give is Write for a buffer of the loop (Loop.Buffer), which the stream returns when it is sent.
+func (s *Stream) Give(b []byte) bool {
+	if s.closed || s.broken || s.out != nil {
+		ok := s.Write(b)
+		s.loop.pool.put(b)
+		return ok
+	}
+	s.hold()
+	s.out = b
 	return true
+}
+
+// Guard makes what this turn writes depend on the peer's silence: if there is anything to read when it would be sent,
+// it is dropped and g.Spoke called instead. Whoever puts a request on an idle connection wants this: what a backend has
+// to say before it was asked would be taken for the answer.
+func (s *Stream) Guard(g Guard) { s.guard = g }
+
+// hold puts the stream on the list of those that are flushed at the end of the turn, unless it waits for the kernel
+// already.
+func (s *Stream) hold() {
+	if !s.held && !s.connecting && s.out == nil {
+		s.held = true
+		s.loop.held = append(s.loop.held, s)
+	}
+}
+
+// Flush gives what is held to the kernel now. It is for the end of a connection; everything else waits for the end of
+// the turn.
+func (s *Stream) Flush() {
+	if s.held {
+		s.held, s.guard = false, nil
+		s.moved = s.loop.now
+		if !s.flush() && s.broken {
+			s.lose()
+		}
+	}
+}
+
+// release ends the turn of a stream that was written to.
+func (s *Stream) release() {
+	if !s.held {
+		return
+	}
+	g := s.guard
+	s.held, s.guard = false, nil
+	s.moved = s.loop.now
+	switch {
+	case g != nil && s.readable:
+		s.dropQueue()
+		g.Spoke()
+	case s.flush():
+	case s.broken:
+		s.lose()
+	default:
+		s.owner.Stuck()
+	}
+}
+
+// lose notes that a write failed. What the peer said before it stopped listening may still be read.
+func (s *Stream) lose() {
+	s.broken, s.readable = true, true
+	s.Again()
 }
 
 func (s *Stream) queue(b []byte) {
@@ -190,22 +268,35 @@ func (s *Stream) queue(b []byte) {
 	s.out = append(s.out, b...)
 }
 
+// push asks the kernel to take b; it returns how much of it went, and false if the connection is broken.
+func (s *Stream) push(b []byte) (sent int, ok bool) {
+	for sent < len(b) {
+		n, err := s.loop.kernel.Write(s.fd, b[sent:])
+		switch err {
+		case 0:
+			sent += n
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return sent, true
+		default:
+			return sent, false
+		}
+	}
+	return sent, true
+}
+
 // flush writes the queue; it reports whether it is empty now.
 func (s *Stream) flush() bool {
-	for s.sent < len(s.out) {
-		n, err := s.loop.kernel.Write(s.fd, s.out[s.sent:])
-		if err == syscall.EINTR {
-			continue
-		}
-		if err == syscall.EAGAIN {
-			return false
-		}
-		if err != 0 {
-			s.broken = true
-			return false
-		}
+	n, ok := s.push(s.out[s.sent:])
+	if s.sent += n; n > 0 {
 		s.moved = s.loop.now
-		s.sent += n
+	}
+	if !ok {
+		s.broken = true
+		return false
+	}
+	if s.sent < len(s.out) {
+		return false
 	}
 	s.dropQueue()
 	return true
@@ -218,42 +309,59 @@ func (s *Stream) dropQueue() {
 	}
 }
 
-// Healthy reports whether an idle connection is open and has nothing to read: what a pooled connection must be.
-func (s *Stream) Healthy() bool {
-	return !s.closed && !s.broken && !s.readable && s.loop.kernel.Peek(s.fd) == syscall.EAGAIN
-}
+// Silent reports whether an idle connection is open and nothing has been heard on it: what a pooled connection must be.
+// The kernel is not asked; see Guard, and Healthy, which does.
+func (s *Stream) Silent() bool { return !s.closed && !s.broken && !s.readable }
 
-// CloseWrite sends FIN; the other direction goes on.
+// Healthy is Silent, and the kernel has nothing to read either.
+func (s *Stream) Healthy() bool { return s.Silent() && s.loop.kernel.Peek(s.fd) == syscall.EAGAIN }
+
+// CloseWrite sends what is held, and FIN; the other direction goes on.
 func (s *Stream) CloseWrite() {
 	if !s.closed {
+		s.Flush()
 		s.loop.kernel.ShutdownWrite(s.fd)
 	}
 }
 
-// Close closes the descriptor. What Write has queued is lost; wait for Drained first.
+// Close sends what is held and closes the descriptor. What the kernel has refused is lost; wait for Drained first.
 func (s *Stream) Close() {
-	if s.forget() {
-		s.loop.kernel.Close(s.fd)
-	}
-}
-
-// Reset closes with RST.
-func (s *Stream) Reset() {
-	if s.forget() {
-		s.loop.kernel.Reset(s.fd)
-	}
-}
-
-func (s *Stream) forget() bool {
 	if s.closed {
-		return false
+		return
 	}
-	s.closed = true
+	s.Flush()
+	s.forget()
+	s.loop.kernel.Close(s.fd)
+}
+
+// Reset closes with RST. Nothing that is held is sent.
+func (s *Stream) Reset() {
+	if s.closed {
+		return
+	}
+	s.forget()
+	s.loop.kernel.Reset(s.fd)
+}
+
+func (s *Stream) forget() {
+	s.closed, s.held, s.guard = true, false, nil
 	s.dropQueue()
 	s.loop.wheel.stop(&s.Timer)
 	s.loop.fds[s.fd] = nil
 	s.loop.streams--
-	return true
+}
+
+// foresee notes what epoll has reported before it is dispatched, so that nobody takes the stream for silent.
+func (s *Stream) foresee(f Flags) {
+	if s.connecting {
+		return
+	}
+	if f&(EventHangup|EventError) != 0 {
+		s.hangup = true
+	}
+	if f&(EventRead|EventError) != 0 {
+		s.readable = true
+	}
 }
 
 // event takes one readiness report.

@@ -40,6 +40,7 @@ type Conn struct {
 	ended    bool // the response has ended
 	surplus  bool // more was received than the response
 	reused   bool
+	guarded  bool // what is sent depends on the backend's silence
 	begun    bool // bytes of the request have been given to the kernel
 	paused   bool
 	closed   bool
@@ -54,7 +55,7 @@ type Conn struct {
 
 func (c *Conn) lend(u User) {
 	c.user = u
-	c.answers, c.headSeen, c.ended, c.surplus, c.reused, c.begun, c.paused, c.sentEnd = false, false, false, false, false, false, false, false
+	c.answers, c.headSeen, c.ended, c.surplus, c.reused, c.guarded, c.begun, c.paused, c.sentEnd = false, false, false, false, false, false, false, false, false
 	c.since = c.loop.Now()
 	c.keep = int64(c.pool.options.Timeouts.Keep)
 }
@@ -145,9 +146,14 @@ func (c *Conn) write() {
 	if len(c.gather) > 0 {
 		// A broken connection is noticed by reading: the backend may have answered before it closed.
 		c.begun = true
-		if c.stream.Write(c.gather) {
+		if c.guarded {
+			c.guarded = false
+			c.stream.Guard(c)
+		}
+		if c.stream.Give(c.gather) {
 			c.since = c.loop.Now()
 		}
+		c.gather = nil
 	}
 	c.giveBack(&c.gather)
 }
@@ -228,6 +234,18 @@ func (c *Conn) dialFailed(f message.Fault) { c.fail(f) }
 
 // Connected is the dialer's business.
 func (c *Conn) Connected(syscall.Errno) {}
+
+// Spoke says that the backend spoke, or closed, before the request left.
+func (c *Conn) Spoke() {
+	c.begun = false
+	if _, st := c.stream.Read(c.loop.ReadBuffer()); st == loop.Data {
+		c.pool.cache.stats.Surplus++
+	}
+	c.lost()
+}
+
+// Stuck says that the backend does not take what was written. Pending says so too, and the timer runs.
+func (c *Conn) Stuck() {}
 
 // Drained says that the queue is empty.
 func (c *Conn) Drained() {

@@ -92,6 +92,9 @@ func (d *dialer) stop(winner *attempt) {
 	d.conn.dialing = nil
 }
 
+// Stuck is of no meaning before the connection stands.
+func (a *attempt) Stuck() {}
+
 // Connected ends one attempt.
 func (a *attempt) Connected(err syscall.Errno) {
 	d := a.dialer

@@ -127,23 +127,39 @@ func (p *Pool) Close() {
 	}
 }
 
-// Get lends a connection to u: the most recently used idle one that has waited at most maxIdle, else a new one, whose
-// connect is under way. An idle one is used only if the kernel has nothing to read on it. The fault is FaultLocal or
-// FaultRefused if no attempt could even be started.
-func (p *Pool) Get(u User, maxIdle time.Duration) (*Conn, message.Fault) {
-	now := p.cache.loop.Now()
-	for c := p.newest; c != nil && maxIdle > 0; c = p.newest {
-		if now-c.idleSince > int64(maxIdle) {
+// Reuse says which idle connections may be lent.
+type Reuse uint8
+
+// The values of Reuse. An idle connection closes when the backend wants, perhaps just now: what is sent then is lost, and
+// nobody knows whether it was read before (RFC 9112, section 9.3.1).
+const (
+	// ReuseAny lends any. If the backend turns out to have spoken or closed before the request leaves, the user is
+	// told that the connection is lost.
+	ReuseAny Reuse = iota
+	// ReuseRecent lends one that was used within the last second and that the kernel has heard nothing on.
+	ReuseRecent
+	// ReuseNone opens a new one.
+	ReuseNone
+)
+
+// recent is how long ago ReuseRecent allows the last use to be, ns.
+const recent = int64(time.Second)
+
+// Get lends a connection to u: the most recently used idle one that reuse allows, else a new one, whose connect is under
+// way. The fault is FaultLocal or FaultRefused if no attempt could even be started.
+func (p *Pool) Get(u User, reuse Reuse) (*Conn, message.Fault) {
+	for c := p.newest; c != nil && reuse != ReuseNone; c = p.newest {
+		if reuse == ReuseRecent && p.cache.loop.Now()-c.idleSince > recent {
 			break // the others have waited longer
 		}
-		// What has come meanwhile, and the loop has not looked at yet, would be taken for the next answer.
-		if !c.stream.Healthy() {
+		// What has come meanwhile would be taken for the next answer.
+		if !c.stream.Silent() || reuse == ReuseRecent && !c.stream.Healthy() {
 			c.discard()
 			continue
 		}
 		c.unlist()
 		c.lend(u)
-		c.reused = true
+		c.reused, c.guarded = true, reuse == ReuseAny
 		p.cache.stats.Reuses++
 		return c, message.FaultNone
 	}

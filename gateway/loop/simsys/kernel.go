@@ -83,6 +83,14 @@ func (k *Kernel) Add(fd int32, gen uint32) syscall.Errno {
 	return 0
 }
 
+// Poll implements loop.Kernel.
+func (k *Kernel) Poll(events []loop.Event) int {
+	sleep := k.sleep
+	n, _ := k.Wait(events, 0)
+	k.sleep = sleep
+	return n
+}
+
 // Wait implements loop.Kernel; it never sleeps.
 func (k *Kernel) Wait(events []loop.Event, timeout int64) (int, int) {
 	n := k.net
