@@ -90,23 +90,34 @@ func TestResponseHeadThatDripsIs504(t *testing.T) {
 func TestSurplusWaitingOnAPooledConnectionIsNobodysAnswer(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"GET", "POST"} {
-		st := newStage(t)
-		e := st.send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
-		b := st.accept()
-		b.Read()
-		st.write(b, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-		e.Read()
-		st.pass(100*time.Millisecond, 100*time.Millisecond, nil)
-		// Both arrive before the loop looks, the victim's request first in its list of events.
-		st.net.Order = true
-		e.Write([]byte(method + " /b HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"))
-		b.Write([]byte("HTTP/1.1 200 OK\r\nX-Poison: 1\r\nContent-Length: 0\r\n\r\n"))
-		st.settle()
-		if got := e.Read(); len(got) > 0 {
-			t.Errorf("%s: the victim got %q", method, got)
-		}
-		if got := st.accept().Read(); !bytes.HasPrefix(got, []byte(method+" /b ")) {
-			t.Errorf("%s: the new connection got %q", method, got)
+		for _, late := range []bool{false, true} {
+			st := newStage(t)
+			e := st.send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+			b := st.accept()
+			b.Read()
+			st.write(b, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			e.Read()
+			st.pass(100*time.Millisecond, 100*time.Millisecond, nil)
+			poison := func() { b.Write([]byte("HTTP/1.1 200 OK\r\nX-Poison: 1\r\nContent-Length: 0\r\n\r\n")) }
+			// Both arrive before the loop looks, the victim's request first in its list of events; or the surplus comes
+			// while the request is being read, and the loop has not heard of it when it takes the connection.
+			st.net.Order = true
+			e.Write([]byte(method + " /b HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"))
+			if late {
+				st.net.Midturn = poison
+			} else {
+				poison()
+			}
+			st.settle()
+			if got := e.Read(); len(got) > 0 {
+				t.Errorf("%s, late %v: the victim got %q", method, late, got)
+			}
+			if got := st.accept().Read(); !bytes.HasPrefix(got, []byte(method+" /b ")) {
+				t.Errorf("%s, late %v: the new connection got %q", method, late, got)
+			}
+			if got := b.Read(); len(got) > 0 {
+				t.Errorf("%s, late %v: the connection that spoke unasked was sent %q", method, late, got)
+			}
 		}
 	}
 }

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package loop_test
+
+import (
+	"net/netip"
+	"syscall"
+	"testing"
+
+	"github.com/pvgate/pvgate/gateway/loop"
+	"github.com/pvgate/pvgate/gateway/loop/simsys"
+)
+
+// scribe is an owner that notes what it is told.
+type scribe struct {
+	stream         loop.Stream
+	readable       func(*scribe)
+	spoke, stuck   int
+	drained, ended int
+}
+
+func (c *scribe) Connected(syscall.Errno) {}
+func (c *scribe) Drained()                { c.drained++ }
+func (c *scribe) Stuck()                  { c.stuck++ }
+func (c *scribe) Spoke()                  { c.spoke++ }
+func (c *scribe) Broken()                 { c.ended++ }
+func (c *scribe) Expire(int64)            {}
+func (c *scribe) Readable() {
+	if c.readable != nil {
+		c.readable(c)
+	}
+}
+
+// desk is a loop with one accepted connection.
+func desk(t *testing.T, readable func(*scribe)) (*simsys.Net, *loop.Loop, *simsys.End, *scribe) {
+	t.Helper()
+	net := simsys.New(1, simsys.Faults{})
+	here := netip.MustParseAddrPort("10.0.0.1:80")
+	l := loop.New(loop.Options{Kernel: net.Kernel()})
+	c := &scribe{readable: readable}
+	_, err := l.Listen(net.LoopSocket(here), func(*loop.Loop) loop.Accepted {
+		return func(l *loop.Loop, fd int32, peer netip.AddrPort) {
+			if err := l.Adopt(fd, peer, &c.stream, c); err != 0 {
+				t.Error(err)
+			}
+		}
+	})
+	if err != 0 {
+		t.Fatal(err)
+	}
+	end := net.Dial(netip.MustParseAddrPort("192.0.2.1:1"), here)
+	l.Turn()
+	l.Turn()
+	return net, l, end, c
+}
+
+func TestWhatATurnWritesLeavesTogetherAtItsEnd(t *testing.T) {
+	t.Parallel()
+	var during string
+	var end *simsys.End
+	_, l, end, _ := desk(t, func(c *scribe) {
+		var b [16]byte
+		if _, st := c.stream.Read(b[:]); st != loop.Data {
+			return
+		}
+		c.stream.Write([]byte("one "))
+		c.stream.Give(append(c.stream.Loop().Buffer(8), "two "...))
+		c.stream.Write([]byte("three"))
+		during += string(end.Read())
+	})
+	end.Write([]byte("go"))
+	l.Turn()
+	if got := string(end.Read()); got != "one two three" || during != "" {
+		t.Errorf("during the turn %q, after it %q", during, got)
+	}
+}
+
+func TestFullKernelIsToldAndDrains(t *testing.T) {
+	t.Parallel()
+	net, l, end, c := desk(t, func(c *scribe) {
+		var b [16]byte
+		if _, st := c.stream.Read(b[:]); st == loop.Data {
+			c.stream.Write(make([]byte, 1000))
+			if c.stream.Pending() != 0 {
+				t.Error("what waits for the end of the turn is no backlog")
+			}
+		}
+	})
+	net.SetCapacity(100)
+	end.Write([]byte("go"))
+	l.Turn()
+	if c.stuck != 1 || c.stream.Pending() == 0 {
+		t.Fatalf("stuck %d times, %d pending", c.stuck, c.stream.Pending())
+	}
+	got := 0
+	for range 50 {
+		got += len(end.Read())
+		l.Turn()
+	}
+	if got += len(end.Read()); got != 1000 || c.drained != 1 || c.stream.Pending() != 0 {
+		t.Errorf("%d bytes, drained %d times, %d pending", got, c.drained, c.stream.Pending())
+	}
+}
+
+func TestGuardHoldsBackWhatAnEarlyPeerMustNotGet(t *testing.T) {
+	t.Parallel()
+	for _, early := range []string{"", "data", "end"} {
+		net, l, end, c := desk(t, nil)
+		var sent bool
+		l.Post(func() {
+			sent = true
+			c.stream.Guard(c)
+			c.stream.Write([]byte("request"))
+		})
+		net.Midturn = func() {
+			switch early {
+			case "data":
+				end.Write([]byte("surplus"))
+			case "end":
+				end.CloseWrite()
+			}
+		}
+		l.Turn()
+		got, wantSpoke, want := string(end.Read()), 1, ""
+		if early == "" {
+			wantSpoke, want = 0, "request"
+		}
+		if !sent || got != want || c.spoke != wantSpoke {
+			t.Errorf("early %q: sent %q, warned %d times", early, got, c.spoke)
+		}
+	}
+}
+
+func TestClosingSendsWhatIsHeldAndResettingDoesNot(t *testing.T) {
+	t.Parallel()
+	for what, want := range map[string]string{"close": "last words", "shut": "last words", "reset": ""} {
+		_, l, end, c := desk(t, nil)
+		l.Post(func() {
+			c.stream.Write([]byte("last words"))
+			switch what {
+			case "close":
+				c.stream.Close()
+			case "shut":
+				c.stream.CloseWrite()
+			default:
+				c.stream.Reset()
+			}
+		})
+		l.Turn()
+		if got := string(end.Read()); got != want || !end.EOF() {
+			t.Errorf("%s: got %q, ended %v", what, got, end.EOF())
+		}
+	}
+}
