@@ -37,6 +37,7 @@ gateway/http1: gateway/message
 gateway/header: gateway/message
 gateway/reason: gateway/message routing
 gateway/limit:
+gateway/keyring:
 gateway/pages: gateway/reason gateway/message
 gateway/exchange: gateway/message gateway/header gateway/reason
 gateway/loop:
