@@ -440,3 +440,38 @@ func TestContract2DefaultBackend(t *testing.T) {
 		t.Errorf("%d requests for our own names have reached the portal", got-n)
 	}
 }
+
+// 5 and 8: what a known sender calls the trace is the trace of our own answers too; what anybody else says is not.
+func TestContract5TraceOfOurAnswers(t *testing.T) {
+	t.Parallel()
+	g, origin := gatewaytest.Standard(t, nil)
+	const trace = "0af7651916cd43dd8448eb211c80319c"
+	parent := "traceparent: 00-" + trace + "-b7ad6b7169203331-01"
+	lines := []string{"GET /", "GET /_pv/health", "GET /leistung/" + gatewaytest.Gewerbe + "/" + gatewaytest.Marburg}
+	for _, q := range questions() {
+		if !strings.HasPrefix(q.line, "TRACE") { // refused by the parser: nobody has read its fields
+			lines = append(lines, q.line)
+		}
+	}
+	for _, line := range lines {
+		a := g.AskFrom(t, gatewaytest.Known, entryHost, line, parent)
+		if a.Header.Get("PV-Trace") != trace {
+			t.Errorf("%s: PV-Trace %q, want the known sender's", line, a.Header.Get("PV-Trace"))
+		}
+		if a.Doc["instance"] != nil && a.Doc["instance"] != "urn:trace:"+trace {
+			t.Errorf("%s: instance %v", line, a.Doc["instance"])
+		}
+		for _, a := range []*gatewaytest.Answer{
+			g.Ask(t, entryHost, line, parent), g.AskFrom(t, gatewaytest.Known, entryHost, line, parent, parent),
+			g.AskFrom(t, gatewaytest.Known, entryHost, line, strings.Replace(parent, "-b7ad6b7169203331", "-0000000000000000", 1)),
+		} {
+			if got := a.Header.Get("PV-Trace"); !traceID.MatchString(got) || got == trace {
+				t.Errorf("%s: PV-Trace %q, want one of ours", line, got)
+			}
+		}
+	}
+	a := g.AskFrom(t, gatewaytest.Known, entryHost, "GET /leistung/"+gatewaytest.Fischen+"/06", parent+"-x", "tracestate: a=b")
+	if s := origin.Last(t); s.Get("tracestate") != "" || !strings.Contains(s.Get("traceparent"), a.Header.Get("PV-Trace")) {
+		t.Errorf("the portal got traceparent %q, tracestate %q beside PV-Trace %q", s.Get("traceparent"), s.Get("tracestate"), a.Header.Get("PV-Trace"))
+	}
+}

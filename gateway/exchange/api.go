@@ -31,6 +31,8 @@ type Request struct {
 	Tick         int64      // the loop's monotonic time at the same instant, nanoseconds; limits count by it
 	Trace        []byte     // 32 hex digits that name this exchange
 	Seed         uint64     // random; decides weighted splits
+
+	parent [traceparentLen]byte // the peer's traceparent, after Adopt
 }
 
 // Plan is what a [Resolver] decides. The exchange owns it and clears it before each call; byte slices may point into

@@ -193,9 +193,8 @@ func (x *Exchange) connect(h *message.Head) {
 		Scratch: x.outgoing.Scratch[:0],
 	}
 	x.outgoing.Traceparent = x.parent[:]
-	if given := h.Get(message.Traceparent); x.plan.KnownSender && validTraceparent(given) {
-		x.outgoing.Traceparent = given
-		copy(x.trace[:], given[3:35])
+	if x.req.adopted() {
+		x.outgoing.Traceparent = x.req.parent[:]
 	}
 	removed, fault := x.outgoing.Apply(h)
 	x.rec.Removed = removed

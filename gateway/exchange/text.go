@@ -31,23 +31,3 @@ func hex(dst, src []byte) {
 		dst[2*i], dst[2*i+1] = digits[b>>4], digits[b&15]
 	}
 }
-
-// validTraceparent checks the form of W3C trace context version 00.
-func validTraceparent(v []byte) bool {
-	if len(v) != 55 || v[0] != '0' || v[1] != '0' || v[2] != '-' || v[35] != '-' || v[52] != '-' {
-		return false
-	}
-	zero := true
-	for i, c := range v {
-		if i == 2 || i == 35 || i == 52 {
-			continue
-		}
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-		if i > 2 && i < 35 && c != '0' {
-			zero = false
-		}
-	}
-	return !zero
-}

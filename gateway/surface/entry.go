@@ -28,6 +28,9 @@ type call struct {
 func (c *call) begin(s *Surface, r *exchange.Request, p *exchange.Plan) {
 	*c = call{s: s, l: &s.listeners[r.Listener], r: r, p: p, sender: s.sender(r.Peer)}
 	p.SenderIndex, p.Sender, p.KnownSender = c.sender, s.senders[c.sender], c.sender > 0
+	if c.sender > 0 {
+		r.Adopt()
+	}
 	c.lang = c.wished()
 }
 
