@@ -34,7 +34,10 @@ routing: registry
 
 gateway/message:
 gateway/http1: gateway/message
-gateway/header: gateway/message
+gateway/forwarded: gateway/message
+gateway/proxyproto: gateway/message
+gateway/signature:
+gateway/header: gateway/message gateway/forwarded
 gateway/reason: gateway/message routing
 gateway/limit:
 gateway/keyring:

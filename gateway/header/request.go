@@ -8,10 +8,6 @@ import (
 	"github.com/pvgate/pvgate/gateway/message"
 )
 
-// maxChain bounds what a known sender may tell about the hops before it, bytes.
-// A longer Forwarded or X-Forwarded-For list is dropped.
-const maxChain = 2 << 10
-
 // Request holds what the gateway says about itself and the client when it sends
 // a request on. All slices must stay valid until the head is serialised. An
 // empty slice means the field is not sent.
@@ -55,20 +51,13 @@ func (r *Request) Apply(h *message.Head) (removed Removed, fault message.Fault) 
 	if !nominate(h.Fields) || !singletons(h.Fields) {
 		return removed, message.FaultGrammar
 	}
-	var via, forwarded, forwardedFor []byte
+	var via, hops, hopsX []byte
 	via, r.Scratch = join(h.Fields, message.Via, r.Scratch)
 	if loop(via, r.Via) {
 		return removed, message.FaultLoop
 	}
 	if r.KnownSender {
-		forwarded, r.Scratch = join(h.Fields, message.Forwarded, r.Scratch)
-		if len(forwarded) > maxChain || !forwardedList(forwarded) {
-			forwarded = nil
-		}
-		forwardedFor, r.Scratch = join(h.Fields, message.XForwardedFor, r.Scratch)
-		if len(forwardedFor) > maxChain || !addressList(forwardedFor) {
-			forwardedFor = nil
-		}
+		hops, hopsX = r.chains(h)
 	}
 	removed = r.filter(h)
 	out := h.Fields
@@ -77,7 +66,7 @@ func (r *Request) Apply(h *message.Head) (removed Removed, fault message.Fault) 
 		out = add(out, message.Expect, nameExpect, valueContinue)
 	}
 	out, r.Scratch = addVia(out, h.Minor, via, r.Via, r.Scratch)
-	out = r.addForwarded(out, forwarded, forwardedFor)
+	out = r.addForwarded(out, hops, hopsX)
 	out = add(out, message.PVLeistung, namePVLeistung, r.Leistung)
 	out = add(out, message.PVARS, namePVARS, r.ARS)
 	out = add(out, message.PVOther, namePVLevel, r.Level)
@@ -156,50 +145,6 @@ func keep(id message.FieldID, knownSender bool, removed *Removed) bool {
 	}
 }
 
-// addForwarded appends our element to the chains (RFC 7239 and its predecessors).
-func (r *Request) addForwarded(out []message.Field, forwarded, forwardedFor []byte) []message.Field {
-	if len(r.For) > 0 {
-		s := r.Scratch
-		from := len(s)
-		if s = append(s, forwarded...); len(forwarded) > 0 {
-			s = append(s, ", "...)
-		}
-		s = append(s, "for="...)
-		if bytes.IndexByte(r.For, ':') >= 0 {
-			s = append(append(append(s, `"[`...), r.For...), `]"`...)
-		} else {
-			s = append(s, r.For...)
-		}
-		if len(r.OrigHost) > 0 {
-			s = appendParameter(s, ";host=", r.OrigHost)
-		}
-		if len(r.Proto) > 0 {
-			s = append(append(s, ";proto="...), r.Proto...)
-		}
-		out = add(out, message.Forwarded, nameForwarded, s[from:])
-
-		from = len(s)
-		if s = append(s, forwardedFor...); len(forwardedFor) > 0 {
-			s = append(s, ", "...)
-		}
-		s = append(s, r.For...)
-		out = add(out, message.XForwardedFor, nameXForwardedFor, s[from:])
-		r.Scratch = s
-	}
-	out = add(out, message.XForwardedProto, nameXForwardedProto, r.Proto)
-	return add(out, message.XForwardedHost, nameXForwardedHost, r.OrigHost)
-}
-
-// appendParameter appends name and value, quoted unless it is a token. A valid
-// authority holds neither DQUOTE nor backslash.
-func appendParameter(s []byte, name string, value []byte) []byte {
-	s = append(s, name...)
-	if message.Token.All(value) {
-		return append(s, value...)
-	}
-	return append(append(append(s, '"'), value...), '"')
-}
-
 // singletons reports whether no field that must stand once stands twice with
 // different values: gateway and backend could each believe another one.
 // Content-Type is not among them: nothing here reads it, and portals send it twice.
@@ -247,58 +192,4 @@ func loop(via, pseudonym []byte) bool {
 		}
 	}
 	return false
-}
-
-// forwardedList checks a Forwarded value (RFC 7239, section 4). A quote left open
-// would swallow the element we append.
-func forwardedList(b []byte) bool {
-	for len(b) > 0 {
-		n := message.Token.Prefix(b)
-		if n == 0 || n == len(b) || b[n] != '=' {
-			return false
-		}
-		b = b[n+1:]
-		if len(b) > 0 && b[0] == '"' {
-			n = quotedString(b)
-		} else {
-			n = message.Token.Prefix(b)
-		}
-		if n == 0 {
-			return false
-		}
-		b = message.TrimOWS(b[n:])
-		if len(b) == 0 {
-			return true
-		}
-		if b[0] != ';' && b[0] != ',' {
-			return false
-		}
-		if b = message.TrimOWS(b[1:]); len(b) == 0 {
-			return false
-		}
-	}
-	return true
-}
-
-func quotedString(b []byte) int {
-	for n := 1; n < len(b); n++ {
-		switch b[n] {
-		case '"':
-			return n + 1
-		case '\\':
-			n++
-		}
-	}
-	return 0
-}
-
-// addressList checks an X-Forwarded-For value: addresses, with ports or brackets
-// perhaps, and nothing else that a backend might log or print.
-func addressList(b []byte) bool {
-	for _, c := range b {
-		if !message.Hex.Has(c) && c != '.' && c != ':' && c != '[' && c != ']' && c != ',' && c != ' ' {
-			return false
-		}
-	}
-	return true
 }

@@ -230,19 +230,6 @@ func TestRequestFaults(t *testing.T) {
 	}
 }
 
-func TestForwardedList(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]bool{
-		"": true, "for=a": true, `for="[::1]:80" ; proto=http , for=_x`: true, `for="a\"b"`: true,
-		"for": false, "for=": false, "=a": false, `for="a`: false, `for="a\"`: false, "for=a;": false, "for=a,": false, "for=[::1]": false,
-		"for =a": false, "for=a b=c": false,
-	} {
-		if got := forwardedList([]byte(text)); got != want {
-			t.Errorf("%q: got %v, want %v", text, got, want)
-		}
-	}
-}
-
 func TestRequestDoesNotAllocate(t *testing.T) {
 	in := head("Host: gw.example:8443", "User-Agent: x", "Accept: */*", "Connection: keep-alive, X-A", "X-A: 1", "Via: 1.1 a", "Cookie: a=b").Fields
 	h := &message.Head{Minor: 1, Fields: make([]message.Field, 0, 32)}

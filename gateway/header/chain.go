@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package header
+
+import (
+	"bytes"
+
+	"github.com/pvgate/pvgate/gateway/forwarded"
+	"github.com/pvgate/pvgate/gateway/message"
+)
+
+// maxChain bounds what a known sender may tell about the hops before it, bytes.
+// A longer Forwarded or X-Forwarded-For list is dropped.
+const maxChain = 2 << 10
+
+// chains returns what a known sender says about the hops before it, as far as it
+// can be passed on.
+func (r *Request) chains(h *message.Head) (hops, hopsX []byte) {
+	hops, r.Scratch = join(h.Fields, message.Forwarded, r.Scratch)
+	hopsX, r.Scratch = join(h.Fields, message.XForwardedFor, r.Scratch)
+	if len(hops) > maxChain || !forwarded.Valid(hops) {
+		hops = nil // a quote left open would swallow the element we append
+	}
+	if len(hopsX) > maxChain || !forwarded.ValidX(hopsX) {
+		hopsX = nil
+	}
+	return hops, hopsX
+}
+
+// addForwarded appends our element to the chains (RFC 7239 and its predecessors).
+func (r *Request) addForwarded(out []message.Field, hops, hopsX []byte) []message.Field {
+	if len(r.For) > 0 {
+		s := r.Scratch
+		from := len(s)
+		if s = append(s, hops...); len(hops) > 0 {
+			s = append(s, ", "...)
+		}
+		s = append(s, "for="...)
+		if bytes.IndexByte(r.For, ':') >= 0 {
+			s = append(append(append(s, `"[`...), r.For...), `]"`...)
+		} else {
+			s = append(s, r.For...)
+		}
+		if len(r.OrigHost) > 0 {
+			s = appendParameter(s, ";host=", r.OrigHost)
+		}
+		if len(r.Proto) > 0 {
+			s = append(append(s, ";proto="...), r.Proto...)
+		}
+		out = add(out, message.Forwarded, nameForwarded, s[from:])
+
+		from = len(s)
+		if s = append(s, hopsX...); len(hopsX) > 0 {
+			s = append(s, ", "...)
+		}
+		s = append(s, r.For...)
+		out = add(out, message.XForwardedFor, nameXForwardedFor, s[from:])
+		r.Scratch = s
+	}
+	out = add(out, message.XForwardedProto, nameXForwardedProto, r.Proto)
+	return add(out, message.XForwardedHost, nameXForwardedHost, r.OrigHost)
+}
+
+// appendParameter appends name and value, quoted unless it is a token. A valid
+// authority holds neither DQUOTE nor backslash.
+func appendParameter(s []byte, name string, value []byte) []byte {
+	s = append(s, name...)
+	if message.Token.All(value) {
+		return append(s, value...)
+	}
+	return append(append(append(s, '"'), value...), '"')
+}
