@@ -41,6 +41,8 @@ gateway/header: gateway/message gateway/forwarded
 gateway/reason: gateway/message routing
 gateway/limit:
 gateway/keyring:
+gateway/certs/certstest:
+gateway/certs: gateway/keyring
 gateway/pages: gateway/reason gateway/message
 gateway/exchange: gateway/message gateway/header gateway/reason
 gateway/loop:
