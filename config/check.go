@@ -167,6 +167,11 @@ func (l *loader) checkBackend(b *Named[Backend], hosts map[string]Origin) {
 	if v.Limits.Burst.Set() && !v.Limits.Rate.Set() {
 		l.fail(v.Limits.Burst.Origin, "burst without rate limits nothing; write rate: 50/s beside it")
 	}
+	for _, u := range v.Upgrade {
+		if u.V == "none" && len(v.Upgrade) > 1 {
+			l.fail(u.Origin, "upgrade says none and more; write [none], or the protocols alone")
+		}
+	}
 	switch v.Mode.V {
 	case "proxy":
 		if len(v.Endpoints) == 0 {
@@ -178,7 +183,7 @@ func (l *loader) checkBackend(b *Named[Backend], hosts map[string]Origin) {
 		}
 		for key, o := range map[string]Origin{
 			"endpoints": first(v.Endpoints), "host": v.Host.Origin,
-			"isolation": v.Isolation.Origin, "timeouts": v.Timeouts.At,
+			"isolation": v.Isolation.Origin, "timeouts": v.Timeouts.At, "upgrade": first(v.Upgrade), "tunnels": v.Tunnels.At,
 		} {
 			if o.Where != FromDefault {
 				l.fail(o, "%s of backend %q does nothing in redirect mode; write mode: proxy or remove it", key, name)

@@ -166,6 +166,7 @@ var (
 	langForm     = regexp.MustCompile(`^[a-z]{2,3}(-[A-Za-z0-9]{1,8})*$`)
 	hostnameForm = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$`)
 	mailForm     = regexp.MustCompile(`^[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+$`)
+	protocolForm = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+(/[A-Za-z0-9!#$%&'*+.^_`|~-]+)?$")
 	phoneForm    = regexp.MustCompile(`^\+?[0-9][0-9 /()-]{1,30}$`)
 )
 
@@ -235,6 +236,10 @@ var forms = [...]struct {
 	{
 		"abspath", func(s string) bool { return strings.HasPrefix(s, "/") && !strings.ContainsAny(s, " #\\") },
 		"is no path; it begins with / and has no space, # or \\",
+	},
+	{
+		"protocol", isProtocol,
+		"is no protocol for Upgrade; write a name such as websocket, with its version if it has one (name/1); h2c, HTTP and TLS are never offered",
 	},
 	{"time", timeForm.MatchString, "is no time; write YYYY-MM-DD, YYYY-MM-DD HH:MM (Europe/Berlin) or RFC 3339"},
 	{"lang", langForm.MatchString, "is no language; write a tag such as de or en"},
@@ -365,6 +370,13 @@ func isAuthority(s string) bool {
 	host, port, ok := cutPort(s)
 	n, err := strconv.Atoi(port)
 	return ok && err == nil && n > 0 && n <= 65535 && isListenHost(host) && !strings.HasPrefix(host, "*")
+}
+
+// isProtocol refuses what would not become a tunnel of bytes but a second HTTP that nobody reads on the way, or a TLS
+// that ends behind us.
+func isProtocol(s string) bool {
+	name, _, _ := strings.Cut(strings.ToLower(s), "/")
+	return protocolForm.MatchString(s) && name != "h2c" && name != "h2" && name != "http" && name != "tls"
 }
 
 // isBund reports whether an area key is all zeros (R2).

@@ -174,6 +174,8 @@ type Backend struct {
 	Host              Text     `key:"host" is:"authority" help:"proxy: Host sent to the endpoints; absent: the first endpoint's"`
 	Isolation         Text     `key:"isolation" default:"host" is:"isolation" help:"proxy: host = it answers at {backend}.{domain}"`
 	Timeouts          Timeouts `key:"timeouts" help:"proxy: how long to wait"`
+	Upgrade           []Text   `key:"upgrade" is:"protocol" help:"proxy: protocols that a connection may change to, as in Upgrade fields; absent: websocket; [none]: none; h2c never"`
+	Tunnels           Tunnels  `key:"tunnels" help:"proxy: connections that have changed their protocol"`
 	Limits            Limits   `key:"limits" help:"what it may be given"`
 	Require           []Text   `key:"require" is:"oe_id|lb_id|od_id" help:"context its templates cannot do without"`
 	AllowEncodedSlash Bool     `key:"allow_encoded_slash" default:"false" help:"let %2F pass in a path"`
@@ -187,6 +189,14 @@ type Timeouts struct {
 	FirstByte Duration `key:"first_byte" default:"30s" help:"for the head of the answer"`
 	Idle      Duration `key:"idle" default:"60s" help:"with no byte of an exchange either way"`
 	Keep      Duration `key:"keep" default:"4s" help:"how long a pooled connection may wait for its next request"`
+}
+
+// Tunnels bound connections that have changed their protocol, such as WebSocket.
+type Tunnels struct {
+	At   Origin   `key:"-"`
+	Idle Duration `key:"idle" default:"2m" help:"with no byte from either side"`
+	Life Duration `key:"life" default:"4h" help:"in all"`
+	Max  Int      `key:"max" default:"1000" is:"positive" help:"at the same time; they are not counted in limits.in_flight"`
 }
 
 // Limits bound what a backend is given.

@@ -181,6 +181,7 @@ func (b *Backend) show() *yaml.Node {
 	if b.Mode.V == "redirect" {
 		dropKey(n, "isolation", !b.Isolation.Set())
 		dropKey(n, "timeouts", b.Timeouts.At.Where == FromDefault)
+		dropKey(n, "tunnels", b.Tunnels.At.Where == FromDefault)
 	}
 	return n
 }

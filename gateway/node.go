@@ -27,6 +27,7 @@ type node struct {
 	date      []byte
 	dateOf    int64
 	listeners []*loop.Listener
+	tunnels   int // places taken
 }
 
 func newNode(s *Server, l *loop.Loop, idleBudget int) *node {
@@ -60,6 +61,21 @@ func (n *node) Date() []byte {
 
 // Random fills b with bytes that cannot be guessed (they name traces).
 func (n *node) Random(b []byte) { _, _ = n.random.Read(b) }
+
+// AdmitTunnel takes one of this loop's places for tunnels.
+func (n *node) AdmitTunnel() bool {
+	if n.tunnels >= max(n.server.options.MaxTunnels/n.server.options.Loops, 1) {
+		return false
+	}
+	n.tunnels++
+	return true
+}
+
+// LeaveTunnel gives it back.
+func (n *node) LeaveTunnel() { n.tunnels-- }
+
+// Tunnelled counts octets of a tunnel.
+func (n *node) Tunnelled(backend, in, out int) { n.meter.Tunnelled(backend, in, out) }
 
 // Record counts a finished exchange.
 func (n *node) Record(r *exchange.Record) { n.meter.Record(r) }

@@ -36,6 +36,9 @@ type Options struct {
 	// MaxConnections bounds the client connections of all loops; more wait in the kernel's queue. 0 means seven eighths
 	// of the descriptors the process may have, and at least 64 fewer than those.
 	MaxConnections int
+	// MaxTunnels bounds the connections of all loops that have changed their protocol: each holds two descriptors for
+	// hours. 0 means half of those that MaxConnections leaves.
+	MaxTunnels int
 	// Panic is told of a broken invariant that the server survived; nil lets the process end.
 	Panic func(value any, stack []byte)
 	// NewKernel makes a loop's kernel; nil for the real one. For tests.
@@ -54,7 +57,8 @@ type Listener struct {
 func DefaultOptions() Options {
 	return Options{
 		Loops: runtime.NumCPU(), Limits: http1.DefaultLimits(), ResponseHead: 32 << 10, ResponseFields: 200,
-		Timeouts: conn.DefaultTimeouts(), MaxConnections: maxConnections(descriptors()), NewKernel: loop.NewKernel,
+		Timeouts: conn.DefaultTimeouts(), MaxConnections: maxConnections(descriptors()),
+		MaxTunnels: (descriptors() - maxConnections(descriptors())) / 2, NewKernel: loop.NewKernel,
 	}
 }
 
@@ -143,6 +147,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxConnections == 0 {
 		o.MaxConnections = d.MaxConnections
+	}
+	if o.MaxTunnels == 0 {
+		o.MaxTunnels = d.MaxTunnels
 	}
 	if o.NewKernel == nil {
 		o.NewKernel = d.NewKernel
@@ -279,7 +286,9 @@ type Stats struct {
 	Active int // of them with a request in flight
 	Most   int // client connections that may be open at once
 	Closed [conn.Causes]uint64
-	Uptime time.Duration
+	// Tunnels are client connections that have changed their protocol; they are in Open and not in Active.
+	Tunnels int
+	Uptime  time.Duration
 }
 
 var errStopped = errors.New("the server has stopped")
@@ -296,10 +305,11 @@ func (s *Server) Stats() (*Stats, error) {
 			st.Pools.Add(p)
 			open, active := n.host.Count()
 			st.Open += open
-			st.Active += active
 			for cause, count := range n.host.Closed() {
 				st.Closed[cause] += count
 			}
+			st.Active += active - n.host.Tunnels()
+			st.Tunnels += n.host.Tunnels()
 		})
 		if !ok {
 			return nil, errStopped

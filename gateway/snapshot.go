@@ -41,6 +41,8 @@ type Backend struct {
 	// Location, lower-case: "http://10.0.0.1:8080".
 	Authorities []string
 	Timeouts    upstream.Timeouts
+	// Tunnels are the changes of protocol it allows; nil for none.
+	Tunnels *exchange.Tunnels
 	// Limiter is the backend's state over snapshots, from one limit.Book.
 	Limiter *limit.Backend
 }
@@ -77,6 +79,16 @@ func (m *member) Admit(now int64) (exchange.Admission, time.Duration) {
 }
 
 func (m *member) Leave() { m.def.Limiter.Release() }
+
+func (m *member) Tunnels() *exchange.Tunnels { return m.def.Tunnels }
+
+// AdmitTunnel takes a place. What is returned is the limiter, which outlives snapshots.
+func (m *member) AdmitTunnel() exchange.Place {
+	if !m.def.Limiter.AdmitTunnel() {
+		return nil
+	}
+	return m.def.Limiter
+}
 
 func (m *member) Connect(x *exchange.Exchange, want exchange.Connection) (exchange.Upstream, message.Fault) {
 	if m.pool == nil {

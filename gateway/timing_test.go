@@ -46,6 +46,7 @@ func newStageWith(t *testing.T, edit func(*Options), endpoints ...[]netip.AddrPo
 	s, err := assemble(o, &Snapshot{Resolver: simResolver{}, Via: "pvgate-sim", Backends: []Backend{{
 		Name: "sim", Host: "sim", Endpoints: endpoints, Limiter: new(limit.Backend), Authorities: []string{"http://" + simBack.String()},
 		Timeouts: upstream.Timeouts{Connect: 2 * time.Second, FirstByte: 30 * time.Second, Idle: 60 * time.Second, Keep: 4 * time.Second},
+		Tunnels:  simTunnels,
 	}}})
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/pvgate/pvgate/config"
 	"github.com/pvgate/pvgate/gateway"
 	"github.com/pvgate/pvgate/gateway/conn"
+	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/pages"
 	"github.com/pvgate/pvgate/gateway/surface"
@@ -87,7 +88,7 @@ func pseudonym(cfg *config.Config) string {
 }
 
 func limitsOf(c *config.Backend) limit.Limits {
-	l := limit.Limits{InFlight: int64(c.Limits.InFlight.V)}
+	l := limit.Limits{InFlight: int64(c.Limits.InFlight.V), Tunnels: int64(c.Tunnels.Max.V)}
 	if r := c.Limits.Rate.V; r.Count > 0 {
 		l.Rate = limit.Quota{Requests: int64(r.Count), Per: r.Per, Burst: int64(c.Limits.Burst.V)}
 	}
@@ -103,6 +104,7 @@ func gatewayBackend(ctx context.Context, b *routedBackend, state *limit.Backend,
 	if b.conf.Mode.V != "proxy" {
 		return out
 	}
+	out.Tunnels = tunnelsOf(b.conf)
 	for _, e := range b.conf.Endpoints {
 		u, err := url.Parse(e.V)
 		if err != nil {
@@ -129,6 +131,21 @@ func gatewayBackend(ctx context.Context, b *routedBackend, state *limit.Backend,
 		}
 	}
 	return out
+}
+
+// tunnelsOf says which changes of protocol a backend allows; nil for none.
+func tunnelsOf(c *config.Backend) *exchange.Tunnels {
+	t := &exchange.Tunnels{Idle: c.Tunnels.Idle.V, Life: c.Tunnels.Life.V}
+	for _, u := range c.Upgrade {
+		if u.V == "none" {
+			return nil
+		}
+		t.Protocols = append(t.Protocols, []byte(u.V))
+	}
+	if len(c.Upgrade) == 0 {
+		t.Protocols = [][]byte{[]byte("websocket")}
+	}
+	return t
 }
 
 // addresses resolves an endpoint: its addresses in the order in which they are tried (RFC 8305, section 4: the

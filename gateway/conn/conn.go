@@ -48,7 +48,7 @@ type H1 struct {
 	awaits    bool  // the wait for the body has begun
 	taking    bool  // it is measured how fast the client takes what is written
 	served    bool  // a request has come
-	parting   bool  // the client said that this request is its last
+	parting   bool  // the client said that this request is its last; of a tunnel: it has finished sending
 	minor     uint8 // of the request's version
 	lastOne   bool  // the client wants no further request
 	bodyDone  bool  // the request has been read to its end
@@ -57,6 +57,8 @@ type H1 struct {
 	ended     bool  // the answer has been handed over whole
 	lingering bool
 	lingered  int
+	tunnel    bool // HTTP is over: tunnel.go
+	finishing bool // FIN follows when the client has taken everything
 
 	prev, next *H1
 }
@@ -106,6 +108,10 @@ func (c *H1) Readable() {
 	}
 	if c.stream.Lost() { // a write heard of it first
 		c.gone()
+		return
+	}
+	if c.tunnel {
+		c.pump()
 		return
 	}
 	buf := c.host.loop.ReadBuffer()
@@ -165,6 +171,7 @@ func (c *H1) feed(b []byte) {
 			c.more(b)
 			return
 		case http1.HeadDone:
+			head.Upgrade = head.Upgrade && len(b) <= heldBytes && !c.host.draining
 			c.begin(head)
 		case http1.Data:
 			if c.x != nil {
@@ -334,6 +341,7 @@ func (c *H1) write() {
 // Flush sends the answer as far as it is there; after its end the connection goes on to the next request.
 func (c *H1) Flush() int {
 	c.write()
+	c.fin()
 	pending := c.stream.Pending()
 	if c.ended && c.x != nil {
 		c.after()
@@ -349,6 +357,9 @@ func (c *H1) late() {
 	if !c.taking {
 		c.wait(int64(c.host.timeouts.Write))
 		c.taking, c.window = true, c.stream.Acked()
+		if c.tunnel {
+			c.stream.SetTimer(min(c.since+int64(c.host.timeouts.Write), c.x.TunnelDue()))
+		}
 	}
 }
 
@@ -364,6 +375,7 @@ func (c *H1) Stuck() {
 func (c *H1) after() {
 	c.host.release(c.x)
 	c.x, c.ended = nil, false
+	c.untunnel()
 	if c.lastOne || c.host.draining {
 		c.closing = true
 		if c.stream.Flush(); c.stream.Pending() > 0 {
@@ -381,7 +393,9 @@ func (c *H1) after() {
 
 // Resume goes on reading the request in the loop's next turn.
 func (c *H1) Resume() {
-	c.wait(int64(c.host.timeouts.Body))
+	if !c.tunnel {
+		c.wait(int64(c.host.timeouts.Body))
+	}
 	c.stream.Again()
 }
 
@@ -402,6 +416,7 @@ func (c *H1) Drained() {
 	case c.closing:
 		c.close()
 	case c.x != nil:
+		c.fin()
 		c.x.Drained()
 	default:
 		c.wait(c.host.idle())
@@ -448,15 +463,20 @@ func (c *H1) gone() {
 		c.x.ClientGone()
 	}
 	c.leave()
-	c.stream.Close()
+	c.part()
 }
 
-// cut ends everything because the gateway ends. What is left unsent must not look like the end of an answer.
+// cut ends everything because the gateway ends.
 func (c *H1) cut() {
 	if c.x != nil {
 		c.x.Cut()
 	}
 	c.leave()
+	c.part()
+}
+
+// part closes the connection; what is left unsent must not look like the end of an answer.
+func (c *H1) part() {
 	if c.stream.Flush(); c.stream.Pending() > 0 {
 		c.stream.Reset()
 	} else {
@@ -512,6 +532,7 @@ func (c *H1) discardInput() {
 
 // leave takes the connection out of the host's account; the stream is closed by the caller.
 func (c *H1) leave() {
+	c.untunnel()
 	if c.x != nil {
 		c.host.release(c.x)
 		c.x = nil
@@ -529,6 +550,8 @@ func (c *H1) Expire(now int64) {
 	case c.lingering:
 		c.leave()
 		c.stream.Close()
+	case c.tunnel:
+		c.overdue(now)
 	case c.stream.Pending() > 0:
 		c.slowReader()
 	case c.x == nil && len(c.in) > 0:

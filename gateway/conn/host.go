@@ -33,6 +33,10 @@ func DefaultTimeouts() Timeouts {
 // lingerBytes is how much is read and dropped after the last answer.
 const lingerBytes = 64 << 10
 
+// tunnelGrace is how long tunnels are left alone while draining: whoever is at the other end learns nothing of it and
+// would stay for hours.
+const tunnelGrace = 10 * time.Second
+
 // drainRest is how long a connection must have been idle to be closed while draining.
 const drainRest = 500 * time.Millisecond
 
@@ -62,10 +66,12 @@ type Host struct {
 	first       *H1
 	open        int
 	active      int
+	tunnels     int
 	draining    bool
 	crowded     bool // few places are left
 	hand        *H1  // who is looked at next when room is needed
 	closed      [Causes]uint64
+	drainFrom   int64 // loop time
 }
 
 // NewHost returns the shared part for a loop; networks is shared by all of them. limits must not change.
@@ -75,6 +81,9 @@ func NewHost(l *loop.Loop, services exchange.Host, limits *http1.Limits, t Timeo
 
 // Closed returns how many connections were closed by cause.
 func (h *Host) Closed() [Causes]uint64 { return h.closed }
+
+// Tunnels returns how many connections have changed their protocol; Count counts them as active too.
+func (h *Host) Tunnels() int { return h.tunnels }
 
 // Count returns how many connections are open and how many of them have a request in flight.
 func (h *Host) Count() (open, active int) { return h.open, h.active }
@@ -166,15 +175,20 @@ func (h *Host) exit(c *H1) {
 }
 
 // Drain closes the connections that have waited for a request for a while; every other one is closed after its present
-// answer, or the next: a request may be on its way. Call it again until Count says that none is open.
+// answer, or the next: a request may be on its way. Tunnels have a grace. Call it again until Count says that none is open.
 func (h *Host) Drain() {
-	h.draining = true
+	if !h.draining {
+		h.draining, h.drainFrom = true, h.loop.Now()
+	}
 	quiet := h.loop.Now() - int64(drainRest)
 	for c := h.first; c != nil; {
 		next := c.next
 		if c.resting(quiet) && c.stream.Healthy() {
 			c.leave()
 			c.stream.Close()
+		}
+		if c.tunnel && h.loop.Now()-h.drainFrom >= int64(tunnelGrace) {
+			c.x.Cut()
 		}
 		c = next
 	}

@@ -132,6 +132,10 @@ type Backend interface {
 	// Admit asks for a place at loop time now (nanoseconds); Leave gives it back. retryAfter is set when refused.
 	Admit(now int64) (a Admission, retryAfter time.Duration)
 	Leave()
+	// Tunnels says what the backend allows of requests that want to change the protocol, nil for nothing. AdmitTunnel
+	// asks for a place for one more tunnel; nil: there is none.
+	Tunnels() *Tunnels
+	AdmitTunnel() Place
 	// Connect lends a connection. The connection calls x back; it may do so from its Flush on, never during Connect.
 	// A fault says that none can be had.
 	Connect(x *Exchange, want Connection) (Upstream, message.Fault)
@@ -143,6 +147,16 @@ type Backend interface {
 	// follows the authority.
 	OwnLocation(location []byte) (rest []byte, own bool)
 }
+
+// Tunnels says which changes of protocol a backend allows, and how long what follows may last. Immutable.
+type Tunnels struct {
+	Protocols [][]byte      // as in Upgrade fields; compared without case
+	Idle      time.Duration // without an octet from either side
+	Life      time.Duration // at most, from the change on
+}
+
+// Place is a place for a tunnel at a backend, to be given back. It must not hold a snapshot: a tunnel outlives many.
+type Place interface{ ReleaseTunnel() }
 
 // Upstream is a connection lent to one exchange until Done or Abort.
 type Upstream interface {
@@ -166,6 +180,8 @@ type Upstream interface {
 	// Pause stops reading the response, Resume goes on.
 	Pause()
 	Resume()
+	// Finish ends the sending side of a tunnel, as soon as everything sent has been taken.
+	Finish()
 	// Done gives the connection back after the response has ended. It is kept for the next exchange if clean says
 	// that the request was sent whole and the response was framed perfectly.
 	Done(clean bool)
@@ -191,6 +207,11 @@ type Front interface {
 	Body(b []byte)
 	End()
 	Flush() (pending int)
+	// Switch ends HTTP on the connection: from now on octets pass as they are, those that were held back first. The
+	// front tells TunnelData, TunnelEnd and TunnelLate. Finish ends the sending side, as soon as everything sent has been
+	// taken; End is for when both sides have.
+	Switch()
+	Finish()
 	// Last says that the connection ends with this answer.
 	Last()
 	// Continue sends 100 at once.
@@ -212,13 +233,18 @@ type Host interface {
 	Date() []byte
 	// Random fills b.
 	Random(b []byte)
+	// AdmitTunnel asks whether the process has room for one more tunnel, LeaveTunnel gives it back.
+	AdmitTunnel() bool
+	LeaveTunnel()
+	// Tunnelled counts octets of a tunnel as they pass; backend is Backend.Index.
+	Tunnelled(backend, in, out int)
 	// Record takes the account of a finished exchange; it must not keep it.
 	Record(r *Record)
 }
 
 // Record is the account of one exchange. Times are nanoseconds.
 type Record struct {
-	Status    int         // sent to the client; 499 if it left first
+	Status    int         // sent to the client; 499 if it left first (but 101 stays)
 	Reason    reason.Code // None for a backend's own answer
 	Land      uint8       // as in Plan
 	Sender    int         // as in Plan
@@ -230,4 +256,27 @@ type Record struct {
 	Aborted   bool        // the response did not end as it should
 	Removed   header.Removed
 	Forwarded bool // the request's head was sent to the backend
+	// Tunnel says how the tunnel ended that this exchange became, if it did. Its octets are in BytesIn and BytesOut, and
+	// have been told to Host.Tunnelled already.
+	Tunnel TunnelEnd
+}
+
+// TunnelEnd says how a tunnel ended.
+type TunnelEnd uint8
+
+// The ends of tunnels.
+const (
+	NoTunnel       TunnelEnd = iota
+	TunnelFinished           // both sides have finished sending
+	TunnelClient             // the client reset the connection, or took nothing any more
+	TunnelBackend            // the backend did
+	TunnelIdle               // no octet from either side for too long
+	TunnelLife               // it lasted as long as it may
+	TunnelDraining           // the gateway ends
+	TunnelEnds               // how many there are
+)
+
+// String returns the word used in metrics and logs.
+func (e TunnelEnd) String() string {
+	return [TunnelEnds]string{"none", "finished", "client", "backend", "idle", "life", "draining"}[e]
 }

@@ -59,7 +59,7 @@ func (x *Exchange) UpstreamInterim(status int) {
 
 // Stuck says that the client does not take what was sent: the backend is not read until Drained.
 func (x *Exchange) Stuck() {
-	if x.state == relaying && x.up != nil {
+	if (x.state == relaying || x.state == tunnel) && x.up != nil {
 		x.up.Pause()
 	}
 }
@@ -69,10 +69,16 @@ func (x *Exchange) Drained() {
 	if x.up != nil {
 		x.up.Resume()
 	}
+	x.settle()
 }
 
 // UpstreamDrained says that the backend has taken what was sent.
 func (x *Exchange) UpstreamDrained() {
+	if x.state == tunnel {
+		x.front.Resume()
+		x.settle()
+		return
+	}
 	if !x.Over() && !x.bodyEnded && x.WantsBody() {
 		x.front.Resume()
 	}

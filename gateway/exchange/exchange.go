@@ -10,10 +10,13 @@
 //
 //	decide ──► refuse ─────────────────────────────────────────► answer ──► over
 //	   │                                                            ▲
-//	   └─► admit ──► connect ──► send ──► await ──► relay ──► over  │
-//	         │          │          │        │         │             │
-//	         └──────────┴──────────┴────────┴─ fail ──┼─────────────┘
-//	                                                  └─► break off ──► over
+//	   └─► admit ──► connect ──► send ──► await ┬─► relay ───► over │
+//	         │          │          │        │   └─► change ──► over │
+//	         │          │          │        │          │            │
+//	         └──────────┴──────────┴────────┴─ fail ───┼────────────┘
+//	                                                   └─► break off ──► over
+//
+// change makes a tunnel of both connections (tunnel.go), the only state in which octets pass that are no HTTP.
 //
 // connect, send and await may be one wake-up and overlap with each other: what is sent waits in the upstream until the
 // connection stands, and a backend may answer before the request has ended.
@@ -36,6 +39,7 @@ const (
 	idle state = iota
 	asking
 	relaying
+	tunnel
 	over
 )
 
@@ -80,6 +84,7 @@ type Exchange struct {
 	number    [20]byte // Content-Length of our own answers
 	kept      []byte   // storage of what wish remembers
 	wish      message.Head
+	tunnel    tunnelling
 	outgoing  header.Request
 	incoming  header.Response
 }
@@ -170,7 +175,9 @@ func (x *Exchange) admit(h *message.Head) {
 	switch a, retry := b.Admit(x.began); a {
 	case Admitted:
 		x.backend = b
-		x.connect(h)
+		if x.offer(h) {
+			x.connect(h)
+		}
 	case RateLimited:
 		x.refuse(reason.BackendLimited, Detail{Backend: x.plan.Backend, RetryAfter: retry})
 	case Busy:
@@ -190,7 +197,7 @@ func (x *Exchange) connect(h *message.Head) {
 		Host: x.backend.Host(), Via: x.snapshot.Via, For: x.client.Text, Proto: scheme(x.client.TLS), OrigHost: h.Authority,
 		Leistung: x.plan.Leistung, ARS: x.plan.ARS, Level: x.plan.Level, Sender: x.plan.Sender, OE: x.plan.OE,
 		Language: x.plan.Language, KnownSender: x.plan.KnownSender, Chunked: h.Chunked, ContentLength: h.ContentLength,
-		Scratch: x.outgoing.Scratch[:0],
+		Upgrade: x.tunnel.protocol, Scratch: x.outgoing.Scratch[:0],
 	}
 	x.outgoing.Traceparent = x.parent[:]
 	if x.req.adopted() {
@@ -206,6 +213,9 @@ func (x *Exchange) connect(h *message.Head) {
 	want := RecentConnection
 	if x.replayable {
 		want = AnyConnection
+	}
+	if x.tunnel.protocol != nil {
+		want = NewConnection // nobody else's request comes before or after it
 	}
 	up, fault := x.backend.Connect(x, want)
 	if fault != message.FaultNone {
@@ -235,6 +245,10 @@ func (x *Exchange) remember(h *message.Head) {
 
 // UpstreamHead takes the head of the final answer and relays it. Its slices are valid during the call.
 func (x *Exchange) UpstreamHead(h *message.Head) {
+	if h.Status == 101 {
+		x.change(h)
+		return
+	}
 	x.state = relaying
 	if x.expecting {
 		x.expecting, x.earlyLeft = false, 0 // a body that was not asked for does not go upstream
@@ -261,11 +275,20 @@ func (x *Exchange) UpstreamHead(h *message.Head) {
 // UpstreamData relays body octets.
 func (x *Exchange) UpstreamData(b []byte) {
 	x.rec.BytesOut += int64(len(b))
+	if x.state == tunnel {
+		x.tunnel.moved = x.host.Now()
+		x.host.Tunnelled(x.rec.Backend, 0, len(b))
+	}
 	x.front.Body(b)
 }
 
 // UpstreamEnd ends the response.
 func (x *Exchange) UpstreamEnd() {
+	if x.state == tunnel {
+		x.tunnel.outEnded = true
+		x.front.Finish()
+		return
+	}
 	x.answered = true
 	x.front.End()
 }
@@ -281,9 +304,10 @@ func (x *Exchange) UpstreamFlush() {
 		x.front.Flush()
 		return
 	}
-	if x.state == relaying && x.front.Flush() > 0 && x.up != nil {
+	if x.state != asking && x.front.Flush() > 0 && x.up != nil {
 		x.up.Pause()
 	}
+	x.settle()
 }
 
 // UpstreamFailed says that the connection is of no further use. A request that is safe to repeat is sent once more on
@@ -291,6 +315,10 @@ func (x *Exchange) UpstreamFlush() {
 // way, which is no failure of its own (RFC 9112, section 9.3.1).
 func (x *Exchange) UpstreamFailed(fault message.Fault) {
 	if x.Over() {
+		return
+	}
+	if x.state == tunnel {
+		x.tunnelFailed(fault)
 		return
 	}
 	if x.state == relaying {
@@ -318,7 +346,11 @@ func (x *Exchange) ClientGone() {
 		return
 	}
 	x.rec.Reason = reason.ClientGone
-	x.rec.Status = reason.ClientGone.Status()
+	if x.state == tunnel {
+		x.rec.Tunnel = TunnelClient
+	} else {
+		x.rec.Status = reason.ClientGone.Status()
+	}
 	x.rec.Aborted = true
 	x.finish()
 }
@@ -340,6 +372,9 @@ func (x *Exchange) ClientFault(fault message.Fault) {
 func (x *Exchange) Cut() {
 	switch {
 	case x.Over():
+	case x.state == tunnel:
+		x.rec.Tunnel = TunnelDraining
+		x.breakOff()
 	case x.state == relaying:
 		x.rec.Reason = reason.Draining
 		x.breakOff()
@@ -412,7 +447,7 @@ func (x *Exchange) leave(clean bool) {
 		up := x.up
 		x.up = nil
 		if x.answered {
-			up.Done(clean)
+			up.Done(clean && x.tunnel.protocol == nil)
 		} else {
 			x.rec.Forwarded = up.Begun()
 			up.Abort()
@@ -422,4 +457,5 @@ func (x *Exchange) leave(clean bool) {
 		x.backend.Leave()
 		x.backend = nil
 	}
+	x.leaveTunnel()
 }

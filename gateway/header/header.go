@@ -99,6 +99,15 @@ func addFraming(fields []message.Field, chunked bool, length int64, scratch []by
 	return fields, scratch
 }
 
+// addUpgrade sets the two fields that offer a protocol, or agree to it.
+func addUpgrade(fields []message.Field, protocol []byte) []message.Field {
+	if len(protocol) == 0 {
+		return fields
+	}
+	fields = append(fields, message.Field{Name: nameConnection, Value: valueUpgrade, ID: message.Connection})
+	return append(fields, message.Field{Name: nameUpgrade, Value: protocol, ID: message.Upgrade})
+}
+
 // addVia appends our entry, for a message of HTTP/1.minor, to the Via list, which
 // becomes one line.
 func addVia(fields []message.Field, minor uint8, list, pseudonym, scratch []byte) (_ []message.Field, _ []byte) {
@@ -147,6 +156,7 @@ var (
 	nameContentLength    = []byte("Content-Length")
 	nameTransferEncoding = []byte("Transfer-Encoding")
 	nameConnection       = []byte("Connection")
+	nameUpgrade          = []byte("Upgrade")
 	nameExpect           = []byte("Expect")
 	nameVia              = []byte("Via")
 	nameDate             = []byte("Date")
@@ -166,5 +176,6 @@ var (
 	valueChunked   = []byte("chunked")
 	valueContinue  = []byte("100-continue")
 	valueClose     = []byte("close")
+	valueUpgrade   = []byte("Upgrade")
 	valueKeepAlive = []byte("keep-alive")
 )

@@ -25,6 +25,9 @@ type Request struct {
 	Chunked       bool  // the body goes upstream in chunks
 	ContentLength int64 // octets; -1 = no body or chunked
 
+	// Upgrade is the one protocol that is offered to the backend, of those the client asked for (RFC 9110, section 7.8).
+	Upgrade []byte
+
 	// Scratch holds the values Apply assembles; it is appended to and kept, so the
 	// owner empties it (Scratch[:0]) when the head is serialised.
 	Scratch []byte
@@ -62,6 +65,7 @@ func (r *Request) Apply(h *message.Head) (removed Removed, fault message.Fault) 
 	removed = r.filter(h)
 	out := h.Fields
 	out, r.Scratch = addFraming(out, r.Chunked, r.ContentLength, r.Scratch)
+	out = addUpgrade(out, r.Upgrade)
 	if h.Expect100 {
 		out = add(out, message.Expect, nameExpect, valueContinue)
 	}

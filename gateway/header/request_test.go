@@ -256,3 +256,23 @@ func BenchmarkRequestApply(b *testing.B) {
 		r.Apply(h)
 	}
 }
+
+// Whatever the client wrote there, the backend gets the one offer that was decided on, or none.
+func TestRequestUpgradeIsOurs(t *testing.T) {
+	t.Parallel()
+	for _, offer := range []string{"", "websocket"} {
+		r := bare()
+		r.Upgrade = []byte(offer)
+		h := head("Host: a", "Upgrade: h2c", "Connection: upgrade, X-Hop", "X-Hop: 1", "HTTP2-Settings: AAMA", "Upgrade: websocket, h2c", "Connection: close")
+		want := []string{"Host: amt.internal"}
+		if offer != "" {
+			want = append(want, "Connection: Upgrade", "Upgrade: websocket")
+		}
+		if _, fault := r.Apply(h); fault != message.FaultNone {
+			t.Fatal(fault)
+		}
+		if diff := cmp.Diff(want, lines(h.Fields)); diff != "" {
+			t.Errorf("offer %q (-want +got):\n%s", offer, diff)
+		}
+	}
+}

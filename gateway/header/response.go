@@ -15,6 +15,7 @@ type Response struct {
 	KeepAlive10   bool   // send Connection: keep-alive (HTTP/1.0 client that asked)
 	Chunked       bool   // the body goes to the client in chunks
 	ContentLength int64  // octets; -1 = none
+	Upgrade       []byte // the protocol that a 101 agrees to
 
 	// Scratch is as in Request.
 	Scratch []byte
@@ -55,6 +56,8 @@ func (r *Response) Apply(h *message.Head) []message.Field {
 		kept, r.Scratch = addFraming(kept, r.Chunked, r.ContentLength, r.Scratch)
 	}
 	switch {
+	case len(r.Upgrade) > 0:
+		kept = addUpgrade(kept, r.Upgrade)
 	case r.Close:
 		kept = add(kept, message.Connection, nameConnection, valueClose)
 	case r.KeepAlive10:

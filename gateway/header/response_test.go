@@ -52,6 +52,11 @@ func TestResponseFields(t *testing.T) {
 			want: []string{tail[0], "Connection: close", tail[1], tail[2]},
 		},
 		{
+			name: "agreed to another protocol", status: 101, r: with(func(r *Response) { r.Upgrade, r.Close = []byte("websocket"), true }),
+			in:   []string{"Connection: X-Hop", "X-Hop: 1", "Upgrade: WebSocket, h2c", "Sec-WebSocket-Accept: a", "Content-Length: 5"},
+			want: []string{"Sec-WebSocket-Accept: a", tail[0], "Connection: Upgrade", "Upgrade: websocket", tail[1], tail[2]},
+		},
+		{
 			name: "keep-alive for HTTP/1.0", r: with(func(r *Response) { r.KeepAlive10 = true }),
 			want: []string{tail[0], "Connection: keep-alive", tail[1], tail[2]},
 		},

@@ -217,7 +217,7 @@ func (c *Client) informational(h *message.Head) (Event, cause) {
 	switch {
 	case h.Status == 101 && !c.offered:
 		return Failed, causeStraySwitch
-	case h.Status == 101 && !h.Upgrade:
+	case h.Status == 101 && (!h.Upgrade || h.Minor == 0): // HTTP/1.0 has no 1xx
 		return Failed, causeBadSwitch
 	case h.Chunked || h.ContentLength >= 0:
 		return Failed, causeInterimFraming

@@ -59,6 +59,7 @@ func (f *InFlight) SetLimit(limit int64) { f.limit.Store(limit) }
 type Limits struct {
 	Rate     Quota
 	InFlight int64 // at once; 0 for no cap
+	Tunnels  int64 // connections that have changed their protocol, at once; 0 for no cap
 	Shadow   bool  // count what would be refused, refuse nothing
 }
 
@@ -66,6 +67,9 @@ type Limits struct {
 func (l Limits) Check() error {
 	if l.InFlight < 0 {
 		return fmt.Errorf("in_flight %d is negative; use 0 for no cap", l.InFlight)
+	}
+	if l.Tunnels < 0 {
+		return fmt.Errorf("tunnels %d is negative; use 0 for no cap", l.Tunnels)
 	}
 	return l.Rate.Check()
 }
@@ -86,6 +90,7 @@ const (
 type Backend struct {
 	rate     Rate
 	inFlight InFlight
+	tunnels  InFlight
 	shadow   atomic.Bool
 	// What was refused, or would have been in shadow mode.
 	rateRefused, busyRefused atomic.Uint64
@@ -133,10 +138,29 @@ func (b *Backend) Pass(now int64) (ok bool, retryAfter int64) {
 // Release ends what Admit admitted.
 func (b *Backend) Release() { b.inFlight.Release() }
 
+// AdmitTunnel takes a place for a connection that is about to change its protocol and then lives for hours: such places
+// are counted apart, so that they use up nobody's [InFlight]. It reports false if there is none; every success needs
+// one ReleaseTunnel.
+func (b *Backend) AdmitTunnel() bool {
+	if b.tunnels.Acquire() {
+		return true
+	}
+	b.busyRefused.Add(1)
+	if !b.shadow.Load() {
+		return false
+	}
+	b.tunnels.n.Add(1)
+	return true
+}
+
+// ReleaseTunnel ends what AdmitTunnel admitted.
+func (b *Backend) ReleaseTunnel() { b.tunnels.Release() }
+
 // Usage is a reading of one backend's limiter, for metrics and explain.
 type Usage struct {
 	RateUsed                 float64 // part of the burst taken, 0 to 1
 	InFlight, InFlightLimit  int64
+	Tunnels, TunnelsLimit    int64
 	RateRefused, BusyRefused uint64 // since the backend was first seen
 }
 
@@ -145,6 +169,7 @@ func (b *Backend) Usage(now int64) Usage {
 	return Usage{
 		RateUsed: b.rate.Used(now),
 		InFlight: b.inFlight.Now(), InFlightLimit: b.inFlight.Limit(),
+		Tunnels: b.tunnels.Now(), TunnelsLimit: b.tunnels.Limit(),
 		RateRefused: b.rateRefused.Load(), BusyRefused: b.busyRefused.Load(),
 	}
 }
@@ -154,6 +179,7 @@ func (b *Backend) configure(l Limits, now int64) error {
 		return err
 	}
 	b.inFlight.SetLimit(l.InFlight)
+	b.tunnels.SetLimit(l.Tunnels)
 	b.shadow.Store(l.Shadow)
 	return nil
 }

@@ -153,3 +153,44 @@ func TestTheBookKeepsStateOverReloadsAndForgetsTheGone(t *testing.T) {
 		t.Error("a refused set of limits changed a limit")
 	}
 }
+
+func TestTunnelsHaveTheirOwnPlaces(t *testing.T) {
+	t.Parallel()
+	var b Backend
+	if err := b.configure(Limits{InFlight: 1, Tunnels: 2}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if !b.AdmitTunnel() || !b.AdmitTunnel() || b.AdmitTunnel() {
+		t.Error("two tunnels have a place, and no more")
+	}
+	if got, _ := b.Admit(0); got != Admitted {
+		t.Errorf("a request is %v beside two tunnels", got)
+	}
+	if got, want := b.Usage(0), (Usage{InFlight: 1, InFlightLimit: 1, Tunnels: 2, TunnelsLimit: 2, BusyRefused: 1}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	b.ReleaseTunnel()
+	if !b.AdmitTunnel() {
+		t.Error("a place that was given back is not free")
+	}
+	if err := b.configure(Limits{Tunnels: 1, Shadow: true}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if !b.AdmitTunnel() || b.Usage(0).BusyRefused != 2 {
+		t.Error("shadow refuses nothing and counts")
+	}
+	for range 3 {
+		b.ReleaseTunnel()
+	}
+	if err := b.configure(Limits{}, 0); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if !b.AdmitTunnel() {
+			t.Fatal("without a cap one was refused")
+		}
+	}
+	if (Limits{Tunnels: -1}).Check() == nil {
+		t.Error("a negative cap passes")
+	}
+}

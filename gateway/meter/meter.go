@@ -76,6 +76,8 @@ type Meter struct {
 	Other    Backend   // all targets of no configured backend
 	Overhead Histogram
 	Removed  [4]uint64 // pv, forwarded, identity, alias
+	// Tunnels counts those that have ended, by how.
+	Tunnels [exchange.TunnelEnds]uint64
 }
 
 // Record counts one finished exchange.
@@ -93,29 +95,46 @@ func (m *Meter) Record(r *exchange.Record) {
 	if r.Backend == -1 || !r.Forwarded && r.Reason.Fault() == reason.FaultClient {
 		return // a request that was refused before the backend saw anything of it is none of the backend's
 	}
-	b := &m.Other
-	if r.Backend != exchange.BackendOther {
-		for r.Backend >= len(m.Backends) {
-			m.Backends = append(m.Backends, Backend{})
-		}
-		b = &m.Backends[r.Backend]
-	}
+	b := m.backend(r.Backend)
 	class := 0
-	if r.Reason == reason.None || r.Reason == reason.Handover {
+	if r.Reason == reason.None || r.Reason == reason.Handover || r.Tunnel != exchange.NoTunnel {
 		class = min(r.Status/100, Classes-1)
-	} else {
+	}
+	if r.Reason != reason.None && r.Reason != reason.Handover {
 		b.Failures[r.Reason]++
 	}
 	b.Requests[class]++
-	b.BytesIn += uint64(r.BytesIn)
-	b.BytesOut += uint64(r.BytesOut)
 	if r.Upstream > 0 {
 		b.Seconds.observe(r.Upstream, backendBounds[:])
 	}
+	if r.Tunnel != exchange.NoTunnel {
+		m.Tunnels[r.Tunnel]++
+		return // its octets have been counted, and its time is the peers'
+	}
+	b.BytesIn += uint64(r.BytesIn)
+	b.BytesOut += uint64(r.BytesOut)
 	// Bodies that fill more than a buffer measure the client's line, not us.
 	if r.BytesIn+r.BytesOut < 64<<10 {
 		m.Overhead.observe(max(r.Total-r.Upstream, 0), overheadBounds[:])
 	}
+}
+
+// backend returns the account of exchange.Record.Backend.
+func (m *Meter) backend(index int) *Backend {
+	if index == exchange.BackendOther {
+		return &m.Other
+	}
+	for index >= len(m.Backends) {
+		m.Backends = append(m.Backends, Backend{})
+	}
+	return &m.Backends[index]
+}
+
+// Tunnelled counts octets of a tunnel while it lasts: whoever looks should not have to wait for its end.
+func (m *Meter) Tunnelled(backend, in, out int) {
+	b := m.backend(backend)
+	b.BytesIn += uint64(in)
+	b.BytesOut += uint64(out)
 }
 
 // AddTo adds this account to a sum.
@@ -130,6 +149,9 @@ func (m *Meter) AddTo(sum *Meter) {
 	}
 	for i, n := range m.Removed {
 		sum.Removed[i] += n
+	}
+	for i, n := range m.Tunnels {
+		sum.Tunnels[i] += n
 	}
 	sum.Overhead.add(&m.Overhead)
 	for len(sum.Backends) < len(m.Backends) {

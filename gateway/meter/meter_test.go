@@ -74,6 +74,23 @@ func TestRecordCountsAnExchangeWhereItBelongs(t *testing.T) {
 				m.Overhead.Counts[0] = 1
 			},
 		},
+		"a tunnel, whose octets are counted as they pass": {
+			exchange.Record{Status: 101, Backend: 0, Forwarded: true, BytesIn: 10, BytesOut: 20, Total: 3600e9, Upstream: 6 * ms, Tunnel: exchange.TunnelFinished},
+			func(m *Meter) {
+				m.Codes[101], m.Tunnels[exchange.TunnelFinished] = 1, 1
+				m.Backends = make([]Backend, 1)
+				m.Backends[0].Requests[1] = 1
+				m.Backends[0].Seconds.Sum, m.Backends[0].Seconds.Counts[1] = 6*ms, 1
+			},
+		},
+		"a tunnel that the client broke off": {
+			exchange.Record{Status: 101, Reason: reason.ClientGone, Land: 6, Backend: 0, Forwarded: true, Total: 3600e9, Aborted: true, Tunnel: exchange.TunnelClient},
+			func(m *Meter) {
+				m.Codes[101], m.Reasons[reason.ClientGone][6], m.Tunnels[exchange.TunnelClient] = 1, 1, 1
+				m.Backends = make([]Backend, 1)
+				m.Backends[0].Requests[1], m.Backends[0].Failures[reason.ClientGone] = 1, 1
+			},
+		},
 		"forged fields": {
 			exchange.Record{Status: 400, Reason: reason.BadPath, Land: 255, Backend: -1, Removed: header.Removed{PV: 1, Forwarded: 2, Identity: 3, Alias: 4}},
 			func(m *Meter) {
@@ -187,5 +204,18 @@ func BenchmarkAddTo(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		m.AddTo(&sum)
+	}
+}
+
+func TestTunnelledCountsWhileATunnelLasts(t *testing.T) {
+	t.Parallel()
+	var m, sum Meter
+	m.Tunnelled(1, 3, 0)
+	m.Tunnelled(1, 0, 4)
+	m.Tunnelled(exchange.BackendOther, 5, 0)
+	m.Record(&exchange.Record{Status: 101, Backend: 1, Forwarded: true, BytesIn: 3, BytesOut: 4, Tunnel: exchange.TunnelIdle})
+	m.AddTo(&sum)
+	if b := sum.Backends[1]; b.BytesIn != 3 || b.BytesOut != 4 || sum.Other.BytesIn != 5 || sum.Tunnels[exchange.TunnelIdle] != 1 {
+		t.Errorf("in %d, out %d, other %d, ends %v", b.BytesIn, b.BytesOut, sum.Other.BytesIn, sum.Tunnels)
 	}
 }

@@ -99,6 +99,7 @@ func families() [][]string {
 		{"pvgate_connections", "Client connections, by state.", "state"},
 		{"pvgate_connections_limit", "Client connections that may be open at once."},
 		{"pvgate_connections_closed_total", "Client connections closed by the gateway of its own accord, by cause.", "cause"},
+		{"pvgate_tunnels_ended_total", "Connections that had changed their protocol (WebSocket), by what ended them.", "cause"},
 		{"pvgate_accepted_total", "Connections accepted.", "loop"},
 		{"pvgate_accept_errors_total", "Accepts that failed for want of descriptors or memory.", "loop"},
 		{"pvgate_upstream_connections_idle", "Connections to backends that wait in the pools."},
@@ -271,10 +272,14 @@ func BackendsOwn(c reason.Code) bool {
 
 func (s sink) loops(st *gateway.Stats) {
 	s.gauge("pvgate_connections", float64(st.Active), "active")
-	s.gauge("pvgate_connections", float64(st.Open-st.Active), "idle")
+	s.gauge("pvgate_connections", float64(st.Tunnels), "tunnel")
+	s.gauge("pvgate_connections", float64(st.Open-st.Active-st.Tunnels), "idle")
 	s.gauge("pvgate_connections_limit", float64(st.Most))
 	for cause, n := range st.Closed {
 		s.counter("pvgate_connections_closed_total", float64(n), conn.Cause(cause).String())
+	}
+	for end := exchange.NoTunnel + 1; end < exchange.TunnelEnds; end++ {
+		s.counter("pvgate_tunnels_ended_total", float64(st.Meter.Tunnels[end]), end.String())
 	}
 	s.gauge("pvgate_upstream_connections_idle", float64(st.Pools.Idle))
 	s.counter("pvgate_upstream_dials_total", float64(st.Pools.Dials))

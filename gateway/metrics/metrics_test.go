@@ -157,7 +157,7 @@ func (c crowd) ceiling() int {
 	const (
 		byLoop   = 9
 		bySource = 3
-		others   = 3 + int(conn.Causes) + 3 + 2*meter.Lands + 3 + 3 // connections, closed ones, upstreams, entries, blocked and overrides, config
+		others   = 4 + int(conn.Causes) + 6 + 3 + 2*meter.Lands + 3 + 3 // connections, closed ones, ended tunnels, upstreams, entries, blocked and overrides, config
 	)
 	return (c.backends+1)*byBackend + c.backends*limits + fixed + c.loops*byLoop + c.sources*(bySource+len(strings.Fields(causes))) + others
 }

@@ -43,6 +43,8 @@ type Conn struct {
 	guarded  bool // what is sent depends on the backend's silence
 	begun    bool // bytes of the request have been given to the kernel
 	paused   bool
+	tunnel   bool // the backend has changed the protocol
+	finish   bool // FIN follows when the kernel has taken everything
 	closed   bool
 	since    int64 // loop time of the last byte either way
 	keep     int64 // how long it may be idle, ns
@@ -74,7 +76,7 @@ func (c *Conn) SendHead(h *message.Head, target []byte, keep bool) {
 	c.gather = http1.AppendRequest(c.room(1), h, target)
 	c.chunked = h.Chunked
 	c.isHEAD = h.Method == message.HEAD
-	c.machine.Start(c.isHEAD, false)
+	c.machine.Start(c.isHEAD, h.Upgrade)
 	if keep {
 		c.kept = append(c.loop.Buffer(len(c.gather)), c.gather...)
 	}
@@ -139,7 +141,9 @@ func (c *Conn) Flush() {
 		return
 	}
 	c.write()
-	c.arm()
+	if !c.tunnel || c.Pending() > 0 {
+		c.arm()
+	}
 }
 
 func (c *Conn) write() {
@@ -179,7 +183,7 @@ func (c *Conn) arm() {
 	c.stream.SetTimer(c.loop.Now() + int64(min(t.FirstByte, t.Idle)))
 }
 
-// Expire finds out what is late, if anything.
+// Expire finds out what is late, if anything. How long a tunnel may be silent is its user's business.
 func (c *Conn) Expire(now int64) {
 	t := &c.pool.options.Timeouts
 	if c.user == nil {
@@ -197,6 +201,8 @@ func (c *Conn) Expire(now int64) {
 		if now-c.stream.Moved() >= limit {
 			late = message.FaultWriteTimeout
 		}
+	case c.tunnel:
+		return
 	case c.headSeen:
 		if !c.paused && now-c.since >= limit {
 			late = message.FaultIncomplete
@@ -244,12 +250,13 @@ func (c *Conn) Spoke() {
 	c.lost()
 }
 
-// Stuck says that the backend does not take what was written. Pending says so too, and the timer runs.
-func (c *Conn) Stuck() {}
+// Stuck says that the backend does not take what was written. Pending says so too.
+func (c *Conn) Stuck() { c.arm() }
 
 // Drained says that the queue is empty.
 func (c *Conn) Drained() {
 	c.since = c.loop.Now()
+	c.fin()
 	if c.user != nil {
 		c.user.UpstreamDrained()
 	}
@@ -325,7 +332,7 @@ func (c *Conn) feed(b []byte) bool {
 		case http1.Interim:
 			c.user.UpstreamInterim(h.Status)
 		case http1.HeadDone:
-			c.headSeen, c.since = true, c.loop.Now()
+			c.headSeen, c.tunnel, c.since = true, h.Status == 101, c.loop.Now()
 			c.hint(h)
 			c.user.UpstreamHead(h)
 		case http1.Data:
@@ -396,6 +403,7 @@ func (c *Conn) hint(h *message.Head) {
 
 func (c *Conn) eof() {
 	switch {
+	case c.ended && c.tunnel: // and said so before
 	case c.ended:
 		c.discard()
 	case c.machine.EOF() == http1.End:
@@ -422,6 +430,24 @@ func (c *Conn) fail(f message.Fault) {
 	if c.user == nil {
 		c.discard()
 	}
+}
+
+// Finish ends the sending side of a tunnel when the kernel has taken everything.
+func (c *Conn) Finish() {
+	c.finish = true
+	c.fin()
+}
+
+func (c *Conn) fin() {
+	if !c.finish {
+		return
+	}
+	if c.stream.Flush(); c.Pending() > 0 {
+		c.arm()
+		return
+	}
+	c.finish = false
+	c.stream.CloseWrite()
 }
 
 // Pause stops reading.
