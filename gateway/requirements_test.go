@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/pvgate/pvgate/gateway/gatewaytest"
@@ -512,5 +513,41 @@ func TestRS08CodedBodiesPassAsTheyAre(t *testing.T) {
 	}
 	if got := s.Get("Accept-Encoding"); got != "br;q=0.5, gzip, x-own" {
 		t.Errorf("Accept-Encoding: %q", got)
+	}
+}
+
+// RS-09: the cost of a request grows with its length and not faster, whatever it is made of.
+func TestRS09LongRequestsCostTheirLength(t *testing.T) {
+	// Not parallel: it measures time.
+	g, _ := gatewaytest.Standard(t, func(*gatewaytest.Seen) string { return gatewaytest.OK("ok", "Connection: close") })
+	cost := func(request func(n int) string, n int) time.Duration {
+		raw, least := request(n), time.Hour
+		for range 15 {
+			begin := time.Now()
+			g.Raw(t, gatewaytest.Direct, raw)
+			least = min(least, time.Since(begin))
+		}
+		return least
+	}
+	target := func(unit string) func(int) string {
+		return func(n int) string {
+			return "GET /" + strings.Repeat(unit, n/len(unit)) + " HTTP/1.1\r\nHost: " + hessenHost + "\r\n\r\n"
+		}
+	}
+	field := func(name, unit string) func(int) string {
+		return func(n int) string {
+			return "GET / HTTP/1.1\r\nHost: " + hessenHost + "\r\n" + name + ": " + strings.Repeat(unit, n/len(unit)) + "\r\n\r\n"
+		}
+	}
+	for name, request := range map[string]func(n int) string{
+		"dots": target("a/../"), "slashes": target("//"), "percent": target("%2e%2e/"), "parameters": target("leistung/;"), "query": target("?a=%61&"),
+		"keys": target("leistung/?ars=06&"), "connection": field("Connection", "a, "), "cookie": field("Cookie", "a=b; "), "language": field("Accept-Language", "de;q=0.5, "),
+		"accept": field("Accept", "text/html;q=0.1, "), "forwarded": field("Forwarded", "for=a;by=b, "), "trace": field("tracestate", "a=b,"),
+	} {
+		short, long := cost(request, 500), cost(request, 8000)
+		// Sixteen times as long: quadratic would be 256 times as much.
+		if long > 40*short+2*time.Millisecond {
+			t.Errorf("%s: 500 octets take %v, 8000 take %v", name, short, long)
+		}
 	}
 }

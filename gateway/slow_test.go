@@ -202,3 +202,57 @@ func TestRS01CrowdedConnectionsWaitLess(t *testing.T) {
 		t.Errorf("%d of 8 connections wait on, want 7: more are crowded", open)
 	}
 }
+
+// RS-03: framing that carries next to nothing has an end: chunks of an octet, extensions, trailers.
+func TestRS03FramingWithoutData(t *testing.T) {
+	t.Parallel()
+	const limit = 64 << 10
+	for _, tt := range []struct{ name, piece string }{
+		{"chunks of one octet", "1\r\nx\r\n"},
+		{"chunks with extensions", "10;a=\"" + strings.Repeat("b", 500) + "\"\r\n0123456789abcdef\r\n"},
+		{"leading zeros", strings.Repeat("0", 12) + "1\r\nx\r\n"},
+		{"extension without an end", ";a=b"},
+		{"trailer without an end", "0\r\nX-Trailer: abcdefghijklmnop\r\n"},
+		{"trailers without an end", "X-Trailer: abcdefghijklmnop\r\n"},
+	} {
+		st := newStage(t)
+		start := ""
+		switch tt.name {
+		case "extension without an end":
+			start = "1"
+		case "trailers without an end":
+			start = "0\r\n"
+		}
+		e := st.send("POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + start)
+		b := st.accept()
+		var got []byte
+		sent := 0
+		for len(got) == 0 && !e.EOF() && sent < 10*limit {
+			sent += e.Write([]byte(tt.piece))
+			st.settle()
+			b.Read()
+			got = append(got, e.Read()...)
+		}
+		if !strings.HasPrefix(string(got), "HTTP/1.1 4") || !b.Broken() {
+			t.Errorf("%s: %d octets sent, got %.60q, broken off for the backend %v", tt.name, sent, got, b.Broken())
+		}
+		if sent > 2*limit {
+			t.Errorf("%s: refused after %d octets only", tt.name, sent)
+		}
+	}
+}
+
+// RS-03: chunks as programs make them are no attack, however many.
+func TestRS03HonestChunks(t *testing.T) {
+	t.Parallel()
+	st := newStage(t)
+	e := st.send("POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+	b := st.accept()
+	for range 20_000 {
+		st.write(e, "4;n=1\r\nabcd\r\n")
+		b.Read()
+	}
+	st.write(e, "0\r\nX-Sum: 1\r\n\r\n")
+	st.write(b, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	st.wants(e, 200, "", false)
+}

@@ -265,3 +265,32 @@ func TestTheOracleKnowsNothingButTheRegistry(t *testing.T) {
 		}
 	}
 }
+
+// RS-09: nothing that a request passes has a regular expression, whose cost could depend on more than a length.
+func TestRS09NoRegularExpressionOnTheWayOfARequest(t *testing.T) {
+	t.Parallel()
+	all := packages(t)
+	todo := []string{"gateway", "gateway/surface"} // surface is what a snapshot brings in
+	seen := map[string]bool{}
+	for len(todo) > 0 {
+		path := todo[0]
+		todo = todo[1:]
+		if seen[path] {
+			continue
+		}
+		seen[path] = true
+		for _, imported := range all[path].Imports {
+			if imported == "regexp" || imported == "regexp/syntax" {
+				t.Errorf("%s imports %s", path, imported)
+			}
+			if own, ok := strings.CutPrefix(imported, module+"/"); ok {
+				todo = append(todo, own)
+			}
+		}
+	}
+	for _, must := range []string{"gateway/http1", "gateway/exchange", "gateway/header", "gateway/message", "routing", "registry"} {
+		if !seen[must] {
+			t.Errorf("%s was not looked at", must)
+		}
+	}
+}
