@@ -51,13 +51,19 @@ func (r Removed) Any() bool { return r != Removed{} }
 // many others, FaultGrammar if its fields contradict each other; then h is as
 // it was but for IDs, and must not be sent.
 func (r *Request) Apply(h *message.Head) (removed Removed, fault message.Fault) {
-	if !nominate(h.Fields) || !singletons(h.Fields) {
+	there := message.FieldsOf(h.Fields) // most requests have little of what follows
+	if there.Has(message.Connection) && !nominate(h.Fields) {
+		return removed, message.FaultGrammar
+	}
+	if (there.Has(message.Authorization) || there.Has(message.Origin)) && !singletons(h.Fields) {
 		return removed, message.FaultGrammar
 	}
 	var via, hops, hopsX []byte
-	via, r.Scratch = join(h.Fields, message.Via, r.Scratch)
-	if loop(via, r.Via) {
-		return removed, message.FaultLoop
+	if there.Has(message.Via) {
+		via, r.Scratch = join(h.Fields, message.Via, r.Scratch)
+		if loop(via, r.Via) {
+			return removed, message.FaultLoop
+		}
 	}
 	if r.KnownSender {
 		hops, hopsX = r.chains(h)
@@ -91,15 +97,21 @@ func (r *Request) filter(h *message.Head) (removed Removed) {
 	if at == len(h.Fields) {
 		h.Fields = append(h.Fields, host)
 	}
-	copy(h.Fields[1:at+1], h.Fields[:at])
-	h.Fields[0] = host
-	kept := h.Fields[:1]
-	for i := 1; i < len(h.Fields); i++ {
-		if f := &h.Fields[i]; keep(f.ID, r.KnownSender, &removed) {
-			kept = append(kept, *f)
-		}
+	if at > 0 {
+		copy(h.Fields[1:at+1], h.Fields[:at])
 	}
-	h.Fields = kept
+	h.Fields[0] = host
+	kept := 1
+	for i := 1; i < len(h.Fields); i++ {
+		if !keep(h.Fields[i].ID, r.KnownSender, &removed) {
+			continue
+		}
+		if kept != i { // a copy costs more than all the rest here
+			h.Fields[kept] = h.Fields[i]
+		}
+		kept++
+	}
+	h.Fields = h.Fields[:kept]
 	return removed
 }
 
@@ -114,7 +126,7 @@ func Forged(fields []message.Field, knownSender bool) (n Removed) {
 // keep decides about one field of the client.
 func keep(id message.FieldID, knownSender bool, removed *Removed) bool {
 	switch {
-	case id == message.FieldOther:
+	case id.Passes():
 		return true
 	case hopByHop(id):
 		return false

@@ -25,9 +25,12 @@ type Response struct {
 // returns them. A response without body by its status (1xx, 204) gets no framing
 // whatever r says (RFC 9110, section 8.6).
 func (r *Response) Apply(h *message.Head) []message.Field {
-	tooMany := !nominate(h.Fields)
+	there := message.FieldsOf(h.Fields)
+	tooMany := there.Has(message.Connection) && !nominate(h.Fields)
 	var via []byte
-	via, r.Scratch = join(h.Fields, message.Via, r.Scratch)
+	if there.Has(message.Via) {
+		via, r.Scratch = join(h.Fields, message.Via, r.Scratch)
+	}
 	date := false
 	kept := h.Fields[:0]
 	for i := range h.Fields {
@@ -47,7 +50,11 @@ func (r *Response) Apply(h *message.Head) []message.Field {
 			}
 			date = true
 		}
-		kept = append(kept, *f)
+		if len(kept) == i { // a copy costs more than all the rest here
+			kept = kept[:i+1]
+		} else {
+			kept = append(kept, *f)
+		}
 	}
 	if !date {
 		kept = add(kept, message.Date, nameDate, r.Date)

@@ -99,3 +99,33 @@ func TestWritersDoNotAllocate(t *testing.T) {
 		t.Errorf("got %v allocations, want 0", n)
 	}
 }
+
+func TestFieldsWrittenFromWhereTheyStandAreTheSame(t *testing.T) {
+	t.Parallel()
+	head := "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nC:d\r\nE:  f\r\nG: h \r\nI: \tj\r\nK:\r\nL: m: n\r\n\r\n"
+	var s Server
+	limits := DefaultLimits()
+	s.Init(&limits)
+	var h message.Head
+	if n, ev, _ := s.Feed([]byte(head), &h); n == 0 || ev != HeadDone {
+		t.Fatalf("fed %d, event %v", n, ev)
+	}
+	asTheyAre := 0
+	for i := range h.Fields {
+		if f := &h.Fields[i]; asReceived(f) != nil {
+			asTheyAre++
+			if got, want := string(asReceived(f)), string(f.Name)+": "+string(f.Value)+"\r\n"; got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		}
+	}
+	if asTheyAre != 3 { // Host, A, L
+		t.Errorf("%d fields written from where they stand, want 3", asTheyAre)
+	}
+	h.Fields[1].Value = []byte("other") // what is changed stands elsewhere
+	h.Fields[2].Value = h.Fields[2].Value[:0]
+	want := "GET / HTTP/1.1\r\nHost: a\r\nA: other\r\nC: \r\nE: f\r\nG: h\r\nI: j\r\nK: \r\nL: m: n\r\n\r\n"
+	if got := string(AppendRequest(nil, &h, []byte("/"))); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

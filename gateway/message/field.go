@@ -2,6 +2,11 @@
 
 package message
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // FieldID names the fields the gateway has an interest in, so that everything
 // after the parser compares one byte instead of a name. FieldOther is any other
 // name.
@@ -53,10 +58,12 @@ const (
 	PVLanguage
 	PVOther
 
-	// Read by the gateway, otherwise end-to-end.
+	// About this hop, or set by us.
 	Expect
 	MaxForwards
 	EarlyData
+
+	// End-to-end, and of interest to the gateway. From here to the last one; see Passes.
 	Date
 	Server
 	Accept
@@ -78,7 +85,25 @@ const (
 	AltSvc
 	StrictTransportSecurity
 	ProxyStatus
+
+	fieldIDs // how many there are
 )
+
+// FieldSet is a set of fields by ID.
+type FieldSet uint64
+
+const _ = uint(64 - fieldIDs) // a FieldSet has room for all
+
+// FieldsOf returns which fields there are.
+func FieldsOf(fields []Field) (s FieldSet) {
+	for i := range fields {
+		s |= 1 << fields[i].ID
+	}
+	return s
+}
+
+// Has reports whether a field is in the set.
+func (s FieldSet) Has(id FieldID) bool { return s>>id&1 != 0 }
 
 // maxKnown is longer than any known name or prefix; longer names are compared by
 // their beginning only.
@@ -97,6 +122,7 @@ func Classify(name []byte) FieldID {
 // that names. One walk validates, folds and classifies.
 func ScanName(line []byte) (n int, id FieldID) {
 	var buf [maxKnown]byte
+	n = scanLetters(line, &buf)
 	for n < len(line) {
 		c := folded[line[n]]
 		if c == 0 {
@@ -111,6 +137,30 @@ func ScanName(line []byte) (n int, id FieldID) {
 		id = alias(&buf, n)
 	}
 	return n, id
+}
+
+// scanLetters folds leading letters and hyphens, of which most names consist, into buf, eight at a time. It returns how
+// many; there may be more.
+func scanLetters(line []byte, buf *[maxKnown]byte) (n int) {
+	const (
+		ones = 0x0101010101010101
+		high = 0x80 * ones
+	)
+	for n+8 <= min(len(line), maxKnown) {
+		w := binary.LittleEndian.Uint64(line[n:])
+		lower := w | 0x20*ones
+		// The additions carry into no neighbour as long as every octet is below 0x80; one that is not ends the name.
+		seven := lower &^ high
+		letter := (seven + (0x80-'a')*ones) &^ (seven + (0x80-'z'-1)*ones)
+		hyphen := ^((w&^high ^ '-'*ones) + 0x7f*ones)
+		other := (w | ^(letter | hyphen)) & high
+		binary.LittleEndian.PutUint64(buf[n:], lower)
+		if other != 0 {
+			return n + bits.TrailingZeros64(other)>>3
+		}
+		n += 8
+	}
+	return n
 }
 
 // classify names the field whose folded name, or its first maxKnown octets,
@@ -287,6 +337,10 @@ func makeFolded() (t [256]byte) {
 	}
 	return t
 }
+
+// Passes reports whether the field is end-to-end by its kind: a name that is nobody's business here, or one that the
+// gateway reads but does not keep.
+func (id FieldID) Passes() bool { return id == FieldOther || id >= Date }
 
 // PV reports whether the field is one of the gateway's own PV- names.
 func (id FieldID) PV() bool { return id >= PVLeistung && id <= PVOther }

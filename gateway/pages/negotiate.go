@@ -93,7 +93,9 @@ func AcceptLanguage(h *message.Head) (lang reason.Lang, ok bool) {
 				continue
 			}
 			if l, found := Language(name); found {
-				lang, ok, best = l, true, weight
+				if lang, ok, best = l, true, weight; best == heaviest {
+					return lang, true
+				}
 			}
 		}
 	}
@@ -133,11 +135,14 @@ func element(list []byte) (item, rest []byte) {
 	return list, nil
 }
 
+// heaviest is the weight of what has none, in thousandths.
+const heaviest = 1000
+
 // weighted splits an element into its name and its weight in thousandths
 // (RFC 9110, section 12.4.2). An element with a weight that is none says
 // nothing we could use.
 func weighted(item []byte) (name []byte, weight int, ok bool) {
-	weight = 1000
+	weight = heaviest
 	first := true
 	for len(item) > 0 {
 		var part []byte

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package message
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+)
+
+// scanOneByOne is ScanName without its shortcut.
+func scanOneByOne(line []byte) (n int, id FieldID) {
+	for n < len(line) && Token.Has(line[n]) {
+		n++
+	}
+	return n, classifyText(bytes.ToLower(line[:n]))
+}
+
+// classifyText is what ScanName does with a folded name.
+func classifyText(name []byte) FieldID {
+	var buf [maxKnown]byte
+	copy(buf[:], name)
+	if id := classify(&buf, len(name)); id != FieldOther {
+		return id
+	}
+	return alias(&buf, len(name))
+}
+
+func TestScanNameIsTheSameEightAtATime(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	names := []string{"Accept-Language", "X-Forwarded-Host", "x_forwarded_for", "PV-ARS", "TE", "Sec-WebSocket-Key1", "", "Proxy-Authentication-Info-And-More-Than-That"}
+	for range 300_000 {
+		line := append([]byte(names[r.IntN(len(names))]), ": value"...)
+		for range r.IntN(3) {
+			line[r.IntN(len(line))] = byte(r.IntN(256))
+		}
+		line = line[:r.IntN(len(line)+1)]
+		n, id := ScanName(line)
+		wantN, wantID := scanOneByOne(line)
+		if n != wantN || id != wantID {
+			t.Fatalf("%q: %d %d, want %d %d", line, n, id, wantN, wantID)
+		}
+	}
+	for c := range 256 { // every octet at every place of a word
+		for at := range 8 {
+			line := []byte("abcDEF-hij")
+			line[at] = byte(c)
+			if n, _ := ScanName(line); (n > at) != Token.Has(byte(c)) {
+				t.Errorf("%q: octet %#x at %d", line, c, at)
+			}
+		}
+	}
+}
