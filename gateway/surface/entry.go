@@ -32,6 +32,7 @@ func (c *call) begin(s *Surface, r *exchange.Request, p *exchange.Plan) {
 		r.Adopt()
 	}
 	c.lang = c.wished()
+	c.strict(r, p)
 }
 
 // wished is the language the header fields ask for.
@@ -52,6 +53,10 @@ func (s *Surface) Resolve(r *exchange.Request, p *exchange.Plan) {
 	c.begin(s, r, p)
 	if r.Head.Method == message.CONNECT || r.Head.Method == message.TRACE {
 		c.refuseMethod(allowProxied)
+		return
+	}
+	if c.l.redirect {
+		c.lead()
 		return
 	}
 	switch whose, own := s.whose(c.l, r.Head.Authority); whose {
