@@ -89,20 +89,32 @@ func (l *loader) checkSenders(n *names) {
 	for i := range l.cfg.Root.Senders {
 		s := &l.cfg.Root.Senders[i]
 		l.define("sender", s.Name, n.senders)
+		if len(s.V.Networks) == 0 && s.V.HMAC == nil {
+			l.fail(s.V.At, "sender %q has nothing to be known by; write networks: [192.0.2.0/24], or hmac: {keys: FILE}", s.Name.V)
+		}
 		for _, t := range s.V.Networks {
-			p, err := netip.ParsePrefix(t.V)
+			p, err := Network(t.V)
 			if err != nil {
-				a, err := netip.ParseAddr(t.V)
-				if err != nil {
-					continue // reported
-				}
-				p = netip.PrefixFrom(a, a.BitLen())
+				continue // reported
 			}
 			if other, twice := seen[p]; twice {
 				l.fail(t.Origin, "network %s already belongs to sender %q at %s; a request has one sender", t.V, other.V, other.Origin)
 				continue
 			}
 			seen[p] = Text{V: s.Name.V, Origin: t.Origin}
+			l.checkSenderNetwork(s.Name.V, t, p)
+		}
+	}
+	if f := l.cfg.Root.ProxyForm; f.Set() && len(l.cfg.Root.Proxies) == 0 {
+		l.fail(f.Origin, "trusted_fields without trusted_proxies trusts nobody; name the proxies' networks or remove it")
+	}
+}
+
+// checkSenderNetwork holds that a sender's network is not all proxies': their addresses prove nobody.
+func (l *loader) checkSenderNetwork(sender string, t Text, p netip.Prefix) {
+	for _, proxy := range l.cfg.Root.Proxies {
+		if q, err := Network(proxy.V); err == nil && q.Bits() <= p.Bits() && q.Contains(p.Addr()) {
+			l.fail(t.Origin, "network %s of sender %q lies in trusted_proxies (%s at %s), whose addresses prove no sender; name the sender's own addresses", t.V, sender, proxy.V, proxy.Origin)
 		}
 	}
 }
@@ -116,6 +128,9 @@ func (l *loader) checkListeners(n *names) {
 				l.fail(a.Origin, "address %q is already listened on at %s; remove one", a.V, first)
 			}
 			seen[a.V] = a.Origin
+		}
+		if ln.Senders.V == "required" && len(l.cfg.Root.Senders) == 0 {
+			l.fail(ln.Senders.Origin, "senders: required without any sender answers nobody; define senders or remove it")
 		}
 		if l.refer("backend", ln.Default, n.backends) && n.modes[ln.Default.V] == "redirect" {
 			l.fail(ln.Default.Origin, "default %q is in redirect mode and has no answer to a bare path; write mode: proxy there", ln.Default.V)

@@ -257,6 +257,8 @@ func singular(key string) string {
 		return "leistung"
 	case "entries":
 		return "entry"
+	case "trusted_proxies":
+		return "proxy"
 	case "aliases":
 		return "alias"
 	case "to":

@@ -314,11 +314,20 @@ func cutPort(s string) (host, port string, ok bool) {
 }
 
 func isNetwork(s string) bool {
-	if a, err := netip.ParseAddr(s); err == nil {
-		return a.Zone() == ""
+	_, err := Network(s)
+	return err == nil
+}
+
+// Network reads a prefix, or one address as the prefix that holds it alone.
+func Network(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+		return netip.PrefixFrom(a, a.BitLen()), nil
 	}
 	p, err := netip.ParsePrefix(s)
-	return err == nil && p == p.Masked()
+	if err == nil && p != p.Masked() {
+		err = fmt.Errorf("%s has bits after the prefix", s)
+	}
+	return p, err
 }
 
 func isSeparator(s string) bool {

@@ -101,7 +101,9 @@ func (l *loader) root() {
 	l.errs = append(l.errs, d.errs...)
 	l.errs = append(l.errs, mergeScalars(&l.cfg.Root, l.opts.Flags)...)
 	if len(l.cfg.Root.Listen) == 0 {
-		l.cfg.Root.Listen = []Listener{{Address: Text{V: defaultListen}}}
+		l.cfg.Root.Listen = make([]Listener, 1)
+		d.setDefaults(valueOf(&l.cfg.Root.Listen[0]))
+		l.cfg.Root.Listen[0].Address = Text{V: defaultListen}
 	}
 	for i := range l.cfg.Root.Listen {
 		h, domain := &l.cfg.Root.Listen[i].Hosts, l.cfg.Root.Domain.V
@@ -267,6 +269,11 @@ func (c *Config) Inputs() []string {
 	for i := range c.Root.Sources {
 		if p := c.Root.Sources[i].Path.V; p != "" {
 			in = append(in, c.Resolve(p))
+		}
+	}
+	for i := range c.Root.Senders {
+		if h := c.Root.Senders[i].V.HMAC; h != nil && h.Keys.V != "" {
+			in = append(in, c.Resolve(h.Keys.V))
 		}
 	}
 	slices.Sort(in)

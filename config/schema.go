@@ -36,6 +36,8 @@ type Root struct {
 	Clients    Clients     `key:"clients" help:"what one part of the network may take"`
 	Admin      Admin       `key:"admin" help:"the listener for operators"`
 	Areas      AreaFiles   `key:"areas" help:"the Gemeindeverzeichnis; absent: the embedded table"`
+	Proxies    []Text      `key:"trusted_proxies" is:"network" help:"networks of proxies before pvgate that say whose request they pass on; absent: none"`
+	ProxyForm  Text        `key:"trusted_fields" is:"x-forwarded|forwarded" help:"what the trusted proxies write: X-Forwarded-For, -Proto and -Host (absent), or Forwarded (RFC 7239)"`
 	Senders    Map[Sender] `key:"senders" is:"sendername" help:"portals we know, by name; everyone else is \"direct\""`
 	Sources    []Source    `key:"sources" help:"registry sources; their order is their trust, only for the same area and kind"`
 	Loops      Int         `key:"loops" default:"0" is:"loops" help:"event loops; 0 is one per core"`
@@ -50,6 +52,7 @@ type Listener struct {
 	Address Text   `key:"address" need:"yes" is:"address" help:"host:port; an empty host is all of them"`
 	Hosts   Hosts  `key:"hosts" help:"hosts answered here: a list, *.name for all below it, or any; absent: the domain and *.domain"`
 	Default Text   `key:"default" is:"backend" help:"backend for what no other form matches; absent: none"`
+	Senders Text   `key:"senders" default:"optional" is:"optional|required" help:"required: only senders we know are answered"`
 }
 
 // Hosts is the list of host names of a listener, or any host.
@@ -95,8 +98,15 @@ type AreaFiles struct {
 type Sender struct {
 	At       Origin `key:"-"`
 	Area     Text   `key:"area" need:"yes" is:"digits" help:"area the portal stands for, \"00\" for Bund"`
-	Networks []Text `key:"networks" need:"yes" is:"network" help:"its addresses, as prefixes (192.0.2.0/24) or single ones"`
+	Networks []Text `key:"networks" is:"network" help:"its addresses, as prefixes (192.0.2.0/24) or single ones; they, or hmac, prove it"`
+	HMAC     *HMAC  `key:"hmac" help:"keys with which it signs its requests (PV-Signature)"`
 	Origins  []Text `key:"origins" is:"origin" help:"origins of its pages, https://portal.example.de, whose scripts may ask /_pv/areas and /_pv/route; absent: none"`
+}
+
+// HMAC is how a sender signs its requests.
+type HMAC struct {
+	At   Origin `key:"-"`
+	Keys Text   `key:"keys" need:"yes" is:"path" help:"file with one key or two, the newest first: a line each, made by openssl rand -hex 32"`
 }
 
 // Source is one registry source.

@@ -63,10 +63,13 @@ func buildLive(ctx context.Context, cfg *config.Config, book *limit.Book) (*live
 		options.Listeners = append(options.Listeners, surfaceListener(&cfg.Root.Listen[i]))
 	}
 	for i := range cfg.Root.Senders {
-		s := surfaceSender(&cfg.Root.Senders[i])
+		s := surfaceSender(cfg, &cfg.Root.Senders[i], &errs, &rt.warnings)
 		options.Senders = append(options.Senders, s)
 		snap.Networks.Exempt = append(snap.Networks.Exempt, s.Networks...)
 	}
+	options.TrustedProxies = networks(cfg.Root.Proxies)
+	snap.Networks.Exempt = append(snap.Networks.Exempt, options.TrustedProxies...)
+	options.TrustForwarded = cfg.Root.ProxyForm.V == "forwarded"
 	options.SecurityTxt = securityTxt(cfg.Root.Security, time.Now(), &errs, &rt.warnings)
 	if len(errs) > 0 {
 		return l, errs.Sorted()
@@ -205,7 +208,7 @@ func surfaceBackend(b *routedBackend, state *limit.Backend) surface.Backend {
 }
 
 func surfaceListener(c *config.Listener) surface.Listener {
-	l := surface.Listener{Any: c.Hosts.Any, Default: c.Default.V}
+	l := surface.Listener{Any: c.Hosts.Any, Default: c.Default.V, Senders: c.Senders.V == "required"}
 	for _, h := range c.Hosts.Names {
 		l.Hosts = append(l.Hosts, h.V)
 	}
@@ -215,19 +218,4 @@ func surfaceListener(c *config.Listener) surface.Listener {
 		}
 	}
 	return l
-}
-
-func surfaceSender(c *config.Named[config.Sender]) surface.Sender {
-	s := surface.Sender{Name: c.Name.V}
-	for _, o := range c.V.Origins {
-		s.Origins = append(s.Origins, o.V)
-	}
-	for _, n := range c.V.Networks {
-		if p, err := netip.ParsePrefix(n.V); err == nil {
-			s.Networks = append(s.Networks, p)
-		} else if a, err := netip.ParseAddr(n.V); err == nil {
-			s.Networks = append(s.Networks, netip.PrefixFrom(a, a.BitLen()))
-		}
-	}
-	return s
 }

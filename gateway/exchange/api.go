@@ -22,17 +22,33 @@ const BackendOther = -2
 // Request is what a [Resolver] may look at. It and everything it points to is valid during the call only.
 type Request struct {
 	Head         *message.Head
-	Path         []byte     // Head.Path in the gateway's one path form (message.NormalisePath); nil for asterisk form
-	EncodedSlash bool       // Path holds %2F: the backend must allow it
-	Peer         netip.Addr // who speaks to us, IPv4 unmapped
-	TLS          bool       // the connection is encrypted
-	Listener     int        // index of the listener in the configuration
-	Now          time.Time  // wall clock, read once per wake-up of the loop
-	Tick         int64      // the loop's monotonic time at the same instant, nanoseconds; limits count by it
-	Trace        []byte     // 32 hex digits that name this exchange
-	Seed         uint64     // random; decides weighted splits
+	Path         []byte       // Head.Path in the gateway's one path form (message.NormalisePath); nil for asterisk form
+	EncodedSlash bool         // Path holds %2F: the backend must allow it
+	Peer         netip.Addr   // who speaks to us, IPv4 unmapped
+	TLS          bool         // the connection is encrypted
+	Certificate  *Certificate // of the peer, nil = none verified
+	Listener     int          // index of the listener in the configuration
+	Now          time.Time    // wall clock, read once per wake-up of the loop
+	Tick         int64        // the loop's monotonic time at the same instant, nanoseconds; limits count by it
+	Trace        []byte       // 32 hex digits that name this exchange
+	Seed         uint64       // random; decides weighted splits
 
 	parent [traceparentLen]byte // the peer's traceparent, after Adopt
+}
+
+// Certificate is a client certificate that was verified: whoever speaks on the connection has its key.
+type Certificate struct {
+	Fingerprint string   // SHA-256 of the DER form, lower-case hexadecimal digits
+	Names       []string // "dns:…", "uri:…", "cn:…"
+}
+
+// Behind describes a client behind proxies that we trust.
+type Behind struct {
+	Addr      netip.Addr // the client's, or the nearest proxy's where nobody tells it
+	Text      []byte     // Addr as text
+	TLS       bool       // the client's own connection is encrypted
+	Authority []byte     // what the client asked for
+	Chain     header.Chain
 }
 
 // Plan is what a [Resolver] decides. The exchange owns it and clears it before each call; byte slices may point into
@@ -48,14 +64,15 @@ type Plan struct {
 	// what the backend redirects to on its own addresses is found there.
 	Public []byte
 
-	// StrictTransport is the Strict-Transport-Security of the answer, whoever makes it; empty: a backend's own passes. It
-	// must stay valid until the exchange is over.
-	StrictTransport []byte
-
 	// What the backend is told in PV- fields; empty ones are not sent.
 	Leistung, ARS, Level, Sender, OE, Language []byte
 	// KnownSender lets the peer's own Forwarded fields pass.
 	KnownSender bool
+
+	// Identified says that Resolve has found out who asks: SenderIndex and Behind are right.
+	Identified bool
+	// Behind describes the client if trusted proxies stand between it and us; nil: the connection is its own.
+	Behind *Behind
 
 	// For the account: the Land of the asked area, the sender's index (0 = direct).
 	Land        uint8
@@ -65,11 +82,23 @@ type Plan struct {
 
 	// Scratch is storage for this exchange; its capacity is kept for the next.
 	Scratch []byte
+
+	behind *Behind // storage
+}
+
+// BehindProxies returns an empty Behind, which it sets.
+func (p *Plan) BehindProxies() *Behind {
+	if p.behind == nil {
+		p.behind = new(Behind)
+	}
+	*p.behind = Behind{}
+	p.Behind = p.behind
+	return p.Behind
 }
 
 // reset clears the plan and keeps its storage.
 func (p *Plan) reset() {
-	*p = Plan{Backend: -1, Land: LandNone, Scratch: p.Scratch[:0], Reply: Reply{Fields: p.Reply.Fields[:0], Body: p.Reply.Body[:0]}}
+	*p = Plan{behind: p.behind, Backend: -1, Land: LandNone, Scratch: p.Scratch[:0], Reply: Reply{Fields: p.Reply.Fields[:0], Body: p.Reply.Body[:0]}}
 }
 
 // Reply is an answer of our own. Date, Connection and Content-Length are added by the exchange; everything else,

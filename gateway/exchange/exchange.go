@@ -45,10 +45,12 @@ const (
 
 // Client is what the connection knows about the peer.
 type Client struct {
-	Addr     netip.Addr
-	Text     []byte // Addr in text form
-	TLS      bool
-	Listener int
+	Addr netip.Addr
+	Text []byte // Addr in text form
+	TLS  bool
+	// Certificate is what the peer has proved to own, nil = none.
+	Certificate *Certificate
+	Listener    int
 }
 
 // Exchange is one request in flight. It belongs to one loop; the zero value is ready for Start, and may be used again
@@ -130,7 +132,7 @@ func (x *Exchange) ask(h *message.Head) {
 	x.host.Random(id[:])
 	hex(x.trace[:], id[:16])
 	x.req = Request{
-		Head: h, Peer: x.client.Addr, TLS: x.client.TLS, Listener: x.client.Listener,
+		Head: h, Peer: x.client.Addr, TLS: x.client.TLS, Certificate: x.client.Certificate, Listener: x.client.Listener,
 		Now: x.host.Wall(), Tick: x.began, Trace: x.trace[:], Seed: uint64(id[0]) | uint64(id[1])<<8 | uint64(id[2])<<16 | uint64(id[3])<<24,
 	}
 	p := append(x.parent[:0], "00-"...)
@@ -156,6 +158,9 @@ func (x *Exchange) decide(h *message.Head) {
 	x.rec.Land, x.rec.Sender = x.plan.Land, x.plan.SenderIndex
 	if !x.plan.Forward {
 		x.rec.Removed = header.Forged(h.Fields, x.plan.KnownSender)
+		if x.plan.Behind != nil {
+			x.rec.Removed.Forwarded = 0 // a trusted proxy's
+		}
 		switch to := x.plan.Backend; {
 		case to >= 0:
 			x.rec.Backend = x.snapshot.Backends[to].Index()
@@ -189,12 +194,16 @@ func (x *Exchange) admit(h *message.Head) {
 // short idle time makes it unlikely that the backend is closing it just now.
 func (x *Exchange) connect(h *message.Head) {
 	x.remember(h)
-	x.authority = append(x.authority[:0], h.Authority...)
+	asked, client, secure, chain := h.Authority, x.client.Text, x.client.TLS, (*header.Chain)(nil)
+	if b := x.plan.Behind; b != nil {
+		asked, client, secure, chain = b.Authority, b.Text, b.TLS, &b.Chain
+	}
+	x.authority = append(x.authority[:0], asked...)
 	if len(x.plan.Public) > 0 {
 		x.authority = append(x.authority[:0], x.plan.Public...)
 	}
 	x.outgoing = header.Request{
-		Host: x.backend.Host(), Via: x.snapshot.Via, For: x.client.Text, Proto: scheme(x.client.TLS), OrigHost: h.Authority,
+		Host: x.backend.Host(), Via: x.snapshot.Via, For: client, Proto: scheme(secure), OrigHost: asked, Chain: chain,
 		Leistung: x.plan.Leistung, ARS: x.plan.ARS, Level: x.plan.Level, Sender: x.plan.Sender, OE: x.plan.OE,
 		Language: x.plan.Language, KnownSender: x.plan.KnownSender, Chunked: h.Chunked, ContentLength: h.ContentLength,
 		Upgrade: x.tunnel.protocol, Scratch: x.outgoing.Scratch[:0],
@@ -258,7 +267,7 @@ func (x *Exchange) UpstreamHead(h *message.Head) {
 	bodyless := x.isHEAD || h.Status == 204 || h.Status == 304
 	x.incoming = header.Response{
 		Via: x.snapshot.Via, Trace: x.trace[:], Date: x.host.Date(), ContentLength: h.ContentLength,
-		StrictTransport: x.plan.StrictTransport, Scratch: x.incoming.Scratch[:0],
+		Scratch: x.incoming.Scratch[:0],
 	}
 	f := x.front.Frame(h.ContentLength, bodyless)
 	x.incoming.Chunked, x.incoming.Close, x.incoming.KeepAlive10 = f.Chunked, f.Close, f.KeepAlive10
@@ -405,9 +414,6 @@ func (x *Exchange) answer() {
 	x.rec.Status, x.rec.Reason = r.Status, r.Reason
 	framing := x.front.Frame(int64(len(r.Body)), x.isHEAD)
 	f := append(r.Fields, message.Field{Name: fieldDate, Value: x.host.Date(), ID: message.Date})
-	if len(x.plan.StrictTransport) > 0 {
-		f = append(f, message.Field{Name: fieldStrict, Value: x.plan.StrictTransport, ID: message.StrictTransportSecurity})
-	}
 	if r.Status != 204 {
 		f = append(f, message.Field{Name: fieldLength, Value: decimal(&x.number, len(r.Body)), ID: message.ContentLength})
 	}

@@ -16,7 +16,7 @@ func (x *Exchange) relocate(dst []byte, f *message.Field) []byte {
 	}
 	at := len(dst)
 	if len(x.authority) > 0 { // an HTTP/1.0 client need not say whom it asked
-		dst = append(dst, scheme(x.client.TLS)...)
+		dst = append(dst, x.outgoing.Proto...)
 		dst = append(dst, "://"...)
 		dst = append(dst, x.authority...)
 	} else if len(rest) == 0 || rest[0] != '/' {

@@ -71,6 +71,8 @@ type Options struct {
 	// Loops is 2 without a word.
 	Loops  int
 	Limits func(*gateway.Options)
+	// Surface changes what clients see, before it is built.
+	Surface func(*surface.Options)
 }
 
 // Gateway is a running one.
@@ -115,6 +117,9 @@ func Start(t testing.TB, o Options) *Gateway {
 		}
 	}
 	faces.Table = table
+	if o.Surface != nil {
+		o.Surface(&faces)
+	}
 	face, err := surface.New(faces)
 	if err != nil {
 		t.Fatal(err)

@@ -13,11 +13,21 @@ import (
 // A longer Forwarded or X-Forwarded-For list is dropped.
 const maxChain = 2 << 10
 
+// Chain is what a client says about the hops before it, where what it says and
+// what trusted proxies say of the client stand in the same fields.
+type Chain struct {
+	Forwarded, XForwardedFor []byte
+}
+
 // chains returns what a known sender says about the hops before it, as far as it
 // can be passed on.
 func (r *Request) chains(h *message.Head) (hops, hopsX []byte) {
-	hops, r.Scratch = join(h.Fields, message.Forwarded, r.Scratch)
-	hopsX, r.Scratch = join(h.Fields, message.XForwardedFor, r.Scratch)
+	if r.Chain != nil {
+		hops, hopsX = r.Chain.Forwarded, r.Chain.XForwardedFor
+	} else {
+		hops, r.Scratch = Join(h.Fields, message.Forwarded, r.Scratch)
+		hopsX, r.Scratch = Join(h.Fields, message.XForwardedFor, r.Scratch)
+	}
 	if len(hops) > maxChain || !forwarded.Valid(hops) {
 		hops = nil // a quote left open would swallow the element we append
 	}

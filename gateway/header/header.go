@@ -124,9 +124,9 @@ func addVia(fields []message.Field, minor uint8, list, pseudonym, scratch []byte
 	return add(fields, message.Via, nameVia, scratch[from:]), scratch
 }
 
-// join returns the values of all fields with this ID as one list, and the scratch
+// Join returns the values of all fields with this ID as one list, and the scratch
 // buffer. One line is returned as it is.
-func join(fields []message.Field, id message.FieldID, scratch []byte) (list, _ []byte) {
+func Join(fields []message.Field, id message.FieldID, scratch []byte) (list, _ []byte) {
 	from, lines := len(scratch), 0
 	for i := range fields {
 		f := &fields[i]
@@ -160,7 +160,6 @@ var (
 	nameExpect           = []byte("Expect")
 	nameVia              = []byte("Via")
 	nameDate             = []byte("Date")
-	nameStrictTransport  = []byte("Strict-Transport-Security")
 	nameForwarded        = []byte("Forwarded")
 	nameXForwardedFor    = []byte("X-Forwarded-For")
 	nameXForwardedProto  = []byte("X-Forwarded-Proto")

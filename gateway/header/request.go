@@ -20,8 +20,11 @@ type Request struct {
 
 	Leistung, ARS, Level, Sender, OE, Language []byte // PV- fields
 
-	Traceparent   []byte
-	KnownSender   bool  // the peer may tell us who is behind it
+	Traceparent []byte
+	KnownSender bool // the peer may tell us who is behind it
+	// Chain is what a known sender behind trusted proxies says; nil: there are none,
+	// and the fields are all its own.
+	Chain         *Chain
 	Chunked       bool  // the body goes upstream in chunks
 	ContentLength int64 // octets; -1 = no body or chunked
 
@@ -60,7 +63,7 @@ func (r *Request) Apply(h *message.Head) (removed Removed, fault message.Fault) 
 	}
 	var via, hops, hopsX []byte
 	if there.Has(message.Via) {
-		via, r.Scratch = join(h.Fields, message.Via, r.Scratch)
+		via, r.Scratch = Join(h.Fields, message.Via, r.Scratch)
 		if loop(via, r.Via) {
 			return removed, message.FaultLoop
 		}
@@ -69,6 +72,9 @@ func (r *Request) Apply(h *message.Head) (removed Removed, fault message.Fault) 
 		hops, hopsX = r.chains(h)
 	}
 	removed = r.filter(h)
+	if r.Chain != nil {
+		removed.Forwarded = 0 // a trusted proxy's
+	}
 	out := h.Fields
 	out, r.Scratch = addFraming(out, r.Chunked, r.ContentLength, r.Scratch)
 	out = addUpgrade(out, r.Upgrade)

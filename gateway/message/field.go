@@ -56,6 +56,7 @@ const (
 	PVLeistung
 	PVARS
 	PVLanguage
+	PVSignature
 	PVOther
 
 	// About this hop, or set by us.
@@ -254,6 +255,8 @@ func known(name []byte) FieldID {
 		return PVLanguage
 	case "pv-leistung":
 		return PVLeistung
+	case "pv-signature":
+		return PVSignature
 	case "retry-after":
 		return RetryAfter
 	case "content-type":

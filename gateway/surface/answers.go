@@ -41,7 +41,7 @@ func (c *call) base() string {
 	if c.s.domain == "" {
 		return ""
 	}
-	return string(c.l.appendBase(nil, c.r.Head.Authority, c.s.domain))
+	return string(c.l.appendBase(nil, c.authority, c.s.domain))
 }
 
 // answer replies with a reason.
@@ -138,7 +138,7 @@ func (c *call) limited(k *keys, backend int, wait int64) {
 
 // about starts an answer about what was asked.
 func (c *call) about(k *keys) *pages.Answer {
-	a := &pages.Answer{Leistung: k.leistung.String(), Private: c.byPV}
+	a := &pages.Answer{Leistung: k.leistung.String(), Private: c.byPV || c.sender > 0}
 	t := c.s.table
 	if t == nil {
 		return a
@@ -309,7 +309,7 @@ func (c *call) atOwnHost(i int, url string) string {
 			url = after[slash:]
 		}
 	}
-	return string(c.l.appendBase(nil, c.r.Head.Authority, b.Name, ".", c.s.domain)) + url
+	return string(c.l.appendBase(nil, c.authority, b.Name, ".", c.s.domain)) + url
 }
 
 func help(h routing.Help) []pages.Link {

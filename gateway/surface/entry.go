@@ -22,17 +22,25 @@ type call struct {
 	sender int // 0 = direct
 	lang   reason.Lang
 	byPV   bool // PV- fields had a say
+
+	authority []byte // what the client asked for
 }
 
 // begin fills what every answer and every forwarded request needs.
-func (c *call) begin(s *Surface, r *exchange.Request, p *exchange.Plan) {
-	*c = call{s: s, l: &s.listeners[r.Listener], r: r, p: p, sender: s.sender(r.Peer)}
-	p.SenderIndex, p.Sender, p.KnownSender = c.sender, s.senders[c.sender], c.sender > 0
+func (c *call) begin(s *Surface, r *exchange.Request, p *exchange.Plan) (d doubt) {
+	*c = call{s: s, l: &s.listeners[r.Listener], r: r, p: p}
+	if p.Identified { // the head may be gone since
+		c.known()
+	} else {
+		d = c.identify()
+	}
+	c.sender = p.SenderIndex
+	p.Sender, p.KnownSender = s.senders[c.sender], c.sender > 0
 	if c.sender > 0 {
 		r.Adopt()
 	}
 	c.lang = c.wished()
-	c.strict(r, p)
+	return d
 }
 
 // wished is the language the header fields ask for.
@@ -50,16 +58,19 @@ func (c *call) wished() reason.Lang {
 // Resolve decides what becomes of a request.
 func (s *Surface) Resolve(r *exchange.Request, p *exchange.Plan) {
 	var c call
-	c.begin(s, r, p)
+	if d := c.begin(s, r, p); d != noDoubt {
+		c.doubted(d)
+		return
+	}
 	if r.Head.Method == message.CONNECT || r.Head.Method == message.TRACE {
 		c.refuseMethod(allowProxied)
 		return
 	}
-	if c.l.redirect {
-		c.lead()
+	if !c.admits() {
+		c.answer(&pages.Answer{Reason: reason.SenderUnknown})
 		return
 	}
-	switch whose, own := s.whose(c.l, r.Head.Authority); whose {
+	switch whose, own := s.whose(c.l, c.authority); whose {
 	case backends:
 		if s.isOurs(r.Path) {
 			c.reserved()
@@ -243,7 +254,7 @@ func (c *call) proxied(to int, k *keys, q *routing.Query, d *routing.Decision) {
 	own := b.host != nil && (c.r.Head.Method == message.GET || c.r.Head.Method == message.HEAD)
 	start := len(c.p.Scratch)
 	if own {
-		c.p.Scratch = c.l.appendBase(c.p.Scratch, c.r.Head.Authority, b.Name, ".", c.s.domain)
+		c.p.Scratch = c.l.appendBase(c.p.Scratch, c.authority, b.Name, ".", c.s.domain)
 	}
 	at := len(c.p.Scratch)
 	if !c.appendTarget(k, q, d) {
@@ -258,7 +269,7 @@ func (c *call) proxied(to int, k *keys, q *routing.Query, d *routing.Decision) {
 	c.tell(k, q, d)
 	if b.host != nil {
 		at = len(c.p.Scratch)
-		c.p.Scratch = c.l.appendAuthority(c.p.Scratch, c.r.Head.Authority, b.Name, ".", c.s.domain)
+		c.p.Scratch = c.l.appendAuthority(c.p.Scratch, c.authority, b.Name, ".", c.s.domain)
 		c.p.Public = c.p.Scratch[at:len(c.p.Scratch):len(c.p.Scratch)]
 	}
 	c.forward(to, target)

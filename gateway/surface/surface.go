@@ -23,8 +23,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pvgate/pvgate/gateway/forwarded"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/pages"
+	"github.com/pvgate/pvgate/gateway/signature"
 	"github.com/pvgate/pvgate/routing"
 )
 
@@ -41,6 +43,11 @@ type Options struct {
 	Backends []Backend
 	// Table is nil as long as no registry has been loaded.
 	Table *routing.Table
+	// TrustedProxies are networks whose connections are those of proxies that say
+	// truly whose request they pass on, in X-Forwarded-… or, with TrustForwarded, in
+	// Forwarded. What they do not write they must remove.
+	TrustedProxies []netip.Prefix
+	TrustForwarded bool
 	// Senders are the portals we know; their indices in exchange.Plan are one
 	// more, 0 is everybody else.
 	Senders []Sender
@@ -59,13 +66,11 @@ type Listener struct {
 	// "" = none.
 	Default string
 	TLS     bool
-	// Redirect leads everybody to the listener with TLS instead of answering.
-	Redirect bool
-	// StrictTransport is the value of Strict-Transport-Security over TLS; "" = none.
-	StrictTransport string
-	// Challenge returns what a CA wants to read for a token of ACME's http-01, nil for none; nil = nobody asks. It is
-	// called on loops by a listener with Redirect, and must neither wait nor allocate much.
-	Challenge func(token []byte) []byte
+	// Senders answers only senders we know; to all others, everything but the
+	// health question is sender_unknown.
+	Senders bool
+	// ProxyPeers are networks whose connections begin with a PROXY header.
+	ProxyPeers []netip.Prefix
 	// Port stands in our own absolute addresses unless it is the scheme's own;
 	// 0 = the port the client named.
 	Port int
@@ -90,10 +95,13 @@ type Backend struct {
 	Contact   *pages.Contact
 }
 
-// Sender is a portal we know by its networks.
+// Sender is a portal we know: by its networks, its certificates or its keys.
 type Sender struct {
 	Name     string
 	Networks []netip.Prefix
+	// Certificates are fingerprints and names as in exchange.Certificate.
+	Certificates []string
+	Keys         [][]byte // of its signatures, at most signature.MaxKeys
 	// Origins are those of its pages, as browsers write them, whose scripts may
 	// read /_pv/areas and /_pv/route.
 	Origins []string
@@ -109,10 +117,16 @@ type Surface struct {
 	senders   [][]byte  // by SenderIndex
 	names     []string  // the same as text, "" for direct
 	origins   []string  // of the pages of all senders
-	table     *routing.Table
-	pages     *pages.Renderer
-	security  []byte // security.txt
-	anySlash  bool   // some backend allows %2F
+	// certificates are the senders by fingerprint or name, nil for none; signers
+	// verifies signatures, nil without keys.
+	certificates   map[string]int
+	signers        *signature.Keys
+	trusted        forwarded.Networks
+	trustForwarded bool
+	table          *routing.Table
+	pages          *pages.Renderer
+	security       []byte // security.txt
+	anySlash       bool   // some backend allows %2F
 }
 
 type backend struct {
@@ -147,11 +161,17 @@ func New(o Options) (*Surface, error) {
 	if o.SecurityTxt != nil {
 		s.security = o.SecurityTxt.Append(nil)
 	}
-	faults := []error{s.addBackends(o.Backends), s.addSenders(o.Senders)}
+	faults := []error{s.addBackends(o.Backends), s.addSenders(o.Senders), s.addProofs(o.Senders)}
+	s.trusted, s.trustForwarded = proxyNetworks(o.TrustedProxies), o.TrustForwarded
 	for i := range o.Listeners {
 		l, err := s.listener(&o.Listeners[i])
 		if err != nil {
 			faults = append(faults, fmt.Errorf("surface: listener %d: %w", i, err))
+		}
+		for i, tls := range []bool{false, true} {
+			seen := l
+			seen.tls, seen.port = tls, 0
+			l.elsewhere[i] = &seen
 		}
 		s.listeners = append(s.listeners, l)
 	}
