@@ -27,6 +27,8 @@ type simOrigin struct {
 	close  bool // after the present answer
 	kill   bool // by RST
 	gone   bool
+	tunnel string // the tag of the tunnel that it has become
+	heard  []byte // what it has still to hear there
 	// surplus comes in one piece with the last octet of an answer: what a backend sends of its own accord at a later
 	// time nobody can tell from the next answer.
 	surplus string
@@ -42,6 +44,10 @@ func newSimOrigin(w *world, e *simsys.End) *simOrigin {
 
 func (o *simOrigin) step() {
 	if o.gone {
+		return
+	}
+	if o.tunnel != "" {
+		o.pass()
 		return
 	}
 	if o.w.rng.IntN(10) < o.slow {
@@ -94,7 +100,7 @@ func (o *simOrigin) serve() {
 	early := o.w.rng.IntN(200) == 0 && !o.w.calm
 	if req.Header.Get("Expect") != "" && o.w.rng.IntN(8) == 0 {
 		o.out = append(o.out, "HTTP/1.1 100 Continue\r\n\r\n"...)
-		o.in = bytes.Replace(o.in, []byte("Expect: 100-continue\r\n"), nil, 1)
+		o.in, o.looked = bytes.Replace(o.in, []byte("Expect: 100-continue\r\n"), nil, 1), 0
 		return
 	}
 	body, err := io.ReadAll(req.Body)
@@ -112,7 +118,9 @@ func (o *simOrigin) serve() {
 	} else {
 		o.close = true
 	}
-	o.answer(req, tag)
+	if !o.upgrade(req, tag) {
+		o.answer(req, tag)
+	}
 }
 
 func (o *simOrigin) answer(req *http.Request, tag string) {

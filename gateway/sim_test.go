@@ -68,17 +68,21 @@ type world struct {
 	kernels []*simsys.Kernel
 	limiter [2]*limit.Backend
 	clients []*simClient
-	backs   [2]*simsys.Listener
-	drainAt int // round at which the server is told to end, -1 never
-	cutAt   int // rounds after that at which it loses its patience
-	origins []*simOrigin
-	calm    bool           // nobody fails or leaves: every request must succeed
-	seen    map[string]int // times a non-idempotent request was received whole, by tag
-	whole   int            // answers that arrived whole and right
+	sockets []*simSocket
+	// What became of tunnels, by tag: the backend agreed, and it sent all that it had to say.
+	agreed, finished map[string]bool
+	backs            [2]*simsys.Listener
+	drainAt          int // round at which the server is told to end, -1 never
+	cutAt            int // rounds after that at which it loses its patience
+	origins          []*simOrigin
+	calm             bool           // nobody fails or leaves: every request must succeed
+	seen             map[string]int // times a non-idempotent request was received whole, by tag
+	whole            int            // answers that arrived whole and right
+	tunnels          int            // of which the client heard all
 }
 
 func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
-	w := &world{t: t, seed: seed, net: simsys.New(seed, f), drainAt: -1, seen: map[string]int{}}
+	w := &world{t: t, seed: seed, net: simsys.New(seed, f), drainAt: -1, seen: map[string]int{}, agreed: map[string]bool{}, finished: map[string]bool{}}
 	w.limiter = [2]*limit.Backend{new(limit.Backend), new(limit.Backend)}
 	w.rng = w.net.Rand()
 	if w.rng.IntN(8) == 0 {
@@ -114,8 +118,8 @@ func (w *world) snapshot() *Snapshot {
 	timeouts := upstream.Timeouts{Connect: 2 * time.Second, FirstByte: 30 * time.Second, Idle: 60 * time.Second, Keep: keep}
 	others := [][][]netip.AddrPort{{{simNext}}, {{simDeaf}, {simNext}}, {{simDead, simNext}}, {{simNext}, {simBack}, {simDead}}}
 	return &Snapshot{Resolver: simResolver{}, Via: "pvgate-sim", Backends: []Backend{
-		{Name: "sim", Host: "sim", Endpoints: [][]netip.AddrPort{{simBack}}, Limiter: w.limiter[0], Timeouts: timeouts},
-		{Name: "next", Host: "next", Endpoints: others[w.rng.IntN(len(others))], Limiter: w.limiter[1], Timeouts: timeouts},
+		{Name: "sim", Host: "sim", Endpoints: [][]netip.AddrPort{{simBack}}, Limiter: w.limiter[0], Timeouts: timeouts, Tunnels: simTunnels},
+		{Name: "next", Host: "next", Endpoints: others[w.rng.IntN(len(others))], Limiter: w.limiter[1], Timeouts: timeouts, Tunnels: simTunnels},
 	}}
 }
 
@@ -129,6 +133,9 @@ func (w *world) run() {
 	for range 3 + w.rng.IntN(6) {
 		w.clients = append(w.clients, newSimClient(w))
 	}
+	for range w.rng.IntN(4) {
+		w.sockets = append(w.sockets, newSimSocket(w))
+	}
 	quiet := 0
 	for round := 0; ; round++ {
 		if round > 400_000 {
@@ -138,6 +145,10 @@ func (w *world) run() {
 		for _, c := range w.clients {
 			c.step()
 			done = done && c.done
+		}
+		for _, s := range w.sockets {
+			s.step()
+			done = done && s.done
 		}
 		for _, back := range w.backs {
 			for o := back.Accept(); o != nil; o = back.Accept() {
@@ -189,18 +200,24 @@ func (w *world) check() {
 	for _, c := range w.clients {
 		c.check()
 	}
+	for _, s := range w.sockets {
+		s.check()
+	}
 	for tag, n := range w.seen {
 		if n > 1 {
 			w.fatal("request %s that must not be repeated reached the backend %d times", tag, n)
 		}
 	}
 	for i, l := range w.limiter {
-		if n := l.Usage(0).InFlight; n != 0 {
-			w.fatal("%d places at backend %d were not given back", n, i)
+		if u := l.Usage(0); u.InFlight != 0 || u.Tunnels != 0 {
+			w.fatal("%d places and %d for tunnels at backend %d were not given back", u.InFlight, u.Tunnels, i)
 		}
 	}
 	for i, n := range w.server.nodes {
 		open, active := n.host.Count()
+		if n.tunnels != 0 || n.host.Tunnels() != 0 {
+			w.fatal("loop %d keeps %d tunnels, %d places", i, n.host.Tunnels(), n.tunnels)
+		}
 		if open != 0 || active != 0 || n.loop.Connections() != 0 {
 			w.fatal("loop %d keeps %d connections, %d requests, counts %d", i, open, active, n.loop.Connections())
 		}
@@ -434,13 +451,14 @@ func TestSimulatedKernel(t *testing.T) {
 		{Short: 100, Again: 50, Interrupt: 20, Late: 100, Reset: 5},
 		{Short: 500, Again: 300, Interrupt: 100, Late: 400, Reset: 20, Exhausted: 20},
 	}
-	whole := 0
+	whole, tunnels := 0, 0
 	for seed := first; seed < first+worlds; seed++ {
 		w := newWorld(t, seed, faults[seed%uint64(len(faults))])
 		w.run()
 		whole += w.whole
+		tunnels += w.tunnels
 	}
-	if whole < int(worlds)*2 && worlds > 1 {
-		t.Errorf("only %d whole answers in %d worlds: the simulation does not reach the work", whole, worlds)
+	if (whole < int(worlds)*2 || tunnels < int(worlds)/3) && worlds > 1 {
+		t.Errorf("only %d whole answers and %d tunnels in %d worlds: the simulation does not reach the work", whole, tunnels, worlds)
 	}
 }
