@@ -47,7 +47,12 @@ function judge(bytes) {
     server.on('checkContinue', request);
     server.on('checkExpectation', request);
     server.on('connect', () => { error = 'CONNECT'; socket.destroy(); });
-    server.on('upgrade', () => { error = 'UPGRADE'; socket.destroy(); });
+    // An offer is the last thing on a connection that HTTP can be read on.
+    server.on('upgrade', (_req, _socket, head) => {
+      if (head.length > 0) error = 'UPGRADE';
+      else count++;
+      socket.destroy();
+    });
     server.on('clientError', (err) => {
       error = err.code || err.message;
       // Requests that were complete before the error end in their own turn first.

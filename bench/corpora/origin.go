@@ -25,12 +25,13 @@ type origin struct {
 	stopped  sync.WaitGroup
 
 	// All below belongs to the goroutine; others reach it through do.
-	peers    map[int]*peer // by descriptor
-	logs     []upstreamLog
-	arrivals []*arrival
-	faults   []string
-	script   *script
-	closing  bool
+	peers     map[int]*peer // by descriptor
+	logs      []upstreamLog
+	arrivals  []*arrival
+	faults    []string
+	script    *script
+	tunnelled []byte // what came through the tunnel of the script
+	closing   bool
 }
 
 // peer is one connection from the gateway.
@@ -45,6 +46,7 @@ type peer struct {
 	// then is what to do when out is written.
 	then   after
 	paused bool // nothing is read any more, so that a script decides when it goes on
+	tunnel bool // it has agreed to another protocol: what comes is none of HTTP's
 }
 
 // upstreamLog is all that one upstream connection carried.
@@ -77,6 +79,7 @@ type script struct {
 	target string
 	raw    []byte
 	then   after
+	tunnel bool // the answer agrees to another protocol
 }
 
 func newOrigin() (*origin, error) {
@@ -185,6 +188,10 @@ func (o *origin) read(p *peer) {
 			o.drop(p, keepOpen)
 			return
 		default:
+			if p.tunnel {
+				o.tunnelled = append(o.tunnelled, buf[:n]...)
+				continue
+			}
 			l := &o.logs[p.log]
 			l.bytes = append(l.bytes, buf[:n]...)
 			o.judge(p)
@@ -233,7 +240,7 @@ func (o *origin) judge(p *peer) {
 // answer sends the tagged 200, or what the script says.
 func (o *origin) answer(p *peer, a *arrival) {
 	if s := o.script; s != nil && a.request.Target == s.target {
-		p.then = s.then
+		p.then, p.tunnel = s.then, s.tunnel
 		o.send(p, s.raw)
 		return
 	}

@@ -167,8 +167,14 @@ func (r *reader) requestFields(req *Request) bool {
 	if r.level == Forwarded {
 		for _, f := range req.Fields {
 			switch strings.ToLower(f.Name) {
-			case "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "http2-settings", "proxy-authorization":
+			case "keep-alive", "proxy-connection", "te", "trailer", "http2-settings", "proxy-authorization":
 				return r.bad("hop-by-hop field " + f.Name + " forwarded")
+			case "upgrade":
+				// An offer of the gateway's own: one, of WebSocket, with a request that nothing can hide behind.
+				if f.Value != "websocket" || req.Count("upgrade") != 1 || req.Get("connection") != "Upgrade" ||
+					req.Method != "GET" || req.Minor != 1 || req.Count("content-length")+req.Count("transfer-encoding") > 0 {
+					return r.bad("Upgrade forwarded")
+				}
 			}
 		}
 	}
