@@ -66,9 +66,9 @@ type Loop struct {
 	fds     []source
 	gens    []uint32
 	ready   []*Stream
-	turn    []*Stream // the ready list being served
-	held    []*Stream // written to in this turn
-	polled  int       // events that stand in events already
+	turn    []*Stream        // the ready list being served
+	held    [sides][]*Stream // written to in this turn
+	polled  int              // events that stand in events already
 	events  [eventBatch]Event
 	wheel   wheel
 	pool    pool
@@ -192,7 +192,7 @@ func (l *Loop) Turn() {
 	n := l.polled
 	if l.polled = 0; n == 0 {
 		timeout := int64(0)
-		if len(l.ready) == 0 {
+		if len(l.ready) == 0 && !l.holds() {
 			timeout = l.wheel.wait(l.now)
 		}
 		l.poll()
@@ -219,15 +219,16 @@ func (l *Loop) Turn() {
 	l.serving = nil
 	for !l.expire() {
 	}
-	if len(l.held) > 0 {
+	if l.holds() {
 		// A look before the requests leave: what a backend says unasked must not be taken for an answer (Stream.Guard).
 		l.poll()
 		l.polled = l.kernel.Poll(l.events[:])
 		l.foresee(l.polled)
-		l.at = 0
-		for !l.release() {
+		for who := range l.held {
+			l.at = 0
+			for !l.release(&l.held[who]) {
+			}
 		}
-		l.held = l.held[:0]
 	}
 }
 
@@ -299,16 +300,20 @@ func (l *Loop) again() bool {
 	return true
 }
 
+// holds reports whether something waits for the end of a turn.
+func (l *Loop) holds() bool { return len(l.held[dialed])+len(l.held[accepted]) > 0 }
+
 // release sends what was written.
-func (l *Loop) release() bool {
+func (l *Loop) release(held *[]*Stream) bool {
 	defer l.rescue()
-	for l.at < len(l.held) {
-		s := l.held[l.at]
-		l.held[l.at] = nil
+	for l.at < len(*held) {
+		s := (*held)[l.at]
+		(*held)[l.at] = nil
 		l.at++
 		l.serving = s
 		s.release()
 	}
+	*held = (*held)[:0]
 	return true
 }
 
@@ -380,7 +385,7 @@ func (l *Loop) Dial(to netip.AddrPort, s *Stream, owner Owner) syscall.Errno {
 	if err != 0 {
 		return err
 	}
-	*s = Stream{loop: l, owner: owner, fd: fd, connecting: true, peer: to, moved: l.now}
+	*s = Stream{loop: l, owner: owner, fd: fd, connecting: true, side: dialed, peer: to, moved: l.now}
 	if err = l.kernel.Connect(fd, to); err != 0 && err != syscall.EINPROGRESS {
 		l.kernel.Close(fd)
 		s.closed = true
@@ -398,7 +403,7 @@ func (l *Loop) Dial(to netip.AddrPort, s *Stream, owner Owner) syscall.Errno {
 
 // Adopt makes a stream of a connected descriptor, which the loop owns from now on.
 func (l *Loop) Adopt(fd int32, peer netip.AddrPort, s *Stream, owner Owner) syscall.Errno {
-	*s = Stream{loop: l, owner: owner, fd: fd, peer: peer, moved: l.now}
+	*s = Stream{loop: l, owner: owner, fd: fd, side: accepted, peer: peer, moved: l.now}
 	var err syscall.Errno
 	if s.gen, err = l.register(fd, s); err != 0 {
 		l.kernel.Close(fd)

@@ -41,6 +41,17 @@ type Guard interface {
 	Spoke()
 }
 
+// side says who opened a connection.
+type side uint8
+
+// What is dialed is flushed first: backends work while clients get their answers, and those of a kind are served in a row
+// [together 4 % of the CPU per request].
+const (
+	dialed side = iota
+	accepted
+	sides
+)
+
 // Stream is one TCP connection of a loop, edge-triggered: it remembers what epoll said until a call proves it stale.
 // What is written during a turn goes to the kernel at its end: one call for what came in pieces, and the turn's calls
 // in a row, each finding the kernel's path warm and the receivers awake.
@@ -58,7 +69,8 @@ type Stream struct {
 	listed     bool // on the ready list
 	closed     bool
 	broken     bool
-	dead       bool   // its owner broke an invariant: nothing more is read
+	dead       bool // its owner broke an invariant: nothing more is read
+	side       side
 	held       bool   // out waits for the end of the turn, not for the kernel
 	guard      Guard  // warned if the peer speaks before out is sent
 	out        []byte // accepted by Write, not yet by the kernel
@@ -214,7 +226,7 @@ func (s *Stream) Guard(g Guard) { s.guard = g }
 func (s *Stream) hold() {
 	if !s.held && !s.connecting && s.out == nil {
 		s.held = true
-		s.loop.held = append(s.loop.held, s)
+		s.loop.held[s.side] = append(s.loop.held[s.side], s)
 	}
 }
 
