@@ -52,6 +52,7 @@ type Listener struct {
 	Address Text   `key:"address" need:"yes" is:"address" help:"host:port; an empty host is all of them"`
 	Hosts   Hosts  `key:"hosts" help:"hosts answered here: a list, *.name for all below it, or any; absent: the domain and *.domain"`
 	Default Text   `key:"default" is:"backend" help:"backend for what no other form matches; absent: none"`
+	Proxy   []Text `key:"proxy_protocol" is:"network" help:"networks of the proxies that begin each connection with a PROXY header, version 1 or 2; from elsewhere there is none then; absent: no header"`
 	Senders Text   `key:"senders" default:"optional" is:"optional|required" help:"required: only senders we know are answered"`
 }
 

@@ -28,6 +28,9 @@ type Snapshot struct {
 	Backends []Backend
 	// Networks bounds the client connections of one network; the zero value does not.
 	Networks conn.NetworkPolicy
+	// ProxyPeers are, by listener, the networks whose connections must begin with a PROXY header; from elsewhere there
+	// are none then. Without networks nobody may send one.
+	ProxyPeers [][]netip.Prefix
 }
 
 // Backend is a backend as the data plane needs it.
@@ -138,7 +141,7 @@ func (s *Server) prepare(snap *Snapshot, before *generation) (*generation, [][]*
 	limits := http1.DefaultLimits()
 	limits.Head, limits.Fields = s.options.ResponseHead, s.options.ResponseFields
 	for n, node := range s.nodes {
-		view := exchange.Snapshot{Resolver: snap.Resolver, Via: []byte(snap.Via)}
+		view := exchange.Snapshot{Resolver: snap.Resolver, Via: []byte(snap.Via), ProxyPeers: snap.ProxyPeers}
 		pools := make([]*upstream.Pool, len(snap.Backends))
 		for i := range snap.Backends {
 			b := &snap.Backends[i]

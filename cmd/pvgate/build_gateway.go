@@ -60,7 +60,10 @@ func buildLive(ctx context.Context, cfg *config.Config, book *limit.Book) (*live
 		options.Backends = append(options.Backends, surfaceBackend(b, state))
 	}
 	for i := range cfg.Root.Listen {
-		options.Listeners = append(options.Listeners, surfaceListener(&cfg.Root.Listen[i]))
+		l := surfaceListener(&cfg.Root.Listen[i])
+		options.Listeners = append(options.Listeners, l)
+		snap.ProxyPeers = append(snap.ProxyPeers, l.ProxyPeers)
+		snap.Networks.Exempt = append(snap.Networks.Exempt, l.ProxyPeers...)
 	}
 	for i := range cfg.Root.Senders {
 		s := surfaceSender(cfg, &cfg.Root.Senders[i], &errs, &rt.warnings)
@@ -208,7 +211,7 @@ func surfaceBackend(b *routedBackend, state *limit.Backend) surface.Backend {
 }
 
 func surfaceListener(c *config.Listener) surface.Listener {
-	l := surface.Listener{Any: c.Hosts.Any, Default: c.Default.V, Senders: c.Senders.V == "required"}
+	l := surface.Listener{Any: c.Hosts.Any, Default: c.Default.V, Senders: c.Senders.V == "required", ProxyPeers: networks(c.Proxy)}
 	for _, h := range c.Hosts.Names {
 		l.Hosts = append(l.Hosts, h.V)
 	}

@@ -50,7 +50,7 @@ gateway/loop/simsys: gateway/loop
 gateway/upstream: gateway/message gateway/http1 gateway/loop
 gateway/listen: gateway/loop
 gateway/tlsconn: gateway/loop
-gateway/conn: gateway/message gateway/exchange gateway/http1 gateway/loop
+gateway/conn: gateway/message gateway/exchange gateway/http1 gateway/loop gateway/proxyproto
 gateway/surface: gateway/exchange gateway/forwarded gateway/header gateway/message gateway/reason gateway/pages gateway/limit gateway/signature routing registry
 gateway/meter: gateway/exchange gateway/reason
 gateway: gateway/conn gateway/exchange gateway/http1 gateway/limit gateway/listen gateway/loop gateway/message gateway/meter gateway/upstream

@@ -15,10 +15,13 @@ const (
 	SlowBody                  // a body below the least rate
 	SlowReader                // took its answer below the least rate
 	IdleTime                  // no further request in time
+	ProxyPeer                 // at accept: a PROXY header is wanted, and this peer may not send one
+	ProxyHeader               // no PROXY header where one must be, or a wrong one
+	ProxyLate                 // none in time
 	Causes                    // how many there are
 )
 
 // String returns the label.
 func (c Cause) String() string {
-	return [Causes]string{"network_limit", "crowded", "no_request", "slow_head", "slow_body", "slow_reader", "idle"}[c]
+	return [Causes]string{"network_limit", "crowded", "no_request", "slow_head", "slow_body", "slow_reader", "idle", "proxy_untrusted", "proxy_invalid", "proxy_late"}[c]
 }

@@ -65,6 +65,12 @@ type H1 struct {
 
 // Accept takes a connection.
 func (h *Host) Accept(fd int32, peer netip.AddrPort, listener int) {
+	speaks, trusted := h.speaksProxy(listener, peer.Addr())
+	if speaks && !trusted {
+		h.closed[ProxyPeer]++
+		h.loop.Refuse(fd)
+		return
+	}
 	if !h.networks.enter(peer.Addr()) {
 		h.networks.leave(peer.Addr())
 		h.closed[NetworkLimit]++
@@ -72,7 +78,11 @@ func (h *Host) Accept(fd int32, peer netip.AddrPort, listener int) {
 		return
 	}
 	c := &H1{host: h}
-	if h.loop.Adopt(fd, peer, &c.stream, c) != 0 {
+	owner := loop.Owner(c)
+	if speaks {
+		owner = (*proxied)(c)
+	}
+	if h.loop.Adopt(fd, peer, &c.stream, owner) != 0 {
 		h.networks.leave(peer.Addr())
 		h.loop.Release()
 		return

@@ -167,7 +167,7 @@ func (h *Host) exit(c *H1) {
 	}
 	c.prev, c.next = nil, nil
 	h.open--
-	h.networks.leave(c.stream.Peer().Addr())
+	h.networks.leave(c.client.Addr)
 	h.loop.Release()
 	if h.crowded {
 		h.look()

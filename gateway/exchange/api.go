@@ -132,6 +132,8 @@ type Snapshot struct {
 	Resolver Resolver
 	// Via is our pseudonym, e.g. "pvgate-gw.example.de".
 	Via []byte
+	// ProxyPeers are, by listener, the networks whose connections begin with a PROXY header; with none, they do not.
+	ProxyPeers [][]netip.Prefix
 	// Backends are this loop's view of the backends, by [Plan.Backend].
 	Backends []Backend
 }

@@ -73,6 +73,8 @@ type Options struct {
 	Limits func(*gateway.Options)
 	// Surface changes what clients see, before it is built.
 	Surface func(*surface.Options)
+	// Snapshot changes what is put in service.
+	Snapshot func(*gateway.Snapshot)
 }
 
 // Gateway is a running one.
@@ -125,6 +127,9 @@ func Start(t testing.TB, o Options) *Gateway {
 		t.Fatal(err)
 	}
 	snap.Resolver = face
+	if o.Snapshot != nil {
+		o.Snapshot(snap)
+	}
 	if err := book.Apply(limits, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	proxy  = "10.0.0.2" // trusted
+	proxy    = "10.0.0.2" // trusted
 	berlinFP = "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
 )
 
