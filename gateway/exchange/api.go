@@ -64,6 +64,10 @@ type Plan struct {
 	// what the backend redirects to on its own addresses is found there.
 	Public []byte
 
+	// StrictTransport is the Strict-Transport-Security of the answer, whoever makes it; empty: a backend's own passes. It
+	// must stay valid until the exchange is over.
+	StrictTransport []byte
+
 	// What the backend is told in PV- fields; empty ones are not sent.
 	Leistung, ARS, Level, Sender, OE, Language []byte
 	// KnownSender lets the peer's own Forwarded fields pass.

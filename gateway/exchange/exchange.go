@@ -267,7 +267,7 @@ func (x *Exchange) UpstreamHead(h *message.Head) {
 	bodyless := x.isHEAD || h.Status == 204 || h.Status == 304
 	x.incoming = header.Response{
 		Via: x.snapshot.Via, Trace: x.trace[:], Date: x.host.Date(), ContentLength: h.ContentLength,
-		Scratch: x.incoming.Scratch[:0],
+		StrictTransport: x.plan.StrictTransport, Scratch: x.incoming.Scratch[:0],
 	}
 	f := x.front.Frame(h.ContentLength, bodyless)
 	x.incoming.Chunked, x.incoming.Close, x.incoming.KeepAlive10 = f.Chunked, f.Close, f.KeepAlive10
@@ -414,6 +414,9 @@ func (x *Exchange) answer() {
 	x.rec.Status, x.rec.Reason = r.Status, r.Reason
 	framing := x.front.Frame(int64(len(r.Body)), x.isHEAD)
 	f := append(r.Fields, message.Field{Name: fieldDate, Value: x.host.Date(), ID: message.Date})
+	if len(x.plan.StrictTransport) > 0 {
+		f = append(f, message.Field{Name: fieldStrict, Value: x.plan.StrictTransport, ID: message.StrictTransportSecurity})
+	}
 	if r.Status != 204 {
 		f = append(f, message.Field{Name: fieldLength, Value: decimal(&x.number, len(r.Body)), ID: message.ContentLength})
 	}

@@ -8,6 +8,7 @@ var (
 	schemeHTTPS     = []byte("https")
 	fieldDate       = []byte("Date")
 	fieldLength     = []byte("Content-Length")
+	fieldStrict     = []byte("Strict-Transport-Security")
 	fieldConnection = []byte("Connection")
 	valueClose      = []byte("close")
 	valueKeepAlive  = []byte("keep-alive")

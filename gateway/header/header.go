@@ -160,6 +160,7 @@ var (
 	nameExpect           = []byte("Expect")
 	nameVia              = []byte("Via")
 	nameDate             = []byte("Date")
+	nameStrictTransport  = []byte("Strict-Transport-Security")
 	nameForwarded        = []byte("Forwarded")
 	nameXForwardedFor    = []byte("X-Forwarded-For")
 	nameXForwardedProto  = []byte("X-Forwarded-Proto")

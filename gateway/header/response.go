@@ -8,11 +8,15 @@ import "github.com/pvgate/pvgate/gateway/message"
 // must stay valid until the head is serialised. An empty slice means the field
 // is not sent.
 type Response struct {
-	Via           []byte // our pseudonym
-	Trace         []byte // PV-Trace
-	Date          []byte // used if the backend sent none (RFC 9110, section 6.6.1)
-	Close         bool   // send Connection: close
-	KeepAlive10   bool   // send Connection: keep-alive (HTTP/1.0 client that asked)
+	Via         []byte // our pseudonym
+	Trace       []byte // PV-Trace
+	Date        []byte // used if the backend sent none (RFC 9110, section 6.6.1)
+	Close       bool   // send Connection: close
+	KeepAlive10 bool   // send Connection: keep-alive (HTTP/1.0 client that asked)
+	// StrictTransport is our own Strict-Transport-Security; then none of the backend's passes, for browsers heed the
+	// first one only (RFC 6797, section 8.1).
+	StrictTransport []byte
+
 	Chunked       bool   // the body goes to the client in chunks
 	ContentLength int64  // octets; -1 = none
 	Upgrade       []byte // the protocol that a 101 agrees to
@@ -38,6 +42,8 @@ func (r *Response) Apply(h *message.Head) []message.Field {
 		switch {
 		case hopByHop(f.ID), f.ID.PV():
 			continue // PV-Reason and PV-Trace are ours to say
+		case f.ID == message.StrictTransportSecurity && len(r.StrictTransport) > 0:
+			continue
 		case f.ID == message.Via, f.ID == message.AltSvc:
 			// Alt-Svc would lead the client past us to a host of the backend's choice.
 			continue
@@ -71,6 +77,7 @@ func (r *Response) Apply(h *message.Head) []message.Field {
 		kept = add(kept, message.Connection, nameConnection, valueKeepAlive)
 	}
 	kept, r.Scratch = addVia(kept, h.Minor, via, r.Via, r.Scratch)
+	kept = add(kept, message.StrictTransportSecurity, nameStrictTransport, r.StrictTransport)
 	h.Fields = add(kept, message.PVOther, namePVTrace, r.Trace)
 	return h.Fields
 }

@@ -77,6 +77,11 @@ func TestResponseFields(t *testing.T) {
 			want: []string{tail[0], "Via: 1.0 a, 1.1 b, 1.1 pvgate-gw.example", tail[2]},
 		},
 		{
+			name: "the gateway's Strict-Transport-Security, once", r: with(func(r *Response) { r.StrictTransport = []byte("max-age=9") }),
+			in:   []string{"Strict-Transport-Security: max-age=1", "X: 1", "strict-transport-security: max-age=2; includeSubDomains"},
+			want: append(append([]string{"X: 1"}, tail[:2]...), "Strict-Transport-Security: max-age=9", tail[2]),
+		},
+		{
 			name: "Connection cannot take cookies away", r: ours, in: []string{"Connection: Set-Cookie, Content-Type", "Set-Cookie: a=1", "Content-Type: b"},
 			want: append([]string{"Set-Cookie: a=1", "Content-Type: b"}, tail...),
 		},

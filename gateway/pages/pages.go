@@ -135,6 +135,12 @@ func (r *Renderer) AppendRedirect(fields []message.Field, lang []byte, trace []b
 	return AppendSafety(fields)
 }
 
+// AppendMoved appends the fields, except Location, of an answer that leads to another address of ours. It does not
+// allocate if fields has room.
+func (r *Renderer) AppendMoved(fields []message.Field, trace []byte) []message.Field {
+	return AppendSafety(r.AppendStatus(append(fields, cacheNever), reason.None, trace))
+}
+
 // html runs the layout. Its only input is a page, which it cannot refuse.
 func (r *Renderer) html(p *page) []byte {
 	var b bytes.Buffer

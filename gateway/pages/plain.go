@@ -115,6 +115,11 @@ func (r *Renderer) plain(ask *Ask, content message.Field, body []byte, fields []
 	return Page{Status: 200, Fields: AppendSafety(fields), Body: body}
 }
 
+// Challenge renders what a CA wants to read, and nothing else (RFC 8555, section 8.3).
+func (r *Renderer) Challenge(ask *Ask, answer []byte, fields []message.Field) Page {
+	return r.plain(ask, contentText, answer, fields)
+}
+
 // Options renders 204 with the methods an address knows.
 func (r *Renderer) Options(ask *Ask, allow string, fields []message.Field) Page {
 	fields = append(fields, message.Field{Name: nameAllow, Value: []byte(allow)}, cacheNever)

@@ -40,6 +40,7 @@ func (c *call) begin(s *Surface, r *exchange.Request, p *exchange.Plan) (d doubt
 		r.Adopt()
 	}
 	c.lang = c.wished()
+	c.strict()
 	return d
 }
 
@@ -64,6 +65,10 @@ func (s *Surface) Resolve(r *exchange.Request, p *exchange.Plan) {
 	}
 	if r.Head.Method == message.CONNECT || r.Head.Method == message.TRACE {
 		c.refuseMethod(allowProxied)
+		return
+	}
+	if c.l.redirect && !c.l.tls {
+		c.lead()
 		return
 	}
 	if !c.admits() {

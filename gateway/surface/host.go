@@ -23,16 +23,20 @@ type listener struct {
 	subdomains bool // the hosts of all backends are this listener's
 	fallback   int  // the default backend, -1 = none
 	tls        bool
+	redirect   bool // to a listener with TLS
 	port       int
 	senders    bool               // only senders we know are answered
 	proxies    forwarded.Networks // whoever connects from there speaks for others
 	// elsewhere is the same listener as clients behind trusted proxies see it, in plaintext and encrypted.
 	elsewhere [2]*listener
+	strict    []byte // Strict-Transport-Security; nil = none
+	challenge func(token []byte) []byte
 }
 
 func (s *Surface) listener(o *Listener) (listener, error) {
 	l := listener{
-		any: o.Any, fallback: -1, tls: o.TLS, port: o.Port, subdomains: o.Any, senders: o.Senders, proxies: proxyNetworks(o.ProxyPeers),
+		any: o.Any, fallback: -1, tls: o.TLS, redirect: o.Redirect, port: o.Port, subdomains: o.Any,
+		strict: []byte(o.StrictTransport), challenge: o.Challenge, senders: o.Senders, proxies: proxyNetworks(o.ProxyPeers),
 	}
 	hosts := o.Hosts
 	if len(hosts) == 0 && !o.Any {
@@ -181,12 +185,17 @@ func (l *listener) appendBase(dst, authority []byte, host ...string) []byte {
 // the configuration; of what the client sent only the digits of a port may get
 // in, and only if the listener does not know its own.
 func (l *listener) appendAuthority(dst, authority []byte, host ...string) []byte {
+	for _, part := range host {
+		dst = append(dst, part...)
+	}
+	return l.appendPort(dst, authority)
+}
+
+// appendPort appends the port of an address of ours unless it is the scheme's own.
+func (l *listener) appendPort(dst, authority []byte) []byte {
 	usual := 80
 	if l.tls {
 		usual = 443
-	}
-	for _, part := range host {
-		dst = append(dst, part...)
 	}
 	switch _, port := cutPort(authority); {
 	case l.port == usual:

@@ -71,6 +71,13 @@ type Listener struct {
 	Senders bool
 	// ProxyPeers are networks whose connections begin with a PROXY header.
 	ProxyPeers []netip.Prefix
+	// Redirect leads everybody to the listener with TLS instead of answering.
+	Redirect bool
+	// StrictTransport is the value of Strict-Transport-Security over TLS; "" = none.
+	StrictTransport string
+	// Challenge returns what a CA wants to read for a token of ACME's http-01, nil for none; nil = nobody asks. It is
+	// called on loops by a listener with Redirect, and must neither wait nor allocate much.
+	Challenge func(token []byte) []byte
 	// Port stands in our own absolute addresses unless it is the scheme's own;
 	// 0 = the port the client named.
 	Port int
