@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/pvgate/pvgate/bench/binary"
+	"github.com/pvgate/pvgate/bench/load"
+	"github.com/pvgate/pvgate/bench/origin"
+	"github.com/pvgate/pvgate/bench/proof"
+)
+
+const (
+	slowTool        = "slowhttptest"
+	slowConnections = 4000
+	slowPerSecond   = 2000 // new ones
+	// slowTimes is how many times longer than without the attack a healthy request may take, at the 99th of a hundred.
+	slowTimes = 2
+	// slowNoise is what a busy machine adds by itself; a full run is made on a quiet one and does not need it.
+	slowNoise = 250 * time.Millisecond
+)
+
+// slowModes are slowhttptest's four attacks with the options each needs to hurt. The third asks for thousands of ranges
+// at once and leaves when it is answered; the others stay. The fourth takes answers that fit into the kernel's buffers:
+// larger ones would only measure how fast this machine copies, since on loopback those hold megabytes.
+var slowModes = [...]struct {
+	name, path string
+	stays      bool
+	options    []string
+}{
+	{"slow headers", "/1k", true, []string{"-H", "-i", "5", "-x", "24"}},
+	{"slow body", "/1k", true, []string{"-B", "-i", "5", "-x", "10", "-s", "100000"}},
+	{"range", "/16k", false, []string{"-R", "-a", "5", "-b", "3000"}},
+	{"slow read", "/16k", true, []string{"-X", "-n", "1", "-w", "10", "-y", "512", "-z", "32", "-k", "4"}},
+}
+
+// slowFigures is what the slow rig measured.
+type slowFigures struct {
+	Connections int          `json:"connections"`
+	Modes       []slowFigure `json:"modes"`
+}
+
+type slowFigure struct {
+	Mode       string             `json:"mode"`
+	Healthy    uint64             `json:"healthy_requests"`
+	Failed     uint64             `json:"healthy_requests_failed"`
+	BeforeUS   float64            `json:"p99_us_before"`
+	RushUS     float64            `json:"p99_us_while_they_come"`
+	DuringUS   float64            `json:"p99_us_while_they_stay"`
+	Open       float64            `json:"connections_open_at_most"`
+	BytesEach  float64            `json:"rss_bytes_per_slow_connection"`
+	ByCause    map[string]float64 `json:"connections_closed"`
+	FinallyFDs int                `json:"descriptors_left_over"`
+}
+
+// slow lets slowhttptest hold thousands of connections in each of its ways while healthy clients go on asking.
+func slow(ctx context.Context, b *bed) (any, error) {
+	tool, err := exec.LookPath(slowTool)
+	if err != nil {
+		return nil, skipped(slowTool + " is not installed; on Debian: apt-get install " + slowTool)
+	}
+	back, err := origin.New(netip.MustParseAddrPort(binary.AnyPort))
+	if err != nil {
+		return nil, err
+	}
+	originCtx, stopOrigin := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = back.Run(originCtx) })
+	defer wg.Wait()
+	defer stopOrigin()
+	p, address, err := b.gateway(ctx, back.Addr().String(), "loops: 1\n")
+	if err != nil {
+		return nil, err
+	}
+	most, err := holdable()
+	if err != nil {
+		return nil, end(p, err)
+	}
+	f := &slowFigures{Connections: min(slowConnections, most/2)} // each may hold one to the backend as well
+	var all error
+	for _, m := range slowModes {
+		s, err := slowMode(ctx, p, address, f.Connections, tool, append(m.options, "-u", "http://"+address+m.path))
+		s.Mode = m.name
+		if m.stays && err == nil && s.Open < .9*float64(f.Connections) {
+			err = fmt.Errorf("only %.0f connections were open at once, the attack wants %d: nothing is proven", s.Open, f.Connections)
+		}
+		f.Modes = append(f.Modes, s)
+		if err != nil {
+			all = errors.Join(all, fmt.Errorf("%s: %w", m.name, err))
+		}
+	}
+	return f, end(p, all)
+}
+
+func slowMode(ctx context.Context, p *binary.Process, address string, connections int, tool string, options []string) (f slowFigure, err error) {
+	span := time.Duration(proof.Count(5, 60)) * time.Second
+	base, err := p.FDs()
+	if err != nil {
+		return f, err
+	}
+	rss, _, err := p.RSS()
+	if err != nil {
+		return f, err
+	}
+	before, err := healthy(ctx, address, min(span, 10*time.Second))
+	if err != nil {
+		return f, err
+	}
+	closed, err := p.Metrics()
+	if err != nil {
+		return f, err
+	}
+	ramp := time.Duration(connections/slowPerSecond+1) * time.Second
+	attack := exec.CommandContext(ctx, tool, append(options, "-c", fmt.Sprint(connections), "-r", fmt.Sprint(slowPerSecond), "-l", fmt.Sprint(int((ramp+span).Seconds())+2), "-p", "30", "-v", "0")...)
+	attack.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := attack.Start(); err != nil {
+		return f, err
+	}
+	defer func() { _ = attack.Wait() }() // it has its own view of the outcome
+	defer func() { _ = attack.Process.Kill() }()
+	watched := make(chan error, 1)
+	watchCtx, stopWatch := context.WithCancel(ctx)
+	go func() { watched <- f.watch(watchCtx, p, rss) }()
+	rush, err := healthy(ctx, address, ramp)
+	during := &load.Result{}
+	if err == nil {
+		during, err = healthy(ctx, address, span)
+	}
+	stopWatch()
+	if err = errors.Join(err, <-watched); err != nil {
+		return f, err
+	}
+	_ = attack.Process.Kill()
+	after, err := p.Metrics()
+	if err != nil {
+		return f, err
+	}
+	f.ByCause = map[string]float64{}
+	for key, n := range after {
+		if rest, ok := strings.CutPrefix(key, "pvgate_connections_closed_total{cause=\""); ok && n > closed[key] {
+			f.ByCause[strings.TrimSuffix(rest, "\"}")] = n - closed[key]
+		}
+	}
+	err = f.judge(before, rush, during)
+	now, _ := p.FDs()
+	if back := descriptorsReturn(p, base); back != nil {
+		f.FinallyFDs, err = now-base, errors.Join(err, back)
+	}
+	return f, err
+}
+
+// judge compares the healthy requests of three times: without the attack, while its connections come, and while they
+// stay. None may fail in any of them.
+func (f *slowFigure) judge(before, rush, during *load.Result) error {
+	f.Healthy, f.Failed = rush.Good+rush.Failed()+during.Good+during.Failed(), rush.Failed()+during.Failed()
+	was, is := before.Latency.Quantile(.99), during.Latency.Quantile(.99)
+	f.BeforeUS, f.RushUS, f.DuringUS = float64(was)/1e3, float64(rush.Latency.Quantile(.99))/1e3, float64(is)/1e3
+	err := errors.Join(before.Err(), rush.Err(), during.Err())
+	bound := slowTimes * was
+	if !proof.Full() {
+		bound += slowNoise
+	}
+	if is > bound {
+		err = errors.Join(err, fmt.Errorf("healthy requests take %v at p99, %v without the attack", is, was))
+	}
+	return err
+}
+
+// healthyRate is how many healthy requests are sent each second: few enough that the processor is not what they wait for.
+const healthyRate = 300
+
+// healthy sends requests at a steady pace, on connections that are kept.
+func healthy(ctx context.Context, address string, d time.Duration) (*load.Result, error) {
+	r, err := load.Run(ctx, load.Options{
+		Address: netip.MustParseAddrPort(address), Conns: 16, Rate: healthyRate, Duration: d, WantStatus: 200, WantLength: 1024,
+		Requests: [][]byte{[]byte("GET /1k HTTP/1.1\r\nHost: gw.example\r\nUser-Agent: rig\r\n\r\n")},
+	})
+	return &r, err
+}
+
+// watch notes how many connections are open at most, and what each costs then.
+func (f *slowFigure) watch(ctx context.Context, p *binary.Process, rss int64) error {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		m, err := p.Metrics()
+		if err != nil {
+			return err
+		}
+		now, _, err := p.RSS()
+		if err != nil {
+			return err
+		}
+		if open, _ := m.Sum("pvgate_connections"); open > f.Open {
+			f.Open, f.BytesEach = open, max(0, float64(now-rss)/open)
+		}
+	}
+}
