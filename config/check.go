@@ -15,6 +15,7 @@ import (
 type names struct {
 	backends map[string]Origin
 	modes    map[string]string
+	byPath   []Text // proxied backends below the entry host
 	offers   map[string]Origin
 	senders  map[string]Origin
 }
@@ -31,6 +32,9 @@ func (l *loader) check() {
 			b := &f.Blocks.Backends[i]
 			l.define("backend", b.Name, n.backends)
 			n.modes[b.Name.V] = b.V.Mode.V
+			if b.V.Mode.V == "proxy" && b.V.Isolation.V == "path" {
+				n.byPath = append(n.byPath, b.Name)
+			}
 			if slices.Contains(l.opts.Reasons, b.Name.V) {
 				l.fail(b.Name.Origin, "backend %q is named like a reason; choose another name, so that want: %s is clear", b.Name.V, b.Name.V)
 			}
@@ -134,6 +138,12 @@ func (l *loader) checkListeners(n *names) {
 		}
 		if l.refer("backend", ln.Default, n.backends) && n.modes[ln.Default.V] == "redirect" {
 			l.fail(ln.Default.Origin, "default %q is in redirect mode and has no answer to a bare path; write mode: proxy there", ln.Default.V)
+		}
+		for _, b := range n.byPath {
+			if ln.Default.V != "" && ln.Default.V != b.V {
+				l.fail(ln.Default.Origin, "default %q answers at the entry host, and its cookies would reach backend %q, which shares that host (isolation: path); give one of them a host of its own", ln.Default.V, b.V)
+				break
+			}
 		}
 	}
 	if a := l.cfg.Root.Admin.Address; a.V != "" && !strings.HasSuffix(a.V, ":0") {

@@ -222,7 +222,6 @@ var forms = [...]struct {
 	{"host", isHost, "is no host name; write lower-case labels such as gw.example.de, without scheme or port"},
 	{"hostname", isHost, "is no host name; write lower-case labels such as www.example.de, without scheme or port"},
 	{"listenhost", isListenHost, "is no host name; write gw.example.de, *.gw.example.de, an address, or hosts: any"},
-	{"isolation", func(s string) bool { return s == "host" }, "is not built yet; write host"},
 	{"address", isAddress, "is no address to listen on; write host:port, such as 127.0.0.1:8080 or :8080"},
 	{"loopback", isLoopback, "is not on the loopback interface; write 127.0.0.1:9180 or [::1]:9180"},
 	{"network", isNetwork, "is no network; write a prefix such as 192.0.2.0/24 (no bits after it) or one address"},

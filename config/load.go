@@ -261,7 +261,7 @@ func (c *Config) Resolve(p string) string {
 // and the data files of the registry.
 func (c *Config) Inputs() []string {
 	in := slices.Clone(c.read)
-	for _, t := range []Text{c.Root.Areas.File, c.Root.Areas.Aliases, c.Root.Leistungen} {
+	for _, t := range []Text{c.Root.Areas.File, c.Root.Areas.Aliases, c.Root.Leistungen, c.Root.ContextKeys} {
 		if t.V != "" {
 			in = append(in, c.Resolve(t.V))
 		}

@@ -34,6 +34,7 @@ func scalars() []scalar {
 		{key: "areas.aliases", is: "path", text: func(r *Root) *Text { return &r.Areas.Aliases }},
 		{key: "loops", is: "loops", num: func(r *Root) *Int { return &r.Loops }},
 		{key: "leistungen", is: "path", text: func(r *Root) *Text { return &r.Leistungen }},
+		{key: "context_keys", is: "path", text: func(r *Root) *Text { return &r.ContextKeys }},
 	}
 }
 
@@ -69,7 +70,7 @@ func helpOf(key string) string {
 	}
 }
 
-func (s *scalar) flag() string { return strings.ReplaceAll(s.key, ".", "-") }
+func (s *scalar) flag() string { return strings.NewReplacer(".", "-", "_", "-").Replace(s.key) }
 
 func (s *scalar) env() string {
 	return envPrefix + "_" + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))

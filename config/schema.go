@@ -43,7 +43,10 @@ type Root struct {
 	Loops      Int         `key:"loops" default:"0" is:"loops" help:"event loops; 0 is one per core"`
 	Security   *Security   `key:"security_txt" help:"/.well-known/security.txt (RFC 9116) on every host; absent: none of ours"`
 	Leistungen Text        `key:"leistungen" is:"path" help:"csv of Leistungen: leistung, title, types, successor; absent: none"`
-	Routes     RouteBlocks `key:",inline"`
+	// ContextKeys sign what a handover tells a proxied backend's own origin.
+	ContextKeys Text `key:"context_keys" is:"path" help:"file of one or two keys that sign the handover context, the same on all nodes; absent: a random key until the process ends"`
+
+	Routes RouteBlocks `key:",inline"`
 }
 
 // Listener is one place where requests come in; plaintext HTTP.
@@ -183,7 +186,7 @@ type Backend struct {
 	Owner             Text     `key:"owner" is:"digits" help:"area that owns it; absent: the file's area"`
 	Endpoints         []Text   `key:"endpoints" is:"endpoint" help:"proxy: addresses to forward to, http://host:port"`
 	Host              Text     `key:"host" is:"authority" help:"proxy: Host sent to the endpoints; absent: the first endpoint's"`
-	Isolation         Text     `key:"isolation" default:"host" is:"isolation" help:"proxy: host = it answers at {backend}.{domain}"`
+	Isolation         Text     `key:"isolation" default:"host" is:"host|path" help:"proxy: host = it answers at {backend}.{domain}; path = below /_pv/b/{backend}/ of the entry host, for backends of one owner"`
 	Timeouts          Timeouts `key:"timeouts" help:"proxy: how long to wait"`
 	Upgrade           []Text   `key:"upgrade" is:"protocol" help:"proxy: protocols that a connection may change to, as in Upgrade fields; absent: websocket; [none]: none; h2c never"`
 	Tunnels           Tunnels  `key:"tunnels" help:"proxy: connections that have changed their protocol"`

@@ -109,7 +109,11 @@ func TestContract8FieldsOfAHandover(t *testing.T) {
 			"Content-Language": "de", "Vary": "Accept, Accept-Language", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff",
 			"Content-Length": "0",
 		} {
-			if got := a.Header.Get(name); got != want {
+			got := a.Header.Get(name)
+			if name == "Location" { // behind it stands the context, which has its own tests
+				got, _, _ = strings.Cut(got, "&_pv=")
+			}
+			if got != want {
 				t.Errorf("%s: %s: %q, want %q", area, name, got, want)
 			}
 		}
@@ -470,7 +474,7 @@ func TestContract5TraceOfOurAnswers(t *testing.T) {
 			}
 		}
 	}
-	a := g.AskFrom(t, gatewaytest.Known, entryHost, "GET /leistung/"+gatewaytest.Fischen+"/06", parent+"-x", "tracestate: a=b")
+	a := g.AskFrom(t, gatewaytest.Known, entryHost, "POST /leistung/"+gatewaytest.Fischen+"/06", parent+"-x", "tracestate: a=b")
 	if s := origin.Last(t); s.Get("tracestate") != "" || !strings.Contains(s.Get("traceparent"), a.Header.Get("PV-Trace")) {
 		t.Errorf("the portal got traceparent %q, tracestate %q beside PV-Trace %q", s.Get("traceparent"), s.Get("tracestate"), a.Header.Get("PV-Trace"))
 	}

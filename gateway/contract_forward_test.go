@@ -260,7 +260,7 @@ func TestContract14LocationOfThePortalsOwnAddresses(t *testing.T) {
 		{entryHost, "POST " + inPlace, "http://portal.hessen.internal/next", "http://hessen.gw.example.de/next"},
 		{entryHost + ":81", "POST " + inPlace, "/next", "http://hessen.gw.example.de:81/next"},
 		{entryHost, "POST " + inPlace, "//www.bund.de/", "//www.bund.de/"},
-		{entryHost, "POST /leistung/" + gatewaytest.Fischen + "/06", "http://" + origin.Addr + "/fischen/2", "http://gw.example.de/fischen/2"},
+		{entryHost, "POST /leistung/" + gatewaytest.Fischen + "/06", "http://" + origin.Addr + "/fischen/2", "http://gw.example.de/_pv/b/inplace/fischen/2"},
 	} {
 		origin.Answer(func(*gatewaytest.Seen) string {
 			return gatewaytest.Respond("303 See Other", "", "Location: "+tt.location)

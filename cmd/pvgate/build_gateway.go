@@ -16,6 +16,7 @@ import (
 	"github.com/pvgate/pvgate/gateway"
 	"github.com/pvgate/pvgate/gateway/conn"
 	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/handover"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/pages"
 	"github.com/pvgate/pvgate/gateway/surface"
@@ -39,7 +40,9 @@ const resolveTimeout = 5 * time.Second
 
 // buildLive builds everything a configuration asks for; nothing of it is in service yet. The error is a config.Errors
 // with every fault. The routes are returned even then, for their warnings.
-func buildLive(ctx context.Context, cfg *config.Config, book *limit.Book) (*live, error) {
+//
+// own are the process's keys for the handover context, used where the configuration names no file of keys.
+func buildLive(ctx context.Context, cfg *config.Config, book *limit.Book, own *handover.Keys) (*live, error) {
 	rt, err := buildRoutes(ctx, cfg)
 	l := &live{cfg: cfg, routes: rt, limits: map[string]limit.Limits{}}
 	if err != nil {
@@ -73,6 +76,8 @@ func buildLive(ctx context.Context, cfg *config.Config, book *limit.Book) (*live
 	options.TrustedProxies = networks(cfg.Root.Proxies)
 	snap.Networks.Exempt = append(snap.Networks.Exempt, options.TrustedProxies...)
 	options.TrustForwarded = cfg.Root.ProxyForm.V == "forwarded"
+	options.Keys = contextKeys(cfg, own, rt, &errs)
+	warnOfSharedOrigins(cfg, rt)
 	options.SecurityTxt = securityTxt(cfg.Root.Security, time.Now(), &errs, &rt.warnings)
 	if len(errs) > 0 {
 		return l, errs.Sorted()
@@ -200,7 +205,7 @@ func addresses(ctx context.Context, u *url.URL) ([]netip.AddrPort, error) {
 
 func surfaceBackend(b *routedBackend, state *limit.Backend) surface.Backend {
 	s := surface.Backend{
-		Name: b.name, Proxy: b.conf.Mode.V == "proxy", AllowEncodedSlash: b.conf.AllowEncodedSlash.V,
+		Name: b.name, Proxy: b.conf.Mode.V == "proxy", ByPath: b.conf.Isolation.V == "path", AllowEncodedSlash: b.conf.AllowEncodedSlash.V,
 		Limit: state, LimitText: b.conf.Limits.Rate.V.String(),
 	}
 	if c := b.conf.Contact; c.Name.V != "" || c.URL.V != "" || c.Mail.V != "" || c.Phone.V != "" {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"net/netip"
 	"os"
 	"slices"
@@ -28,6 +29,7 @@ func curlMain() {
 // curlCall is one command line.
 type curlCall struct {
 	follow, include, head bool
+	cookies               bool
 	method, data, out     string
 	write, local, url     string
 	hasData               bool
@@ -76,6 +78,13 @@ func curl(args []string, stdout io.Writer) (int, error) {
 		}
 	}
 	client := http.Client{Transport: &http.Transport{DialContext: c.dial, DisableCompression: true, DisableKeepAlives: true}}
+	if c.cookies {
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			return curlUsage, err
+		}
+		client.Jar = jar
+	}
 	if !c.follow {
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
@@ -92,6 +101,7 @@ func (c *curlCall) parse(args []string) error {
 	values := map[string]func(string){
 		"X": func(v string) { c.method = v }, "d": func(v string) { c.data, c.hasData = v, true },
 		"H": func(v string) { c.fields = append(c.fields, v) }, "o": func(v string) { c.out = v }, "w": func(v string) { c.write = v },
+		"b":        func(string) { c.cookies = true }, // the name of a file that need not be there: -b ''
 		"-resolve": func(v string) { c.resolve = append(c.resolve, v) }, "-interface": func(v string) { c.local = v },
 	}
 	for len(args) > 0 {

@@ -43,6 +43,7 @@ gateway/limit:
 gateway/keyring:
 gateway/certs/certstest:
 gateway/certs: gateway/keyring
+gateway/handover: registry
 gateway/pages: gateway/reason gateway/message
 gateway/exchange: gateway/message gateway/header gateway/reason
 gateway/loop:
@@ -51,11 +52,11 @@ gateway/upstream: gateway/message gateway/http1 gateway/loop
 gateway/listen: gateway/loop
 gateway/tlsconn: gateway/loop
 gateway/conn: gateway/message gateway/exchange gateway/http1 gateway/loop gateway/proxyproto
-gateway/surface: gateway/exchange gateway/forwarded gateway/header gateway/message gateway/reason gateway/pages gateway/limit gateway/signature routing registry
+gateway/surface: gateway/exchange gateway/forwarded gateway/handover gateway/header gateway/message gateway/reason gateway/pages gateway/limit gateway/signature routing registry
 gateway/meter: gateway/exchange gateway/reason
 gateway: gateway/conn gateway/exchange gateway/http1 gateway/limit gateway/listen gateway/loop gateway/message gateway/meter gateway/upstream
 gateway/metrics: gateway gateway/conn gateway/exchange gateway/meter gateway/reason
-gateway/gatewaytest: gateway gateway/limit gateway/metrics gateway/pages gateway/surface gateway/upstream routing registry
+gateway/gatewaytest: gateway gateway/handover gateway/limit gateway/metrics gateway/pages gateway/surface gateway/upstream routing registry
 gateway/admin:
 
 config:
@@ -82,11 +83,11 @@ const outside = `
 golang.org/x/sys/unix: gateway/loop gateway/loop/... gateway/listen bench/...
 github.com/spf13/viper: config
 github.com/spf13/cobra: cmd/pvgate
-net: !gateway/message !gateway/http1 !gateway/header !gateway/exchange !routing
-net/http: !gateway/message !gateway/http1 !gateway/header !gateway/exchange !gateway/conn !gateway/loop !gateway/upstream !routing
-os: !gateway/message !gateway/http1 !gateway/header !gateway/exchange !routing
-syscall: !gateway/message !gateway/http1 !gateway/header !gateway/exchange !routing
-time: !gateway/message !gateway/http1 !gateway/header
+net: !gateway/message !gateway/http1 !gateway/header !gateway/handover !gateway/exchange !routing
+net/http: !gateway/message !gateway/http1 !gateway/header !gateway/handover !gateway/exchange !gateway/conn !gateway/loop !gateway/upstream !routing
+os: !gateway/message !gateway/http1 !gateway/header !gateway/handover !gateway/exchange !routing
+syscall: !gateway/message !gateway/http1 !gateway/header !gateway/handover !gateway/exchange !routing
+time: !gateway/message !gateway/http1 !gateway/header !gateway/handover
 C: -
 unsafe: gateway/loop bench/...
 `

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pvgate/pvgate/config"
 	"github.com/pvgate/pvgate/gateway"
+	"github.com/pvgate/pvgate/gateway/handover"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/metrics"
 )
@@ -22,6 +23,7 @@ type service struct {
 	load   func() (*config.Config, error) // reads the configuration anew
 	log    *slog.Logger
 	book   *limit.Book
+	keys   *handover.Keys // of this process, for a configuration that names none
 	server *gateway.Server
 
 	// mu serialises reloads and guards what stands below.
@@ -44,10 +46,13 @@ type reloadResult struct {
 
 // newService builds the configuration and starts to serve it.
 func newService(ctx context.Context, load func() (*config.Config, error), log *slog.Logger) (*service, error) {
-	s := &service{load: load, log: log, book: new(limit.Book)}
+	s := &service{load: load, log: log, book: new(limit.Book), keys: randomKeys()}
 	l, err := s.build(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if l.cfg.Root.ContextKeys.V == "" {
+		log.Info("context_keys is not set: a key of this process signs the handover context; other nodes, and this one after a restart, will not know it")
 	}
 	if err := s.book.Apply(l.limits, 0); err != nil {
 		return nil, err
@@ -75,7 +80,7 @@ func (s *service) build(ctx context.Context) (*live, error) {
 		}
 		return nil, err
 	}
-	return buildLive(ctx, cfg, s.book)
+	return buildLive(ctx, cfg, s.book, s.keys)
 }
 
 // took notes what is in service now. The caller holds mu, or is newService.

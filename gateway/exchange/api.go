@@ -63,6 +63,16 @@ type Plan struct {
 	// Public is the authority under which clients reach the backend, if that is not the one this client asked for:
 	// what the backend redirects to on its own addresses is found there.
 	Public []byte
+	// Prefix stands before the backend's paths at that authority, "/_pv/b/hessen"; empty at a host of its own. It
+	// must stay valid until the exchange is over.
+	Prefix []byte
+	// InPlace says that the client asked, and sees the answer, at an address that is not the backend's own: no cookie
+	// goes or comes, nothing is said about the whole host, and relative references are resolved here.
+	InPlace bool
+	// CookieName is the name of the gateway's own cookie at the backend's origin, which no backend sets; OwnCookie says
+	// that the request bears it, and it ends here.
+	CookieName string
+	OwnCookie  bool
 
 	// StrictTransport is the Strict-Transport-Security of the answer, whoever makes it; empty: a backend's own passes. It
 	// must stay valid until the exchange is over.
@@ -78,9 +88,11 @@ type Plan struct {
 	// Behind describes the client if trusted proxies stand between it and us; nil: the connection is its own.
 	Behind *Behind
 
-	// For the account: the Land of the asked area, the sender's index (0 = direct).
+	// For the account: the Land of the asked area, the sender's index (0 = direct), and how both are known.
 	Land        uint8
 	SenderIndex int
+	Account     Account
+	LedBy       int // the sender of the handover that Account tells of; it proves nothing about who asks
 
 	Reply Reply
 
@@ -99,6 +111,20 @@ func (p *Plan) BehindProxies() *Behind {
 	p.Behind = p.behind
 	return p.Behind
 }
+
+// Account says whether a request at a backend's own origin could be told to belong to a handover.
+type Account uint8
+
+// The values of Account, and how many there are.
+const (
+	AccountNone         Account = iota // the request was not at a backend's own origin
+	AccountAttributed                  // forwarded with the context of a handover
+	AccountUnattributed                // forwarded without
+	AccountArrived                     // led on: the context was taken out of the address
+	AccountExpired                     // led on without a context: it was too old
+	AccountForged                      // led on without a context: none of ours
+	Accounts
+)
 
 // reset clears the plan and keeps its storage.
 func (p *Plan) reset() {
@@ -286,7 +312,8 @@ type Record struct {
 	Status    int         // sent to the client; 499 if it left first (but 101 stays)
 	Reason    reason.Code // None for a backend's own answer
 	Land      uint8       // as in Plan
-	Sender    int         // as in Plan
+	Sender    int         // of the handover, else who asks
+	Account   Account     // as in Plan
 	Backend   int         // Backend.Index, -1 if none was asked, BackendOther
 	BytesIn   int64       // request body octets
 	BytesOut  int64       // response body octets

@@ -82,7 +82,8 @@ type Exchange struct {
 	trace     [32]byte
 	parent    [55]byte // traceparent
 	path      []byte   // storage of the normalised path
-	authority []byte   // what the client asked for, for rewriting Location
+	authority []byte   // where clients reach the backend, for rewriting Location
+	target    []byte   // what the backend was asked for, if it is known under other paths here
 	number    [20]byte // Content-Length of our own answers
 	kept      []byte   // storage of what wish remembers
 	wish      message.Head
@@ -155,7 +156,10 @@ func (x *Exchange) decide(h *message.Head) {
 		x.path, x.req.Path, x.req.EncodedSlash = path, path, slash
 	}
 	x.snapshot.Resolver.Resolve(&x.req, &x.plan)
-	x.rec.Land, x.rec.Sender = x.plan.Land, x.plan.SenderIndex
+	x.rec.Land, x.rec.Sender, x.rec.Account = x.plan.Land, x.plan.SenderIndex, x.plan.Account
+	if x.plan.Account == AccountAttributed || x.plan.Account == AccountArrived {
+		x.rec.Sender = x.plan.LedBy
+	}
 	if !x.plan.Forward {
 		x.rec.Removed = header.Forged(h.Fields, x.plan.KnownSender)
 		if x.plan.Behind != nil {
@@ -212,6 +216,9 @@ func (x *Exchange) connect(h *message.Head) {
 	if x.req.adopted() {
 		x.outgoing.Traceparent = x.req.parent[:]
 	}
+	if x.plan.InPlace || x.plan.OwnCookie || len(x.plan.Prefix) > 0 {
+		x.leaveOrigin(h)
+	}
 	removed, fault := x.outgoing.Apply(h)
 	x.rec.Removed = removed
 	if fault != message.FaultNone {
@@ -267,16 +274,14 @@ func (x *Exchange) UpstreamHead(h *message.Head) {
 	bodyless := x.isHEAD || h.Status == 204 || h.Status == 304
 	x.incoming = header.Response{
 		Via: x.snapshot.Via, Trace: x.trace[:], Date: x.host.Date(), ContentLength: h.ContentLength,
+		OwnCookie: x.plan.CookieName, Prefix: x.plan.Prefix, Target: x.target, InPlace: x.plan.InPlace,
 		StrictTransport: x.plan.StrictTransport, Scratch: x.incoming.Scratch[:0],
 	}
 	f := x.front.Frame(h.ContentLength, bodyless)
 	x.incoming.Chunked, x.incoming.Close, x.incoming.KeepAlive10 = f.Chunked, f.Close, f.KeepAlive10
 	fields := x.incoming.Apply(h)
-	x.plan.Scratch = x.plan.Scratch[:0]
-	for i := range fields {
-		if fields[i].ID == message.Location {
-			x.plan.Scratch = x.relocate(x.plan.Scratch, &fields[i])
-		}
+	if x.incoming.Refers {
+		x.relocate(fields)
 	}
 	x.front.Head(h.Status, fields)
 }

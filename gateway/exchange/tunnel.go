@@ -143,6 +143,7 @@ func (x *Exchange) change(h *message.Head) {
 	t.moved, t.until = now, now+int64(t.rules.Life)
 	x.incoming = header.Response{
 		Via: x.snapshot.Via, Trace: x.trace[:], Date: x.host.Date(), ContentLength: -1, Upgrade: t.protocol,
+		OwnCookie: x.plan.CookieName, Prefix: x.plan.Prefix, Target: x.target, InPlace: x.plan.InPlace,
 		Scratch: x.incoming.Scratch[:0],
 	}
 	x.front.Head(h.Status, x.incoming.Apply(h))

@@ -28,6 +28,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/pvgate/pvgate/gateway"
+	"github.com/pvgate/pvgate/gateway/handover"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/metrics"
 	"github.com/pvgate/pvgate/gateway/surface"
@@ -97,8 +98,13 @@ func Start(t testing.TB, o Options) *Gateway {
 		SelfHosts: []string{Domain, "*." + Domain}, Help: map[uint8]routing.Help{6: {Portal: "https://verwaltungsportal.hessen.de"}},
 	}
 	snap := &gateway.Snapshot{ID: "test", Via: "pvgate-" + Domain}
+	keys, err := handover.NewKeys([handover.KeySize]byte{1})
+	if err != nil {
+		t.Fatal(err)
+	}
 	faces := surface.Options{
 		Domain:    Domain,
+		Keys:      keys,
 		Listeners: []surface.Listener{{Any: o.Default != "", Default: o.Default}},
 		Senders:   []surface.Sender{{Name: "hessen", Networks: []netip.Prefix{netip.MustParsePrefix(Known + "/32")}, Origins: []string{Portal}}},
 	}

@@ -130,6 +130,13 @@ func (o *Origin) Requests() []*Seen {
 	return append([]*Seen(nil), o.seen...)
 }
 
+// Clear forgets what has arrived so far.
+func (o *Origin) Clear() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.seen = nil
+}
+
 // Last returns the request that arrived last.
 func (o *Origin) Last(t testing.TB) *Seen {
 	t.Helper()

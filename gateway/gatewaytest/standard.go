@@ -49,7 +49,7 @@ func StandardOptions(t testing.TB, origin *Origin) Options {
 	legacy := proxied("legacy", origin.Addr)
 	legacy.AllowEncodedSlash = true
 	inPlace := proxied("inplace", origin.Addr)
-	inPlace.InPlace = true
+	inPlace.ByPath = true
 	narrow := proxied("narrow", origin.Addr)
 	narrow.Limits, narrow.LimitText = strict, "1/h"
 	page := Backend{Backend: surface.Backend{Name: "narrowpage", LimitText: "1/h"}, Hosts: []string{"narrow.example"}, Limits: strict}

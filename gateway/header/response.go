@@ -2,7 +2,11 @@
 
 package header
 
-import "github.com/pvgate/pvgate/gateway/message"
+import (
+	"bytes"
+
+	"github.com/pvgate/pvgate/gateway/message"
+)
 
 // Response holds what the gateway says when it sends a response on. All slices
 // must stay valid until the head is serialised. An empty slice means the field
@@ -20,6 +24,15 @@ type Response struct {
 	Chunked       bool   // the body goes to the client in chunks
 	ContentLength int64  // octets; -1 = none
 	Upgrade       []byte // the protocol that a 101 agrees to
+
+	// Where the answer appears, and what a backend must not say there.
+	OwnCookie string // name of the gateway's own cookie, which no backend sets; "" = none
+	Prefix    []byte // stands before the backend's paths; empty at a host of its own
+	Target    []byte // what the backend was asked for; needed with Prefix
+	InPlace   bool   // at an address that is not the backend's own
+
+	// Refers says after Apply that there are fields that refer to addresses.
+	Refers bool
 
 	// Scratch is as in Request.
 	Scratch []byte
@@ -55,6 +68,10 @@ func (r *Response) Apply(h *message.Head) []message.Field {
 				continue
 			}
 			date = true
+		case f.ID >= message.SetCookie && f.ID <= message.StrictTransportSecurity:
+			if !r.origin(f) {
+				continue
+			}
 		}
 		if len(kept) == i { // a copy costs more than all the rest here
 			kept = kept[:i+1]
@@ -80,4 +97,36 @@ func (r *Response) Apply(h *message.Head) []message.Field {
 	kept = add(kept, message.StrictTransportSecurity, nameStrictTransport, r.StrictTransport)
 	h.Fields = add(kept, message.PVOther, namePVTrace, r.Trace)
 	return h.Fields
+}
+
+// origin decides about a field by which a backend could reach beyond its own origin: into other backends of the same
+// host or domain. It may change the value.
+func (r *Response) origin(f *message.Field) (keep bool) {
+	away := r.InPlace || len(r.Prefix) > 0
+	switch f.ID {
+	case message.SetCookie:
+		return !r.InPlace && r.cookie(f)
+	case message.SetCookie2:
+		return false // obsolete (RFC 6265, section 9.4); what still reads it reads Domain in it
+	case message.SiteWide:
+		return !away
+	case message.StrictTransportSecurity:
+		return !away && ownHost(f)
+	default:
+		r.Refers = true
+		return true
+	}
+}
+
+// ownHost makes a Strict-Transport-Security value speak of its own host only (RFC 6797, section 6.1): of all its
+// directives it keeps max-age. It reports false if there is none.
+func ownHost(f *message.Field) bool {
+	for directive, rest := cutSemicolon(f.Value); directive != nil; directive, rest = cutSemicolon(rest) {
+		name, _, _ := bytes.Cut(directive, equals)
+		if message.EqualFold(message.TrimOWS(name), "max-age") {
+			f.Value = message.TrimOWS(directive)
+			return true
+		}
+	}
+	return false
 }

@@ -75,17 +75,22 @@ const (
 	ContentType
 	ContentEncoding
 	Cookie
-	SetCookie
-	Location
-	ContentLocation
-	Refresh
 	Origin
 	Referer
 	UserAgent
 	RetryAfter
 	AltSvc
-	StrictTransportSecurity
 	ProxyStatus
+
+	// By which an answer says something about other addresses than the one that
+	// was asked: SetCookie to StrictTransportSecurity, without a gap.
+	SetCookie
+	SetCookie2
+	SiteWide // Clear-Site-Data and others that hold for a whole host or more
+	Location
+	ContentLocation
+	Refresh
+	StrictTransportSecurity
 
 	fieldIDs // how many there are
 )
@@ -245,6 +250,10 @@ func known(name []byte) FieldID {
 		return KeepAlive
 	case "set-cookie":
 		return SetCookie
+	case "set-cookie2":
+		return SetCookie2
+	case "clear-site-data", "service-worker-allowed", "nel", "report-to", "origin-agent-cluster":
+		return SiteWide
 	case "tracestate":
 		return Tracestate
 	case "user-agent":

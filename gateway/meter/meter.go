@@ -77,7 +77,8 @@ type Meter struct {
 	Overhead Histogram
 	Removed  [4]uint64 // pv, forwarded, identity, alias
 	// Tunnels counts those that have ended, by how.
-	Tunnels [exchange.TunnelEnds]uint64
+	Tunnels  [exchange.TunnelEnds]uint64
+	Accounts [exchange.Accounts]uint64
 }
 
 // Record counts one finished exchange.
@@ -85,7 +86,11 @@ func (m *Meter) Record(r *exchange.Record) {
 	if r.Status > 0 && r.Status < len(m.Codes) {
 		m.Codes[r.Status]++
 	}
-	if r.Reason != reason.None {
+	if r.Account != exchange.AccountNone {
+		m.Accounts[r.Account]++
+	}
+	// A handover to a backend's own origin takes a second step, which is no second handover.
+	if r.Reason != reason.None && r.Account < exchange.AccountArrived {
 		m.Reasons[r.Reason][min(int(r.Land), Lands-1)]++
 	}
 	m.Removed[0] += uint64(r.Removed.PV)
@@ -152,6 +157,9 @@ func (m *Meter) AddTo(sum *Meter) {
 	}
 	for i, n := range m.Tunnels {
 		sum.Tunnels[i] += n
+	}
+	for i, n := range m.Accounts {
+		sum.Accounts[i] += n
 	}
 	sum.Overhead.add(&m.Overhead)
 	for len(sum.Backends) < len(m.Backends) {

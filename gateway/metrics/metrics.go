@@ -77,6 +77,7 @@ func families() [][]string {
 		{"pvgate_reasons_total", "Answers made by the gateway, by reason and Land of the asked area.", "reason", "land"},
 		{"pvgate_requests_refused_total", "Requests refused by the parser or the path form, by reason.", "reason"},
 		{"pvgate_headers_removed_total", "Fields removed that the client had no right to send, by kind.", "kind"},
+		{"pvgate_context_total", "Requests at backends' own origins: attributed to a handover, unattributed, or led on with their context (arrived) or without it (expired, forged).", "result"},
 		{"pvgate_overhead_seconds", "Time spent on a request beside waiting for the backend.", "proto"},
 		{"pvgate_backend_requests_total", "Requests by backend and class of its answer (none: it gave none).", "backend", "class"},
 		{"pvgate_backend_failures_total", "Requests that failed at a backend, by reason.", "backend", "reason"},
@@ -221,6 +222,11 @@ func (s sink) traffic(m *meter.Meter) {
 	}
 	for i, kind := range [...]string{"pv", "forwarded", "identity", "alias"} {
 		s.counter("pvgate_headers_removed_total", float64(m.Removed[i]), kind)
+	}
+	for i, result := range [exchange.Accounts]string{"", "attributed", "unattributed", "arrived", "expired", "forged"} {
+		if result != "" {
+			s.counter("pvgate_context_total", float64(m.Accounts[i]), result)
+		}
 	}
 	s.histogram("pvgate_overhead_seconds", &m.Overhead, meter.OverheadBuckets(), "h1")
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pvgate/pvgate/gateway"
 	"github.com/pvgate/pvgate/gateway/conn"
+	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/meter"
 	"github.com/pvgate/pvgate/gateway/metrics"
@@ -153,7 +154,7 @@ func (c crowd) ceiling() int {
 		}
 	}
 	codes++ // 499 has no registered text
-	fixed := codes + reason.Count*meter.Lands + parserReasons + len(meter.Meter{}.Removed) + histogram(meter.OverheadBuckets())
+	fixed := codes + reason.Count*meter.Lands + parserReasons + len(meter.Meter{}.Removed) + int(exchange.Accounts) - 1 + histogram(meter.OverheadBuckets())
 	const (
 		byLoop   = 9
 		bySource = 3
@@ -208,7 +209,7 @@ func TestBackendsMeetOnlyReasonsOfTheirOwn(t *testing.T) {
 func TestLabelsAreOfTheClosedSet(t *testing.T) {
 	t.Parallel()
 	known := []string{
-		"proto", "code", "reason", "land", "kind", "backend", "class", "direction", "whose", "source", "cause", "hash", "state", "loop", "le",
+		"proto", "code", "reason", "land", "kind", "backend", "class", "direction", "whose", "source", "cause", "hash", "state", "loop", "le", "result",
 	}
 	lands := map[string]bool{}
 	for _, s := range series(exposition(t, crowd{2, 1, 1}.gatherer())) {

@@ -274,14 +274,14 @@ func (c *call) refuseTarget(k *keys, q *routing.Query, d *routing.Decision) {
 }
 
 // candidates turns equal targets into links; those behind us are linked at
-// their own host.
+// their own origin.
 func (c *call) candidates(from []routing.Candidate) []pages.Candidate {
 	from = from[:min(len(from), maxLinks)]
 	out := make([]pages.Candidate, 0, len(from))
 	for _, k := range from {
 		p := pages.Candidate{Title: k.Title, URL: k.URL, Backend: c.s.table.BackendName(k.Backend)}
 		if i := int(k.Backend); i >= 0 && i < len(c.s.backends) && c.s.backends[i].Proxy {
-			p.URL = c.atOwnHost(i, k.URL)
+			p.URL = c.atOwnOrigin(i, k.URL)
 		}
 		if k.Refused != "" {
 			p.URL = ""
@@ -291,11 +291,11 @@ func (c *call) candidates(from []routing.Candidate) []pages.Candidate {
 	return out
 }
 
-// atOwnHost moves an address of a proxied backend to the host where it answers
-// for clients.
-func (c *call) atOwnHost(i int, url string) string {
+// atOwnOrigin moves an address of a proxied backend to where it answers for
+// clients.
+func (c *call) atOwnOrigin(i int, url string) string {
 	b := &c.s.backends[i]
-	if b.host == nil {
+	if b.host == nil && b.prefix == nil {
 		return ""
 	}
 	if _, after, ok := strings.Cut(url, "://"); ok {
@@ -308,6 +308,9 @@ func (c *call) atOwnHost(i int, url string) string {
 		default:
 			url = after[slash:]
 		}
+	}
+	if b.prefix != nil {
+		return c.base() + string(b.prefix) + url
 	}
 	return string(c.l.appendBase(nil, c.authority, b.Name, ".", c.s.domain)) + url
 }

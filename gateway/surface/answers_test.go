@@ -276,7 +276,7 @@ func TestRouteTellsKnownSendersWhereACitizenWouldBeLed(t *testing.T) {
 		{"leistung=99.050.012.104.000&area=06435014", "", map[string]string{
 			"url": "http://hessen.gw.example.de:8080/gewerbe/" + gewerbe + "?l=de", "backend": "hessen", "area": "06",
 		}},
-		{"leistung=" + fischen + "&area=06", "", map[string]string{"url": entryURL + "/leistung/" + fischen + "/06", "backend": "inplace"}},
+		{"leistung=" + fischen + "&area=06", "", map[string]string{"url": entryURL + "/_pv/b/inplace/fischen", "backend": "inplace"}},
 		{"leistung=99063018261000", "", map[string]string{"url": "https://bund.example/x", "backend": "bund.example", "area": ""}},
 		{"leistung=99063018261000&area=-", "", map[string]string{"url": "https://bund.example/x"}},
 		{"leistung=" + gewerbe + "&area=06534&lang=de", "area_required", nil}, // five digits: a known sender means a Kreis

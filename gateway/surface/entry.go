@@ -81,7 +81,7 @@ func (s *Surface) Resolve(r *exchange.Request, p *exchange.Plan) {
 			c.reserved()
 			return
 		}
-		c.pass(own)
+		c.visit(own, c.r.Path)
 	case entry:
 		c.entry()
 	default:
@@ -96,9 +96,13 @@ func (c *call) entry() {
 	case isEntry(path):
 		c.leistung()
 	case c.s.isOurs(path):
+		if to, rest, ok := c.s.below(path); ok {
+			c.prefixed(to, rest)
+			return
+		}
 		c.reserved()
 	case c.l.fallback >= 0:
-		c.pass(c.l.fallback)
+		c.pass(c.l.fallback, path, false)
 	case c.r.Head.Asterisk:
 		c.options(allowProxied)
 	case string(path) == "/":
@@ -106,43 +110,6 @@ func (c *call) entry() {
 	default:
 		c.answer(&pages.Answer{Reason: reason.NotFound})
 	}
-}
-
-// pass forwards a request as it is: to the backend whose host it names, or to
-// the listener's default.
-func (c *call) pass(to int) {
-	if c.r.EncodedSlash && !c.s.backends[to].AllowEncodedSlash {
-		c.answer(&pages.Answer{Reason: reason.BadPath})
-		return
-	}
-	h := c.r.Head
-	switch {
-	case h.Asterisk:
-		c.forward(to, asterisk)
-	case isTarget(h, c.r.Path):
-		c.forward(to, h.Target)
-	default:
-		at := len(c.p.Scratch)
-		b := append(c.p.Scratch, c.r.Path...)
-		if h.HasQuery {
-			b = append(b, '?')
-			b = append(b, h.Query...)
-		}
-		c.p.Scratch = b
-		c.forward(to, b[at:])
-	}
-}
-
-var asterisk = []byte("*")
-
-// isTarget reports whether the request-target as received is what would be
-// sent: origin form, and a path that is in its one form already.
-func isTarget(h *message.Head, path []byte) bool {
-	n := len(h.Path)
-	if h.HasQuery {
-		n += 1 + len(h.Query)
-	}
-	return len(h.Target) == n && n > 0 && h.Target[0] == '/' && bytes.Equal(h.Path, path)
 }
 
 // forward sends the request to a backend.
@@ -247,19 +214,22 @@ func isLine(text []byte) bool {
 	return len(text) > 0
 }
 
-// proxied leads to a portal behind us: a retrieval to the portal's own host, so
-// that portals do not share one origin; anything else is forwarded in place,
-// because a redirect would drop its body.
+// proxied leads to a portal behind us: a retrieval to the portal's own origin, so
+// that portals do not share one; anything else is forwarded in place, because a
+// redirect would drop its body.
 func (c *call) proxied(to int, k *keys, q *routing.Query, d *routing.Decision) {
 	b := &c.s.backends[to]
 	if c.r.EncodedSlash && !b.AllowEncodedSlash {
 		c.answer(&pages.Answer{Reason: reason.BadPath})
 		return
 	}
-	own := b.host != nil && (c.r.Head.Method == message.GET || c.r.Head.Method == message.HEAD)
+	own := (b.host != nil || b.prefix != nil) && (c.r.Head.Method == message.GET || c.r.Head.Method == message.HEAD)
 	start := len(c.p.Scratch)
-	if own {
+	switch {
+	case own && b.host != nil:
 		c.p.Scratch = c.l.appendBase(c.p.Scratch, c.authority, b.Name, ".", c.s.domain)
+	case own:
+		c.p.Scratch = append(c.p.Scratch, b.prefix...) // at the host that was asked, whichever of ours it is
 	}
 	at := len(c.p.Scratch)
 	if !c.appendTarget(k, q, d) {
@@ -267,11 +237,14 @@ func (c *call) proxied(to int, k *keys, q *routing.Query, d *routing.Decision) {
 		return
 	}
 	if own {
+		address := c.appendLink(c.p.Scratch[start:], b, k, q, d)
+		c.p.Scratch = append(c.p.Scratch[:start], address...)
 		c.seeOther(c.p.Scratch[start:len(c.p.Scratch):len(c.p.Scratch)], c.lang.String())
 		return
 	}
 	target := c.p.Scratch[at:len(c.p.Scratch):len(c.p.Scratch)]
 	c.tell(k, q, d)
+	c.p.InPlace, c.p.Prefix = true, b.prefix
 	if b.host != nil {
 		at = len(c.p.Scratch)
 		c.p.Scratch = c.l.appendAuthority(c.p.Scratch, c.authority, b.Name, ".", c.s.domain)
@@ -328,31 +301,39 @@ var (
 	slash    = []byte("/")
 )
 
+// answered is the key that the target answers under, which may be a parent's or
+// a successor's of the one that was asked for.
+func answered(q *routing.Query, d *routing.Decision) registry.Leistung {
+	if d.Key.IsZero() {
+		return q.Leistung
+	}
+	return d.Key
+}
+
 // tell fills what the backend is told about the request in PV- fields.
 func (c *call) tell(k *keys, q *routing.Query, d *routing.Decision) {
-	p, b := c.p, c.p.Scratch
-	at := len(b)
-	key := d.Key
-	if key.IsZero() {
-		key = q.Leistung
-	}
-	b = key.Append(b)
-	p.Leistung = b[at:len(b):len(b)]
+	p := c.p
+	at := len(p.Scratch)
+	p.Scratch = answered(q, d).Append(p.Scratch)
+	p.Leistung = p.Scratch[at:len(p.Scratch):len(p.Scratch)]
 	if k.haveArea {
-		ars := c.s.table.Areas().ARS(k.area)
-		at = len(b)
-		b = ars.AppendPadded(b)
-		p.ARS = b[at:len(b):len(b)]
-		p.Level = levels[min(int(ars.Level()), len(levels)-1)]
+		c.tellArea(c.s.table.Areas().ARS(k.area))
 	}
 	if oe, _, _ := c.s.table.Context(d); oe != "" {
-		at = len(b)
-		b = append(b, oe...)
-		if isLine(b[at:]) {
-			p.OE = b[at:len(b):len(b)]
+		at = len(p.Scratch)
+		p.Scratch = append(p.Scratch, oe...)
+		if isLine(p.Scratch[at:]) {
+			p.OE = p.Scratch[at:len(p.Scratch):len(p.Scratch)]
 		}
 	}
-	p.Scratch = b
+}
+
+func (c *call) tellArea(ars registry.ARS) {
+	p := c.p
+	at := len(p.Scratch)
+	p.Scratch = ars.AppendPadded(p.Scratch)
+	p.ARS = p.Scratch[at:len(p.Scratch):len(p.Scratch)]
+	p.Level = levels[min(int(ars.Level()), len(levels)-1)]
 }
 
 // levels is PV-Area-Level by registry.Level; the Bund has none.

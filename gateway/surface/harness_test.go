@@ -45,7 +45,7 @@ func testBackends() []Backend {
 		backendMarburg: {Name: "marburg", Title: "Stadt Marburg", Limit: new(limit.Backend), LimitText: "50/s"},
 		backendHessen:  {Name: "hessen", Title: "Land Hessen", Proxy: true},
 		backendLegacy:  {Name: "legacy", Proxy: true, AllowEncodedSlash: true},
-		backendInPlace: {Name: "inplace", Proxy: true, InPlace: true},
+		backendInPlace: {Name: "inplace", Proxy: true, ByPath: true},
 		backendMuseum:  {Name: "museum", Proxy: true},
 	}
 }

@@ -219,7 +219,7 @@ func (c *call) route() {
 		Note    string `json:"note,omitempty"`
 	}{string(url), c.s.table.BackendName(d.Backend), d.Kind.String(), c.s.table.Areas().ARS(d.Area).String(), d.Key.String(), notes[d.Note]}
 	if i := int(d.Backend); i >= 0 && i < len(c.s.backends) && c.s.backends[i].Proxy {
-		if answer.URL = c.atOwnHost(i, answer.URL); answer.URL == "" {
+		if answer.URL = c.atOwnOrigin(i, answer.URL); answer.URL == "" {
 			answer.URL = c.base() + c.place(&k, c.s.table.Areas().ARS(k.area))
 		}
 	}

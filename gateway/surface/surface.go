@@ -24,6 +24,7 @@ import (
 	"strings"
 
 	"github.com/pvgate/pvgate/gateway/forwarded"
+	"github.com/pvgate/pvgate/gateway/handover"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/pages"
 	"github.com/pvgate/pvgate/gateway/signature"
@@ -53,6 +54,9 @@ type Options struct {
 	Senders []Sender
 	// SecurityTxt is /.well-known/security.txt; nil = there is none of ours.
 	SecurityTxt *pages.SecurityTxt
+	// Keys sign what is known of a request when it is led to a backend's own
+	// origin; nil hands nothing over.
+	Keys *handover.Keys
 }
 
 // Listener is how one listener is reached.
@@ -89,9 +93,9 @@ type Backend struct {
 	Title string // for people; "" = the name
 	// Proxy forwards requests, else the client is redirected.
 	Proxy bool
-	// InPlace serves a proxied backend under the entry host instead of a host of
-	// its own.
-	InPlace bool
+	// ByPath gives a proxied backend the paths below /_pv/b/{name}/ of the entry
+	// host instead of a host of its own.
+	ByPath bool
 	// AllowEncodedSlash forwards paths that hold %2F.
 	AllowEncodedSlash bool
 	// Limit counts redirects; nil = no limit. Forwarded requests are counted by
@@ -120,10 +124,13 @@ type Surface struct {
 	listeners []listener
 	backends  []backend
 	labels    []label   // backends with a host of their own, sorted by name
+	prefixed  []int     // backends below the entry host
 	networks  []network // longest prefix first
 	senders   [][]byte  // by SenderIndex
 	names     []string  // the same as text, "" for direct
-	origins   []string  // of the pages of all senders
+	byName    map[string]int
+	keys      *handover.Keys
+	origins   []string // of the pages of all senders
 	// certificates are the senders by fingerprint or name, nil for none; signers
 	// verifies signatures, nil without keys.
 	certificates   map[string]int
@@ -138,7 +145,8 @@ type Surface struct {
 
 type backend struct {
 	Backend
-	host []byte // "{name}.{domain}"; nil if it has none of its own
+	host   []byte // "{name}.{domain}"; nil if it has none of its own
+	prefix []byte // "/_pv/b/{name}"; nil if it is not known by its path
 }
 
 // reservedName is what targets of no configured backend are counted under.
@@ -156,7 +164,7 @@ type network struct {
 
 // New checks the options and builds a surface.
 func New(o Options) (*Surface, error) {
-	s := &Surface{domain: strings.ToLower(o.Domain), table: o.Table}
+	s := &Surface{domain: strings.ToLower(o.Domain), table: o.Table, keys: o.Keys}
 	renderer, err := pages.New("pvgate-" + s.domain)
 	if s.domain == "" {
 		renderer, err = pages.New("pvgate")
@@ -195,7 +203,12 @@ func (s *Surface) addBackends(from []Backend) error {
 	var faults []error
 	for i, b := range from {
 		own := backend{Backend: b}
-		if b.Proxy && !b.InPlace && s.domain != "" {
+		switch {
+		case !b.Proxy:
+		case b.ByPath:
+			own.prefix = []byte(pathPrefix + b.Name)
+			s.prefixed = append(s.prefixed, i)
+		case s.domain != "":
 			own.host = []byte(b.Name + "." + s.domain)
 			s.labels = append(s.labels, label{b.Name, i})
 		}
@@ -219,10 +232,14 @@ func (s *Surface) addBackends(from []Backend) error {
 
 func (s *Surface) addSenders(from []Sender) error {
 	var faults []error
-	s.senders, s.names = [][]byte{[]byte("direct")}, []string{""}
+	s.senders, s.names, s.byName = [][]byte{[]byte("direct")}, []string{""}, map[string]int{}
 	for i, sender := range from {
 		s.senders = append(s.senders, []byte(sender.Name))
 		s.names = append(s.names, sender.Name)
+		s.byName[sender.Name] = i + 1
+		if len(sender.Name) > handover.MaxName {
+			faults = append(faults, fmt.Errorf("surface: sender %q: the name has more than %d characters", sender.Name, handover.MaxName))
+		}
 		s.origins = append(s.origins, sender.Origins...)
 		for _, p := range sender.Networks {
 			if !p.IsValid() {

@@ -289,8 +289,8 @@ func TestOtherMethodsAreForwardedInPlaceWithContext(t *testing.T) {
 	if a = ask(t, s, "OPTIONS /leistung/"+gewerbe+"/064350014014"); !a.plan.Forward {
 		t.Errorf("OPTIONS: %s, want forwarded", a.reason())
 	}
-	a = ask(t, s, "GET /leistung/"+fischen+"/06/x")
-	if !a.plan.Forward || string(a.plan.Target) != "/fischen/x" || string(a.plan.Level) != "2" || string(a.plan.ARS) != "060000000000" {
+	a = ask(t, s, "PUT /leistung/"+fischen+"/06/x")
+	if !a.plan.Forward || !a.plan.InPlace || string(a.plan.Prefix) != "/_pv/b/inplace" || string(a.plan.Target) != "/fischen/x" || string(a.plan.Level) != "2" || string(a.plan.ARS) != "060000000000" {
 		t.Errorf("in place: %s %q %q %q", a.reason(), a.plan.Target, a.plan.Level, a.plan.ARS)
 	}
 }
