@@ -228,6 +228,7 @@ var forms = [...]struct {
 	{"origin", isOrigin, "is no origin; write scheme and host as browsers do, https://portal.example.de, without a path and without the usual port"},
 	{"separator", isSeparator, `is no separator; write one character, such as ";"`},
 	{"weburl", isWebURL, "is no web address; write https://host/…"},
+	{"logfile", isLogFile, "is no place for a log; write off, stdout, stderr, or a path with a / in it, such as /var/log/pvgate/access.log"},
 	{"httpsuri", isHTTPS, "is no https address; write https://host/…"},
 	{"contacturi", isContact, "is no address to report to; write https://host/…, mailto:name@host or tel:+49-…"},
 	{"keyuri", isKeyURI, "is no address of a key; write https://host/…, openpgp4fpr:… or dns:…"},
@@ -340,6 +341,15 @@ func isURL(s string) bool {
 func isWebURL(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && isURL(s) && u.Hostname() != "" && u.User == nil && !strings.ContainsAny(s, " {}")
+}
+
+// isLogFile wants a / in a path: a bare word is more likely a mistaken keyword than a file.
+func isLogFile(s string) bool {
+	switch s {
+	case "off", "stdout", "stderr":
+		return true
+	}
+	return strings.Contains(s, "/") && !strings.HasSuffix(s, "/") && !strings.ContainsRune(s, 0)
 }
 
 // isHTTPS holds the form of RFC 9116's web addresses: visible ASCII, for each stands on a line of its own.

@@ -30,6 +30,7 @@ func scalars() []scalar {
 	return []scalar{
 		{key: "domain", is: "host", text: func(r *Root) *Text { return &r.Domain }},
 		{key: "admin.address", is: "loopback", text: func(r *Root) *Text { return &r.Admin.Address }},
+		{key: "access_log.file", is: "logfile", text: func(r *Root) *Text { return &r.AccessLog.File }},
 		{key: "areas.file", is: "path", text: func(r *Root) *Text { return &r.Areas.File }},
 		{key: "areas.aliases", is: "path", text: func(r *Root) *Text { return &r.Areas.Aliases }},
 		{key: "loops", is: "loops", num: func(r *Root) *Int { return &r.Loops }},

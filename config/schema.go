@@ -41,6 +41,7 @@ type Root struct {
 	Senders    Map[Sender] `key:"senders" is:"sendername" help:"portals we know, by name; everyone else is \"direct\""`
 	Sources    []Source    `key:"sources" help:"registry sources; their order is their trust, only for the same area and kind"`
 	Loops      Int         `key:"loops" default:"0" is:"loops" help:"event loops; 0 is one per core"`
+	AccessLog  AccessLog   `key:"access_log" help:"one line of JSON for each request"`
 	Security   *Security   `key:"security_txt" help:"/.well-known/security.txt (RFC 9116) on every host; absent: none of ours"`
 	Leistungen Text        `key:"leistungen" is:"path" help:"csv of Leistungen: leistung, title, types, successor; absent: none"`
 	// ContextKeys sign what a handover tells a proxied backend's own origin.
@@ -89,6 +90,12 @@ type Security struct {
 	Canonical       []Text `key:"canonical" is:"httpsuri" help:"all addresses at which this file may be found"`
 	Policy          []Text `key:"policy" is:"httpsuri" help:"page that says how reports are treated"`
 	Hiring          []Text `key:"hiring" is:"httpsuri" help:"page with positions in security"`
+}
+
+// AccessLog is where requests are noted.
+type AccessLog struct {
+	At   Origin `key:"-"`
+	File Text   `key:"file" default:"off" is:"logfile" help:"off, stdout, stderr, or a file (from the folder of pvgate.yaml); SIGUSR1 reopens it"`
 }
 
 // AreaFiles names the Gemeindeverzeichnis.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/pvgate/pvgate/gateway/accesslog"
 	"github.com/pvgate/pvgate/gateway/conn"
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/loop"
@@ -23,6 +24,7 @@ type node struct {
 	host      *conn.Host
 	cache     *upstream.Cache
 	meter     meter.Meter
+	log       *accesslog.Ring // nil without an access log
 	random    *mathrand.ChaCha8
 	date      []byte
 	dateOf    int64
@@ -34,6 +36,9 @@ func newNode(s *Server, l *loop.Loop, idleBudget int) *node {
 	var seed [32]byte
 	_, _ = rand.Read(seed[:]) // never fails (crypto/rand)
 	n := &node{server: s, loop: l, index: l.Index(), random: mathrand.NewChaCha8(seed)}
+	if s.options.AccessLog != nil {
+		n.log = s.options.AccessLog.NewRing()
+	}
 	n.cache = upstream.NewCache(l, idleBudget)
 	n.host = conn.NewHost(l, n, &s.options.Limits, s.options.Timeouts, s.networks)
 	return n
@@ -77,8 +82,13 @@ func (n *node) LeaveTunnel() { n.tunnels-- }
 // Tunnelled counts octets of a tunnel.
 func (n *node) Tunnelled(backend, in, out int) { n.meter.Tunnelled(backend, in, out) }
 
-// Record counts a finished exchange.
-func (n *node) Record(r *exchange.Record) { n.meter.Record(r) }
+// Record counts a finished exchange, and notes it in the access log.
+func (n *node) Record(r *exchange.Record) {
+	n.meter.Record(r)
+	if n.log != nil {
+		n.log.Record(r, n.loop.Wall().UnixNano())
+	}
+}
 
 // listen accepts on a socket; index is the listener's in the configuration.
 func (n *node) listen(fd int32, index int) error {

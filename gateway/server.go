@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pvgate/pvgate/gateway/accesslog"
 	"github.com/pvgate/pvgate/gateway/conn"
 	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/listen"
@@ -39,6 +40,8 @@ type Options struct {
 	// MaxTunnels bounds the connections of all loops that have changed their protocol: each holds two descriptors for
 	// hours. 0 means half of those that MaxConnections leaves.
 	MaxTunnels int
+	// AccessLog gets a line for each finished exchange; nil for no log. Its owner closes it, after Drain.
+	AccessLog *accesslog.Log
 	// Panic is told of a broken invariant that the server survived; nil lets the process end.
 	Panic func(value any, stack []byte)
 	// NewKernel makes a loop's kernel; nil for the real one. For tests.
@@ -288,7 +291,9 @@ type Stats struct {
 	Closed [conn.Causes]uint64
 	// Tunnels are client connections that have changed their protocol; they are in Open and not in Active.
 	Tunnels int
-	Uptime  time.Duration
+	// LogDropped is how many lines the access log has lost.
+	LogDropped uint64
+	Uptime     time.Duration
 }
 
 var errStopped = errors.New("the server has stopped")
@@ -315,6 +320,9 @@ func (s *Server) Stats() (*Stats, error) {
 			return nil, errStopped
 		}
 		st.Loops = append(st.Loops, l)
+	}
+	if l := s.options.AccessLog; l != nil {
+		st.LogDropped = l.Dropped()
 	}
 	s.mu.Lock()
 	st.Names = append(st.Names, s.names...)

@@ -5,10 +5,12 @@ package gateway
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
@@ -18,10 +20,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pvgate/pvgate/gateway/accesslog"
 	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/loop/simsys"
+	"github.com/pvgate/pvgate/gateway/meter"
 	"github.com/pvgate/pvgate/gateway/reason"
 	"github.com/pvgate/pvgate/gateway/upstream"
 )
@@ -79,6 +84,8 @@ type world struct {
 	seen             map[string]int // times a non-idempotent request was received whole, by tag
 	whole            int            // answers that arrived whole and right
 	tunnels          int            // of which the client heard all
+	log              *accesslog.Log
+	lines            bytes.Buffer // of the log, once it is closed
 }
 
 func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
@@ -94,6 +101,11 @@ func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
 		w.kernels = append(w.kernels, k)
 		return k, nil
 	}}
+	var err error
+	if w.log, err = accesslog.Start(accesslog.Options{Open: accesslog.Stream(&w.lines), Notes: http1.Causes(), Events: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
+	o.AccessLog = w.log
 	s, err := assemble(o, w.snapshot())
 	if err != nil {
 		t.Fatal(err)
@@ -197,6 +209,7 @@ func (w *world) operate(round int) {
 }
 
 func (w *world) check() {
+	w.checkLog()
 	for _, c := range w.clients {
 		c.check()
 	}
@@ -224,6 +237,41 @@ func (w *world) check() {
 		if st := n.loop.Stats(); st.Streams != 0 || st.Lent != 0 {
 			w.fatal("loop %d keeps %d streams, %d buffers", i, st.Streams, st.Lent)
 		}
+	}
+}
+
+// checkLog sees that each exchange that was counted has its line, with the status that was counted.
+func (w *world) checkLog() {
+	if err := w.log.Close(w.t.Context()); err != nil {
+		w.fatal("%v", err)
+	}
+	var counted meter.Meter
+	for _, n := range w.server.nodes {
+		n.meter.AddTo(&counted)
+	}
+	var logged [len(counted.Codes)]uint64
+	for line := range bytes.Lines(w.lines.Bytes()) {
+		var l struct {
+			Status  int    `json:"status"`
+			Trace   string `json:"trace_id"`
+			Reason  string `json:"reason"`
+			Backend string `json:"backend"`
+			Mode    string `json:"mode"`
+			Attempt int    `json:"attempt"`
+		}
+		if err := json.Unmarshal(line, &l); err != nil || len(l.Trace) != 32 {
+			w.fatal("line %q: %v", line, err)
+		}
+		if (l.Mode == "proxy") != (l.Backend != "") || l.Attempt > 0 && l.Mode != "proxy" {
+			w.fatal("line %q: mode, backend and attempt do not fit", line)
+		}
+		logged[l.Status]++
+	}
+	if w.log.Dropped() > 0 {
+		w.fatal("%d lines dropped", w.log.Dropped())
+	}
+	if logged != counted.Codes {
+		w.fatal("logged and counted differ: %v, %v", logged, counted.Codes)
 	}
 }
 

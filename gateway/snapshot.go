@@ -19,7 +19,7 @@ import (
 // Snapshot is everything one request sees, built whole before it is put in service. Immutable once given to the
 // server.
 type Snapshot struct {
-	// ID names the snapshot in explain, status and logs.
+	// ID names the snapshot in explain, status and logs; the access log shows its first eight octets.
 	ID string
 	// Resolver decides; its Plan.Backend indexes Backends.
 	Resolver exchange.Resolver
@@ -141,7 +141,10 @@ func (s *Server) prepare(snap *Snapshot, before *generation) (*generation, [][]*
 	limits := http1.DefaultLimits()
 	limits.Head, limits.Fields = s.options.ResponseHead, s.options.ResponseFields
 	for n, node := range s.nodes {
-		view := exchange.Snapshot{Resolver: snap.Resolver, Via: []byte(snap.Via), ProxyPeers: snap.ProxyPeers}
+		view := exchange.Snapshot{
+			Resolver: snap.Resolver, Via: []byte(snap.Via), ProxyPeers: snap.ProxyPeers, Logged: s.options.AccessLog != nil,
+		}
+		copy(view.ID[:], snap.ID)
 		pools := make([]*upstream.Pool, len(snap.Backends))
 		for i := range snap.Backends {
 			b := &snap.Backends[i]
@@ -156,6 +159,9 @@ func (s *Server) prepare(snap *Snapshot, before *generation) (*generation, [][]*
 		}
 		g.views = append(g.views, view)
 		g.pools = append(g.pools, pools)
+	}
+	if l := s.options.AccessLog; l != nil {
+		l.SetBackends(slices.Clone(s.names))
 	}
 	retired := make([][]*upstream.Pool, len(s.nodes))
 	if before != nil {

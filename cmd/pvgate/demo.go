@@ -84,6 +84,7 @@ func demo(cmd *cobra.Command, f *demoFlags) (err error) {
 		watch: path,
 		log:   slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level})),
 		out:   io.Discard,
+		err:   cmd.ErrOrStderr(),
 		ready: func(s *service, operators string) {
 			level.Set(slog.LevelInfo)
 			if f.duration > 0 {

@@ -109,6 +109,8 @@ func (p *process) signal(name string) error {
 		return p.cmd.Process.Signal(syscall.SIGTERM)
 	case "HUP":
 		return p.cmd.Process.Signal(syscall.SIGHUP)
+	case "USR1":
+		return p.cmd.Process.Signal(syscall.SIGUSR1)
 	}
 	return fmt.Errorf("signal %q is unknown here", name)
 }

@@ -33,13 +33,14 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Serve requests until SIGTERM",
 		Long: "serve reads the configuration, listens, and answers. A change of a file, SIGHUP or \"pvgate reload\" puts a\n" +
-			"new configuration in service, whole or not at all. SIGTERM ends the service: requests in flight have 30 s.",
+			"new configuration in service, whole or not at all. SIGUSR1 reopens the access log. SIGTERM ends the service:\n" +
+			"requests in flight have 30 s.",
 		Args: cobra.NoArgs,
 	}
 	flags.register(cmd)
 	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error {
 		log := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
-		return serve(cmd.Context(), serveOptions{load: flags.load, watch: flags.path, log: log, out: cmd.OutOrStdout()})
+		return serve(cmd.Context(), serveOptions{load: flags.load, watch: flags.path, log: log, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr()})
 	})
 	return cmd
 }
@@ -50,6 +51,7 @@ type serveOptions struct {
 	watch string // pvgate.yaml whose changes mean a reload; "" = none
 	log   *slog.Logger
 	out   io.Writer
+	err   io.Writer
 	ready func(s *service, operators string) // called once the service answers, with the admin listener's address
 }
 
@@ -59,6 +61,9 @@ func serve(ctx context.Context, o serveOptions) error {
 	hup := make(chan os.Signal, 1) // from the first moment on: unheard, SIGHUP ends a process
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	usr1 := make(chan os.Signal, 1) // the same
+	signal.Notify(usr1, syscall.SIGUSR1)
+	defer signal.Stop(usr1)
 	var watcher *config.Watcher
 	var s *service
 	if o.watch != "" {
@@ -73,7 +78,7 @@ func serve(ctx context.Context, o serveOptions) error {
 			return err
 		}
 	}
-	s, err := newService(ctx, o.load, o.log)
+	s, err := newService(ctx, o.load, o.log, streams{o.out, o.err})
 	if err != nil {
 		if watcher != nil {
 			err = errors.Join(err, watcher.Close())
@@ -95,15 +100,15 @@ func serve(ctx context.Context, o serveOptions) error {
 	if o.ready != nil {
 		o.ready(s, operators.Addr)
 	}
-	s.wait(ctx, watcher, hup)
+	s.wait(ctx, watcher, hup, usr1)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	o.log.Info("draining", "for", drainTime.String())
 	return s.drain(end)
 }
 
-// wait reloads when a file changes or at hup, until ctx ends.
-func (s *service) wait(ctx context.Context, watcher *config.Watcher, hup <-chan os.Signal) {
+// wait reloads when a file changes or at hup, and reopens logs at usr1, until ctx ends.
+func (s *service) wait(ctx context.Context, watcher *config.Watcher, hup, usr1 <-chan os.Signal) {
 	changed := make(chan struct{}, 1)
 	watching := make(chan struct{})
 	go func() {
@@ -126,6 +131,9 @@ func (s *service) wait(ctx context.Context, watcher *config.Watcher, hup <-chan 
 		case <-ctx.Done():
 			<-watching
 			return
+		case <-usr1:
+			s.reopenLogs()
+			continue
 		case <-hup:
 		case <-changed:
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pvgate/pvgate/config"
 	"github.com/pvgate/pvgate/gateway"
+	"github.com/pvgate/pvgate/gateway/accesslog"
 	"github.com/pvgate/pvgate/gateway/handover"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/metrics"
@@ -25,6 +26,8 @@ type service struct {
 	book   *limit.Book
 	keys   *handover.Keys // of this process, for a configuration that names none
 	server *gateway.Server
+	// accessLog is nil if the configuration has none.
+	accessLog *accesslog.Log
 
 	// mu serialises reloads and guards what stands below.
 	mu       sync.Mutex
@@ -45,7 +48,7 @@ type reloadResult struct {
 }
 
 // newService builds the configuration and starts to serve it.
-func newService(ctx context.Context, load func() (*config.Config, error), log *slog.Logger) (*service, error) {
+func newService(ctx context.Context, load func() (*config.Config, error), log *slog.Logger, to streams) (*service, error) {
 	s := &service{load: load, log: log, book: new(limit.Book), keys: randomKeys()}
 	l, err := s.build(ctx)
 	if err != nil {
@@ -63,8 +66,12 @@ func newService(ctx context.Context, load func() (*config.Config, error), log *s
 	for i := range l.cfg.Root.Listen {
 		o.Listen = append(o.Listen, gateway.Listener{Address: l.cfg.Root.Listen[i].Address.V})
 	}
-	if s.server, err = gateway.Start(o, l.snapshot); err != nil {
+	if s.accessLog, err = startAccessLog(l.cfg, to, log); err != nil {
 		return nil, err
+	}
+	o.AccessLog = s.accessLog
+	if s.server, err = gateway.Start(o, l.snapshot); err != nil {
+		return nil, errors.Join(err, s.endAccessLog(ctx))
 	}
 	s.took(l)
 	s.reload = reloadResult{OK: true, Time: s.built, Snapshot: l.snapshot.ID, Changed: true, Warnings: findings(l.routes.warnings)}
@@ -137,6 +144,7 @@ func (s *service) unchangeable(now *config.Config) error {
 			fixed("address", was.Root.Listen[i].Address.V, now.Root.Listen[i].Address.V, now.Root.Listen[i].Address.Origin)
 		}
 	}
+	fixed("access_log.file", was.Root.AccessLog.File.V, now.Root.AccessLog.File.V, now.Root.AccessLog.File.Origin)
 	fixed("admin.address", was.Root.Admin.Address.V, now.Root.Admin.Address.V, now.Root.Admin.Address.Origin)
 	if was.Root.Loops.V != now.Root.Loops.V {
 		errs = append(errs, config.At(now.Root.Loops.Origin, "loops is %d in service and %d here; a reload cannot change it: restart", was.Root.Loops.V, now.Root.Loops.V))
@@ -169,7 +177,7 @@ func (s *service) drain(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining = true
 	s.mu.Unlock()
-	return s.server.Drain(ctx)
+	return errors.Join(s.server.Drain(ctx), s.endAccessLog(ctx))
 }
 
 // now returns what is in service.

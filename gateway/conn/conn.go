@@ -242,12 +242,12 @@ func (c *H1) begin(h *message.Head) {
 func (c *H1) fault(method message.Method, f message.Fault) {
 	c.lastOne = true
 	if c.x != nil {
-		c.x.ClientFault(f)
+		c.x.ClientFault(f, c.machine.Cause())
 		return
 	}
 	c.bodyDone, c.ended, c.minor = false, false, 1
 	c.x = c.host.exchange()
-	c.x.StartFault(c.host.services, c, &c.client, method, f)
+	c.x.StartFault(c.host.services, c, &c.client, method, f, c.machine.Cause())
 }
 
 // retain keeps bytes for later; unfed says that the machine has not seen them.

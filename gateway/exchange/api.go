@@ -88,8 +88,12 @@ type Plan struct {
 	// Behind describes the client if trusted proxies stand between it and us; nil: the connection is its own.
 	Behind *Behind
 
-	// For the account: the Land of the asked area, the sender's index (0 = direct), and how both are known.
+	// For the account: the Land of the asked area, the Kreis it is or lies in (the five digits as a number, 0 = none),
+	// the asked Leistung (its digits as a number plus one, 0 = none), the sender's index (0 = direct), and how they
+	// are known.
 	Land        uint8
+	Kreis       uint32
+	Key         uint64
 	SenderIndex int
 	Account     Account
 	LedBy       int // the sender of the handover that Account tells of; it proves nothing about who asks
@@ -166,6 +170,9 @@ type Snapshot struct {
 	ProxyPeers [][]netip.Prefix
 	// Backends are this loop's view of the backends, by [Plan.Backend].
 	Backends []Backend
+	// Logged asks for all of [Record], what only the access log wants included. ID names the snapshot there.
+	Logged bool
+	ID     [8]byte
 }
 
 // Admission is a backend's answer to one more request.
@@ -242,6 +249,10 @@ type Upstream interface {
 	Begun() bool
 	Kept() []byte
 	SendKept(head []byte, isHEAD bool)
+	// Endpoint is the address that was reached, Cause what an answer broke, from a closed list; both for the access
+	// log, and zero where there is none.
+	Endpoint() netip.AddrPort
+	Cause() string
 	// Pause stops reading the response, Resume goes on.
 	Pause()
 	Resume()
@@ -325,6 +336,20 @@ type Record struct {
 	// Tunnel says how the tunnel ended that this exchange became, if it did. Its octets are in BytesIn and BytesOut, and
 	// have been told to Host.Tunnelled already.
 	Tunnel TunnelEnd
+
+	// What follows is for the access log, and filled only if [Snapshot.Logged].
+	Method     message.Method
+	Proxied    bool   // as Plan.Forward
+	Attempts   uint8  // how often a connection was asked for
+	Note       string // the rule that was broken, where Reason is a fault of the wire; from a closed list
+	Agent      Agent
+	Kreis      uint32         // as in Plan
+	Key        uint64         // as in Plan
+	SenderName []byte         // valid during the call of Host.Record
+	Trace      []byte         // 32 hex digits; the same
+	Peer       netip.Addr     // the client's, behind proxies that are trusted too
+	Endpoint   netip.AddrPort // the one that was reached last
+	Snapshot   [8]byte        // its ID
 }
 
 // TunnelEnd says how a tunnel ended.

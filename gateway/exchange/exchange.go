@@ -76,6 +76,7 @@ type Exchange struct {
 	expecting  bool // the client waits for 100 before it sends the body
 	answered   bool // the response has ended
 	retried    bool
+	logged     bool // the access log is on
 	earlyLeft  int
 
 	id        [24]byte // random: trace, span, seed
@@ -96,6 +97,9 @@ type Exchange struct {
 // be Over already.
 func (x *Exchange) Start(host Host, front Front, client *Client, h *message.Head) {
 	x.begin(host, front, client)
+	if x.logged {
+		x.rec.Method, x.rec.Agent = h.Method, AgentOf(h.Get(message.UserAgent))
+	}
 	x.isHEAD = h.Method == message.HEAD
 	x.replayable = h.Method.Idempotent() && !h.HasBody()
 	x.expecting = h.Expect100
@@ -103,9 +107,10 @@ func (x *Exchange) Start(host Host, front Front, client *Client, h *message.Head
 }
 
 // StartFault begins and ends an exchange whose head could not be understood; method is that of its request line, as far
-// as it was.
-func (x *Exchange) StartFault(host Host, front Front, client *Client, method message.Method, fault message.Fault) {
+// as it was, note the rule that was broken, as in [Record].
+func (x *Exchange) StartFault(host Host, front Front, client *Client, method message.Method, fault message.Fault, note string) {
 	x.begin(host, front, client)
+	x.rec.Method, x.rec.Note = method, note
 	x.isHEAD = method == message.HEAD
 	x.wish.Reset()
 	x.ask(&x.wish)
@@ -120,7 +125,8 @@ func (x *Exchange) begin(host Host, front Front, client *Client) {
 	x.isHEAD, x.replayable, x.bodyEnded, x.expecting = false, false, false, false
 	x.answered, x.retried = false, false
 	x.earlyLeft = earlyBody
-	x.rec = Record{Backend: -1, Land: LandNone}
+	x.rec = Record{Backend: -1, Land: LandNone, Snapshot: x.snapshot.ID}
+	x.logged = x.snapshot.Logged // the snapshot is let go before a tunnel ends
 	x.plan.reset()
 }
 
@@ -180,7 +186,7 @@ func (x *Exchange) decide(h *message.Head) {
 // admit asks the backend for a place.
 func (x *Exchange) admit(h *message.Head) {
 	b := x.snapshot.Backends[x.plan.Backend]
-	x.rec.Backend = b.Index()
+	x.rec.Backend, x.rec.Proxied = b.Index(), true
 	switch a, retry := b.Admit(x.began); a {
 	case Admitted:
 		x.backend = b
@@ -336,7 +342,7 @@ func (x *Exchange) UpstreamFailed(fault message.Fault) {
 		return
 	}
 	if x.state == relaying {
-		x.rec.Reason = reason.ResponseIncomplete
+		x.rec.Reason, x.rec.Note = reason.ResponseIncomplete, x.up.Cause()
 		x.breakOff()
 		return
 	}
@@ -351,6 +357,7 @@ func (x *Exchange) UpstreamFailed(fault message.Fault) {
 			return
 		}
 	}
+	x.rec.Note = x.up.Cause()
 	x.fail(fault)
 }
 
@@ -369,11 +376,13 @@ func (x *Exchange) ClientGone() {
 	x.finish()
 }
 
-// ClientFault says that the request's body is wrong or too slow. Nothing that was sent of it may look whole.
-func (x *Exchange) ClientFault(fault message.Fault) {
+// ClientFault says that the request's body is wrong or too slow; note is as for StartFault. Nothing that was sent of it
+// may look whole.
+func (x *Exchange) ClientFault(fault message.Fault, note string) {
 	if x.Over() {
 		return
 	}
+	x.rec.Note = note
 	if x.state == relaying {
 		x.rec.Reason = reason.OfFault(fault)
 		x.breakOff()
@@ -454,6 +463,9 @@ func (x *Exchange) finish() {
 	x.leave(x.answered && x.bodyEnded)
 	x.state = over
 	x.rec.Total = x.host.Now() - x.began
+	if x.logged {
+		x.account()
+	}
 	x.host.Record(&x.rec)
 	x.snapshot = nil
 }
@@ -463,6 +475,9 @@ func (x *Exchange) leave(clean bool) {
 	if x.up != nil {
 		up := x.up
 		x.up = nil
+		if x.logged {
+			x.rec.Endpoint = up.Endpoint()
+		}
 		if x.answered {
 			up.Done(clean && x.tunnel.protocol == nil)
 		} else {

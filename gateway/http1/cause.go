@@ -157,3 +157,12 @@ func makeCauses() (t [causeCount]causeInfo) {
 	t[causeTruncated].response = message.FaultIncomplete
 	return t
 }
+
+// Causes returns every text that Cause may give but "": a closed list.
+func Causes() []string {
+	texts := make([]string, 0, causeCount-1)
+	for _, c := range causes[causeNone+1:] {
+		texts = append(texts, c.text)
+	}
+	return texts
+}

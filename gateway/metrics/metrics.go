@@ -101,6 +101,7 @@ func families() [][]string {
 		{"pvgate_connections_limit", "Client connections that may be open at once."},
 		{"pvgate_connections_closed_total", "Client connections closed by the gateway of its own accord, by cause.", "cause"},
 		{"pvgate_tunnels_ended_total", "Connections that had changed their protocol (WebSocket), by what ended them.", "cause"},
+		{"pvgate_log_dropped_total", "Lines of the access log that were lost: its destination did not keep up, or refused them."},
 		{"pvgate_accepted_total", "Connections accepted.", "loop"},
 		{"pvgate_accept_errors_total", "Accepts that failed for want of descriptors or memory.", "loop"},
 		{"pvgate_upstream_connections_idle", "Connections to backends that wait in the pools."},
@@ -139,6 +140,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		s.traffic(&st.Meter)
 		s.backends(st)
 		s.loops(st)
+		s.counter("pvgate_log_dropped_total", float64(st.LogDropped))
 	}
 	for name, l := range c.in.Limits() {
 		s.gauge("pvgate_backend_in_flight", float64(l.InFlight), name)

@@ -158,7 +158,7 @@ func (c crowd) ceiling() int {
 	const (
 		byLoop   = 9
 		bySource = 3
-		others   = 4 + int(conn.Causes) + 6 + 3 + 2*meter.Lands + 3 + 3 // connections, closed ones, ended tunnels, upstreams, entries, blocked and overrides, config
+		others   = 1 + 4 + int(conn.Causes) + 6 + 3 + 2*meter.Lands + 3 + 3 // log, connections, closed ones, ended tunnels, upstreams, entries, blocked and overrides, config
 	)
 	return (c.backends+1)*byBackend + c.backends*limits + fixed + c.loops*byLoop + c.sources*(bySource+len(strings.Fields(causes))) + others
 }

@@ -141,9 +141,7 @@ func (c *call) leistung() {
 	q := routing.Query{
 		Leistung: k.leistung, Area: k.area, At: c.r.Now, Sender: c.s.names[c.sender], Lang: c.lang.String(), Seed: c.r.Seed,
 	}
-	if k.haveArea {
-		c.p.Land = c.s.table.Areas().LandOf(k.area)
-	}
+	c.asked(k.leistung, c.s.table.Areas().ARS(k.area), k.haveArea)
 	d := c.s.table.Resolve(&q)
 	if d.Verdict != routing.Handover {
 		c.verdict(&k, &q, &d)
@@ -154,6 +152,20 @@ func (c *call) leistung() {
 		return
 	}
 	c.redirect(&k, &q, &d)
+}
+
+// asked tells the exchange what for, for metrics and log: of the area no more than its Kreis.
+func (c *call) asked(key registry.Leistung, area registry.ARS, haveArea bool) {
+	if !key.IsZero() {
+		c.p.Key = key.Number() + 1
+	}
+	if !haveArea {
+		return
+	}
+	c.p.Land = area.Land()
+	if area.Level() >= registry.LevelKreis {
+		c.p.Kreis = uint32(area.At(registry.LevelKreis).Number() / 1e7)
+	}
 }
 
 // redirect hands over to a portal that is not behind us. Nothing of the

@@ -123,8 +123,8 @@ func (c *call) recall(b *backend, kind handover.Kind, text []byte) {
 		p.Scratch = k.Leistung.Append(p.Scratch)
 		p.Leistung = p.Scratch[at:len(p.Scratch):len(p.Scratch)]
 	}
+	c.asked(k.Leistung, k.Area, k.HaveArea)
 	if k.HaveArea {
-		p.Land = k.Area.Land()
 		c.tellArea(k.Area)
 	}
 }
@@ -153,9 +153,7 @@ func (c *call) arrive(b *backend, link []byte) {
 	default:
 		p.Account = exchange.AccountArrived
 		p.LedBy = c.s.byName[string(k.Sender())]
-		if k.HaveArea {
-			p.Land = k.Area.Land()
-		}
+		c.asked(k.Leistung, k.Area, k.HaveArea)
 		at = len(p.Scratch)
 		p.Scratch = c.appendCookie(p.Scratch, b, &k)
 		p.Reply.Fields = append(p.Reply.Fields, message.Field{Name: nameSetCookie, Value: p.Scratch[at:len(p.Scratch):len(p.Scratch)], ID: message.SetCookie})

@@ -197,9 +197,7 @@ func (c *call) route() {
 	q := routing.Query{
 		Leistung: k.leistung, Area: k.area, At: c.r.Now, Sender: c.s.names[c.sender], Lang: c.lang.String(), Seed: c.r.Seed,
 	}
-	if k.haveArea {
-		c.p.Land = c.s.table.Areas().LandOf(k.area)
-	}
+	c.asked(k.leistung, c.s.table.Areas().ARS(k.area), k.haveArea)
 	d := c.s.table.Resolve(&q)
 	if d.Verdict != routing.Handover {
 		c.verdict(&k, &q, &d)

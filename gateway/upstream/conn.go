@@ -3,6 +3,7 @@
 package upstream
 
 import (
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -70,6 +71,17 @@ func (c *Conn) Answering() bool { return c.answers }
 
 // Begun reports that the backend may have seen something of the request.
 func (c *Conn) Begun() bool { return c.begun }
+
+// Endpoint is the address of the backend, zero while there is no connection to one.
+func (c *Conn) Endpoint() netip.AddrPort {
+	if c.stream == nil {
+		return netip.AddrPort{}
+	}
+	return c.stream.Peer()
+}
+
+// Cause is the rule that a failed answer broke, "" if it broke none.
+func (c *Conn) Cause() string { return c.machine.Cause() }
 
 // SendHead gathers the request's head; keep holds a copy for Resend.
 func (c *Conn) SendHead(h *message.Head, target []byte, keep bool) {
