@@ -50,6 +50,7 @@ test: need-test ## vet, and all tests with the race detector (15 min at most on 
 .PHONY: need-test
 need-test:
 	@.ci/need gcc pebble
+	@.ci/need chromium || echo "without chromium the tests that ask a browser are skipped"
 
 .PHONY: prove
 prove: build build-lenient need-test ## the full counts behind the figures in README; hours, writes bench/proof/*.json

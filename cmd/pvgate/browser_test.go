@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The tests of this file ask a real browser, because it is browsers that keep portals apart: two portals behind a
+// running gateway, the page of one loads the other in a frame, and what matters is what reaches the portals.
+
+// browserTime bounds one page, with the start of the browser.
+const browserTime = 60 * time.Second
+
+// The Leistungen of the two portals.
+const (
+	leistungOfA = "99050012104000"
+	leistungOfB = "99107023037000"
+)
+
+// browserPortal is a portal that notes what reaches it.
+type browserPortal struct {
+	server *httptest.Server
+
+	mu   sync.Mutex // guards what stands below
+	page http.HandlerFunc
+	seen []*http.Request
+}
+
+func newBrowserPortal(t *testing.T) *browserPortal {
+	t.Helper()
+	p := &browserPortal{}
+	p.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		p.seen = append(p.seen, r)
+		page := p.page
+		p.mu.Unlock()
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		page(w, r)
+	}))
+	t.Cleanup(p.server.Close)
+	return p
+}
+
+// serve sets the page and forgets what was seen.
+func (p *browserPortal) serve(page http.HandlerFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.page, p.seen = page, nil
+}
+
+// requests returns what has reached a path.
+func (p *browserPortal) requests(path string) (out []*http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.seen {
+		if r.URL.Path == path {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// browserScene is a gateway with the portals a and b behind it.
+type browserScene struct {
+	a, b *browserPortal
+	base string // of the entry host
+}
+
+func newBrowserScene(t *testing.T, isolation string) *browserScene {
+	t.Helper()
+	s := &browserScene{a: newBrowserPortal(t), b: newBrowserPortal(t)}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"pvgate.yaml": "domain: pvgate.localhost\nlisten: [{address: \"127.0.0.1:0\"}]\nadmin: {address: \"127.0.0.1:0\"}\n",
+		"routes.d/06.yaml": fmt.Sprintf(`area: "06"
+backends:
+  a: {mode: proxy, endpoints: [%q], isolation: %s}
+  b: {mode: proxy, endpoints: [%q], isolation: %s}
+entries:
+  - {leistung: %q, area: "06", backend: a, path: /start}
+  - {leistung: %q, area: "06", backend: b, path: /start}
+`, s.a.server.URL, isolation, s.b.server.URL, isolation, leistungOfA, leistungOfB),
+	} {
+		file := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gw, err := startProcess(dir, nil, "pvgate", "serve", "--config", "pvgate.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = gw.signal("TERM")
+		if code, err := gw.wait(); err != nil || code != exitOK {
+			t.Errorf("the gateway ended with exit code %d (%v):\n%s", code, err, gw.output())
+		}
+	})
+	at, err := gw.await(regexp.MustCompile(`listening on (https?)://127\.0\.0\.1:([0-9]+) `))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.base = at[1] + "://pvgate.localhost:" + at[2]
+	return s
+}
+
+// cookie is the name of the gateway's own cookie.
+func (s *browserScene) cookie(isolation string) string {
+	switch {
+	case strings.HasPrefix(s.base, "http:"):
+		return "pv"
+	case isolation == "path":
+		return "__Secure-pv"
+	}
+	return "__Host-pv"
+}
+
+// frame is an element that loads the other portal as a citizen would, through its entry address.
+func (s *browserScene) frame() string {
+	return fmt.Sprintf("<iframe id=other src=\"%s/leistung/%s/06\"></iframe>", s.base, leistungOfB)
+}
+
+// browser shows an address and returns the page as it stands after everything in it has been loaded.
+func browser(t *testing.T, address string) string {
+	t.Helper()
+	program := ""
+	for _, name := range []string{"chromium", "chromium-headless-shell", "google-chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			program = found
+			break
+		}
+	}
+	if program == "" {
+		t.Skip("there is no Chromium here; .ci/need chromium installs it")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), browserTime)
+	defer cancel()
+	profile := t.TempDir()
+	cmd := exec.CommandContext(ctx, program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+		"--disable-background-networking", "--disable-component-update", "--disable-extensions", "--disable-sync", "--metrics-recording-only", "--password-store=basic",
+		"--ignore-certificate-errors", "--host-resolver-rules=MAP *.localhost 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+		"--user-data-dir="+profile, "--timeout=20000", "--dump-dom", address)
+	cmd.Env = append(os.Environ(), "HOME="+profile, "XDG_CONFIG_HOME="+profile, "XDG_CACHE_HOME="+profile, "DBUS_SESSION_BUS_ADDRESS=disabled:")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it starts others, which have to end with it
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", program, err, complaints.String())
+	}
+	return string(out)
+}
+
+// cookieNames are the names of the cookies of a request.
+func cookieNames(r *http.Request) (names []string) {
+	for _, c := range r.Cookies() {
+		names = append(names, c.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// intruders are cookies by which one portal would reach the other, if headers could.
+func intruders() []string {
+	return []string{
+		"host=1", "root=1; Path=/", "wide=1; Path=/; Domain=pvgate.localhost", "dot=1; Path=/; Domain=.pvgate.localhost", "odd=1;Path=/;\tdOmAiN =pvgate.localhost ;",
+		"twice=1; Domain=x; Domain=pvgate.localhost; Path=/", "quoted=\"1; Domain=pvgate.localhost\"; Path=/", "toB=1; Path=/_pv/b/b", "toBs=1; Path=/_pv/b/b/; Domain=pvgate.localhost",
+		"up=1; Path=/_pv/b/a/../b", "pv=forged; Path=/; Domain=pvgate.localhost", "__Host-pv=forged; Path=/; Secure", "__Secure-pv=forged; Path=/; Secure",
+		"=nameless; Path=/; Domain=pvgate.localhost", "=pv=forged; Path=/", "__Host-a=1; Path=/; Secure", "lax=1; Path=/; SameSite=None; Secure; Domain=pvgate.localhost",
+		"old=1; Path=/; Max-Age=600; Domain=\"pvgate.localhost\"",
+	}
+}
+
+// No cookie that an answer of one portal sets reaches the other, in both ways of keeping them apart; and what a browser
+// was led to a portal for is known there.
+func TestOriginsNoCookieSetByAnAnswerReachesAnotherPortal(t *testing.T) {
+	t.Parallel()
+	for _, isolation := range []string{"host", "path"} {
+		t.Run(isolation, func(t *testing.T) {
+			t.Parallel()
+			s := newBrowserScene(t, isolation)
+			s.a.serve(func(w http.ResponseWriter, r *http.Request) {
+				for _, c := range intruders() {
+					w.Header().Add("Set-Cookie", c)
+				}
+				if r.URL.Path == "/start" {
+					_, _ = io.WriteString(w, "<p>a</p><iframe src=again></iframe><iframe src=\""+s.base+"/leistung\"></iframe>"+s.frame())
+				}
+			})
+			s.b.serve(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<p>b</p>") })
+			if page := browser(t, s.base+"/leistung/"+leistungOfA+"/06"); !strings.Contains(page, "<p>a</p>") {
+				t.Fatalf("the browser shows\n%s", page)
+			}
+			there := s.b.requests("/start")
+			if len(there) != 1 {
+				t.Fatalf("portal b was asked %d times, want once", len(there))
+			}
+			if c := there[0].Header.Values("Cookie"); len(c) > 0 {
+				t.Errorf("portal b gets the cookies %q", c)
+			}
+			if got := there[0].Header.Get("PV-Leistung"); got != leistungOfB {
+				t.Errorf("portal b is told PV-Leistung %q, want %s: the browser was led there by the entry address", got, leistungOfB)
+			}
+			again := s.a.requests("/again")
+			if len(again) != 1 || again[0].Header.Get("PV-Leistung") != leistungOfA {
+				t.Fatalf("portal a was asked again %d times; want once, for %s", len(again), leistungOfA)
+			}
+			got := cookieNames(again[0])
+			for _, own := range []string{"host", "root", "wide", "twice"} {
+				if !slices.Contains(got, own) {
+					t.Errorf("portal a has lost its own cookie %s: it gets %q", own, got)
+				}
+			}
+			if slices.Contains(got, s.cookie(isolation)) {
+				t.Errorf("portal a gets our cookie: %q", got)
+			}
+		})
+	}
+}
+
+// What script can do, as SECURITY.md says: with hosts of their own, portals below one domain can set each other cookies
+// but not those of the __Host- prefix, and cannot read each other; below one host they can do both.
+func TestOriginsWhatScriptCanDo(t *testing.T) {
+	t.Parallel()
+	for isolation, want := range map[string]struct {
+		script string // of portal a
+		reads  string // what it reads of portal b
+	}{
+		"host": {"document.cookie='tossed=1; Path=/; Domain=pvgate.localhost'", "nothing"},
+		"path": {"document.cookie='tossed=1; Path=/_pv/b/b/'", "secret of b"},
+	} {
+		t.Run(isolation, func(t *testing.T) {
+			t.Parallel()
+			s := newBrowserScene(t, isolation)
+			s.a.serve(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = fmt.Fprintf(w, `<p id=read>nothing</p><script>%s; document.cookie='__Host-tossed=1; Path=/; Secure; Domain=pvgate.localhost'</script>%s
+<script>addEventListener('load', () => { try {
+	document.getElementById('read').textContent = document.getElementById('other').contentDocument.querySelector('p').textContent
+} catch (e) {} })</script>`, want.script, s.frame())
+			})
+			s.b.serve(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<p>secret of b</p>") })
+			page := browser(t, s.base+"/leistung/"+leistungOfA+"/06")
+			if !strings.Contains(page, `<p id="read">`+want.reads+"</p>") {
+				t.Errorf("script of a should read %q of b; the browser shows\n%s", want.reads, page)
+			}
+			there := s.b.requests("/start")
+			if len(there) != 1 || !slices.Equal(cookieNames(there[0]), []string{"tossed"}) {
+				t.Errorf("portal b was asked %d times; want once, with the cookie tossed only", len(there))
+				for _, r := range there {
+					t.Errorf("it got %q", r.Header.Values("Cookie"))
+				}
+			}
+		})
+	}
+}
