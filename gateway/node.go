@@ -13,6 +13,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/meter"
+	"github.com/pvgate/pvgate/gateway/tlsconn"
 	"github.com/pvgate/pvgate/gateway/upstream"
 )
 
@@ -22,6 +23,7 @@ type node struct {
 	loop      *loop.Loop
 	index     int
 	host      *conn.Host
+	tls       *tlsconn.Host // nil without a listener that needs it
 	cache     *upstream.Cache
 	meter     meter.Meter
 	log       *accesslog.Ring // nil without an access log
@@ -40,7 +42,10 @@ func newNode(s *Server, l *loop.Loop, idleBudget int) *node {
 		n.log = s.options.AccessLog.NewRing()
 	}
 	n.cache = upstream.NewCache(l, idleBudget)
-	n.host = conn.NewHost(l, n, &s.options.Limits, s.options.Timeouts, s.networks)
+	if s.workers != nil {
+		n.tls = tlsconn.NewHost(l, s.workers)
+	}
+	n.host = conn.NewHost(l, n.tls, n, &s.options.Limits, s.options.Timeouts, s.networks)
 	return n
 }
 
@@ -90,11 +95,17 @@ func (n *node) Record(r *exchange.Record) {
 	}
 }
 
-// listen accepts on a socket; index is the listener's in the configuration.
-func (n *node) listen(fd int32, index int) error {
+// listen accepts on a socket; index is the listener's in the configuration, secure its TLS or nil.
+func (n *node) listen(fd int32, index int, secure func() *tlsconn.Config) error {
 	ln, err := n.loop.Listen(fd, func(l *loop.Loop) loop.Accepted {
 		host := n.server.nodes[l.Index()].host
-		return func(_ *loop.Loop, fd int32, peer netip.AddrPort) { host.Accept(fd, peer, index) }
+		return func(_ *loop.Loop, fd int32, peer netip.AddrPort) {
+			var config *tlsconn.Config
+			if secure != nil {
+				config = secure()
+			}
+			host.Accept(fd, peer, index, config)
+		}
 	})
 	if err != 0 {
 		return err

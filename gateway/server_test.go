@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/pvgate/pvgate/gateway"
 	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/gatewaytest"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/message"
 	"github.com/pvgate/pvgate/gateway/reason"
@@ -87,8 +87,19 @@ func client(t testing.TB) *http.Client {
 	return &http.Client{Transport: tr, Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
+// over makes a server speak a protocol, for a.example.
+func over(t *testing.T, p *gatewaytest.Protocol) func(*gateway.Options, *gateway.Snapshot) {
+	return func(o *gateway.Options, _ *gateway.Snapshot) {
+		o.Listen = []gateway.Listener{p.Listener(t, "a.example")}
+	}
+}
+
 func TestRequestsAndAnswersPassWhole(t *testing.T) {
 	t.Parallel()
+	gatewaytest.Each(t, requestsAndAnswersPassWhole)
+}
+
+func requestsAndAnswersPassWhole(t *testing.T, p *gatewaytest.Protocol) {
 	back := origin(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("X-Method", r.Method)
@@ -100,8 +111,8 @@ func TestRequestsAndAnswersPassWhole(t *testing.T) {
 		}
 		_, _ = w.Write(body)
 	})
-	_, addr := start(t, back)
-	c := client(t)
+	_, addr := start(t, back, over(t, p))
+	c := p.Client(t, "a.example")
 	for _, size := range []int{0, 1, 100, 16 << 10, 64 << 10, 1 << 20, 5 << 20} {
 		for _, chunkedIn := range []bool{false, true} {
 			for _, query := range []string{"", "?chunked=1"} {
@@ -111,7 +122,7 @@ func TestRequestsAndAnswersPassWhole(t *testing.T) {
 				if chunkedIn {
 					in = struct{ io.Reader }{in}
 				}
-				req, _ := http.NewRequest("POST", "http://"+addr+"/echo"+query, in)
+				req, _ := http.NewRequest("POST", p.Scheme()+"://"+addr+"/echo"+query, in)
 				resp, err := c.Do(req)
 				if err != nil {
 					t.Fatalf("%s: %v", name, err)
@@ -131,12 +142,13 @@ func TestRequestsAndAnswersPassWhole(t *testing.T) {
 
 func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 	t.Parallel()
+	gatewaytest.Each(t, pipelinedRequestsAreAnsweredInOrder)
+}
+
+func pipelinedRequestsAreAnsweredInOrder(t *testing.T, p *gatewaytest.Protocol) {
 	back := origin(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) })
-	_, addr := start(t, back)
-	nc, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, addr := start(t, back, over(t, p))
+	nc := p.Dial(t, gatewaytest.Direct, addr, "a.example")
 	defer nc.Close()
 	var in, want strings.Builder
 	for i := range 50 {

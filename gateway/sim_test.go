@@ -5,6 +5,7 @@ package gateway
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/loop/simsys"
 	"github.com/pvgate/pvgate/gateway/meter"
 	"github.com/pvgate/pvgate/gateway/reason"
+	"github.com/pvgate/pvgate/gateway/tlsconn"
 	"github.com/pvgate/pvgate/gateway/upstream"
 )
 
@@ -86,6 +88,28 @@ type world struct {
 	tunnels          int            // of which the client heard all
 	log              *accesslog.Log
 	lines            bytes.Buffer // of the log, once it is closed
+	version          uint16         // of TLS, 0 without
+}
+
+// farEnd is what a simulated client plays: a simsys.End, or TLS over one.
+type farEnd interface {
+	Write(b []byte) int
+	Read() []byte
+	EOF() bool
+	Broken() bool
+	CloseWrite()
+	Close()
+	Reset()
+	Pump()
+}
+
+// dial connects a client to the gateway.
+func (w *world) dial(host byte) farEnd {
+	end := w.net.Dial(netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, host}), 4000), simFront)
+	if w.version == 0 {
+		return end
+	}
+	return end.Secure(simClientTLS(w.version), w.rng.IntN(8) == 0)
 }
 
 func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
@@ -96,7 +120,12 @@ func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
 		w.net.SetCapacity(80 + w.rng.IntN(200))
 	}
 	w.calm = f.Reset == 0 && f.Exhausted == 0 && w.rng.IntN(2) == 0
-	o := Options{Loops: 1 + w.rng.IntN(2), Poison: true, NewKernel: func(time.Time) (loop.Kernel, error) {
+	var secure func() *tlsconn.Config
+	w.version = []uint16{0, 0, tls.VersionTLS13, tls.VersionTLS12}[seed/4%4]
+	if w.version != 0 {
+		secure = simTLS(t)
+	}
+	o := Options{Loops: 1 + w.rng.IntN(2), Poison: true, Inline: true, Listen: []Listener{{TLS: secure}}, NewKernel: func(time.Time) (loop.Kernel, error) {
 		k := w.net.Kernel()
 		w.kernels = append(w.kernels, k)
 		return k, nil
@@ -112,7 +141,7 @@ func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
 	}
 	w.server = s
 	for _, n := range s.nodes {
-		if err := n.listen(w.net.LoopSocket(simFront), 0); err != nil {
+		if err := n.listen(w.net.LoopSocket(simFront), 0, secure); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -168,6 +197,8 @@ func (w *world) run() {
 			}
 		}
 		w.operate(round)
+		for w.version != 0 && w.rng.IntN(4) > 0 && w.server.workers.Work() {
+		}
 		for _, o := range w.origins {
 			o.step()
 		}
@@ -302,7 +333,7 @@ type simRequest struct {
 // simClient plays a browser: it pipelines, splits, hurries, leaves.
 type simClient struct {
 	w        *world
-	end      *simsys.End
+	end      farEnd
 	requests []simRequest
 	out      []byte
 	got      []byte
@@ -343,7 +374,7 @@ func newSimClient(w *world) *simClient {
 	if w.rng.IntN(5) == 0 && !w.calm {
 		c.abortAt = w.rng.IntN(len(c.out) + 1)
 	}
-	c.end = w.net.Dial(netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(len(w.clients))}), 4000), simFront)
+	c.end = w.dial(byte(len(w.clients)))
 	return c
 }
 
@@ -386,6 +417,7 @@ func (c *simClient) step() {
 	if c.done {
 		return
 	}
+	c.end.Pump()
 	if c.abortAt >= 0 && c.sent >= c.abortAt {
 		c.left, c.done = true, true
 		if c.reset {

@@ -6,10 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"strings"
-
-	"github.com/pvgate/pvgate/gateway/loop/simsys"
 )
 
 // Tunnels in the simulation: what each side says follows from a tag, and what arrives must be the beginning of it; all of
@@ -18,7 +15,7 @@ import (
 // simSocket plays a client that asks for WebSocket. It says the body of tag/up, some of it too early.
 type simSocket struct {
 	w       *world
-	end     *simsys.End
+	end     farEnd
 	tag     string
 	early   int // octets of its own that it sends behind the request without waiting
 	out     []byte
@@ -54,7 +51,7 @@ func newSimSocket(w *world) *simSocket {
 	s.out = append(s.out, strings.Replace(askSocket, "/a", path, 1)...)
 	s.head = len(s.out)
 	s.out = append(s.out, up[:s.early]...)
-	s.end = w.net.Dial(netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + len(w.sockets))}), 4000), simFront)
+	s.end = w.dial(byte(100 + len(w.sockets)))
 	return s
 }
 
@@ -62,6 +59,7 @@ func (s *simSocket) step() {
 	if s.done {
 		return
 	}
+	s.end.Pump()
 	if s.leaveAt >= 0 && s.said >= s.leaveAt {
 		s.left, s.done = true, true
 		if s.reset {

@@ -52,7 +52,7 @@ func newStageWith(t *testing.T, edit func(*Options), endpoints ...[]netip.AddrPo
 		t.Fatal(err)
 	}
 	st.server = s
-	if err := s.nodes[0].listen(st.net.LoopSocket(simFront), 0); err != nil {
+	if err := s.nodes[0].listen(st.net.LoopSocket(simFront), 0, nil); err != nil {
 		t.Fatal(err)
 	}
 	st.back = st.net.Listen(simBack)

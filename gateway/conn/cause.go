@@ -8,20 +8,25 @@ type Cause uint8
 
 // The causes.
 const (
-	NetworkLimit Cause = iota // at accept: too many connections of its network
-	Crowded                   // waited for a request when places became few
-	NoRequest                 // not a byte in the time for a head
-	SlowHead                  // a head not whole in time
-	SlowBody                  // a body below the least rate
-	SlowReader                // took its answer below the least rate
-	IdleTime                  // no further request in time
-	ProxyPeer                 // at accept: a PROXY header is wanted, and this peer may not send one
-	ProxyHeader               // no PROXY header where one must be, or a wrong one
-	ProxyLate                 // none in time
-	Causes                    // how many there are
+	NetworkLimit     Cause = iota // at accept: too many connections of its network
+	Crowded                       // waited for a request when places became few
+	NoRequest                     // not a byte in the time for a head
+	SlowHead                      // a head not whole in time
+	SlowBody                      // a body below the least rate
+	SlowReader                    // took its answer below the least rate
+	IdleTime                      // no further request in time
+	ProxyPeer                     // at accept: a PROXY header is wanted, and this peer may not send one
+	ProxyHeader                   // no PROXY header where one must be, or a wrong one
+	ProxyLate                     // none in time
+	NotTLS                        // the first octets were no handshake's
+	HandshakeFailed               // refused, by either side
+	HandshakeSlow                 // not done in time
+	HandshakeCrowded              // waited longest for its client when too many did
+	Causes                        // how many there are
 )
 
 // String returns the label.
 func (c Cause) String() string {
-	return [Causes]string{"network_limit", "crowded", "no_request", "slow_head", "slow_body", "slow_reader", "idle", "proxy_untrusted", "proxy_invalid", "proxy_late"}[c]
+	return [Causes]string{"network_limit", "crowded", "no_request", "slow_head", "slow_body", "slow_reader", "idle", "proxy_untrusted", "proxy_invalid", "proxy_late",
+		"not_tls", "handshake_failed", "handshake_slow", "handshake_crowded"}[c]
 }

@@ -11,13 +11,13 @@
 package conn
 
 import (
-	"net/netip"
 	"syscall"
 
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/message"
+	"github.com/pvgate/pvgate/gateway/tlsconn"
 )
 
 const (
@@ -28,11 +28,16 @@ const (
 	turnRequests = 16
 	// direct is the size from which a piece of a body is written from where it stands instead of being gathered.
 	direct = 16 << 10
+	// maxQueued is how much may wait for a client that goes on sending: reading TLS can make output too.
+	maxQueued = 64 << 10
 )
 
 // H1 is one HTTP/1.x client connection. It implements [exchange.Front] and [loop.Owner]; owned by its loop's thread.
 type H1 struct {
 	stream  loop.Stream
+	wire    wire            // the stream as it is, or TLS over it
+	config  *tlsconn.Config // of TLS, nil without
+	secure  *tlsconn.Conn   // the wire, once it is TLS
 	host    *Host
 	machine http1.Server
 	x       *exchange.Exchange // the request in flight, nil between requests
@@ -63,36 +68,6 @@ type H1 struct {
 	prev, next *H1
 }
 
-// Accept takes a connection.
-func (h *Host) Accept(fd int32, peer netip.AddrPort, listener int) {
-	speaks, trusted := h.speaksProxy(listener, peer.Addr())
-	if speaks && !trusted {
-		h.closed[ProxyPeer]++
-		h.loop.Refuse(fd)
-		return
-	}
-	if !h.networks.enter(peer.Addr()) {
-		h.networks.leave(peer.Addr())
-		h.closed[NetworkLimit]++
-		h.loop.Refuse(fd)
-		return
-	}
-	c := &H1{host: h}
-	owner := loop.Owner(c)
-	if speaks {
-		owner = (*proxied)(c)
-	}
-	if h.loop.Adopt(fd, peer, &c.stream, owner) != 0 {
-		h.networks.leave(peer.Addr())
-		h.loop.Release()
-		return
-	}
-	c.client = exchange.Client{Addr: peer.Addr(), Text: peer.Addr().AppendTo(c.text[:0]), Listener: listener}
-	c.machine.Init(h.limits)
-	c.wait(int64(h.timeouts.Head))
-	h.enter(c)
-}
-
 // wait starts a wait of at most ns.
 func (c *H1) wait(ns int64) {
 	c.since, c.window, c.taking = c.host.loop.Now(), 0, false
@@ -107,7 +82,7 @@ func (c *H1) wants() bool {
 	case c.x == nil:
 		return c.stream.Pending() == 0
 	}
-	return !c.bodyDone && c.x.WantsBody()
+	return !c.bodyDone && c.x.WantsBody() && c.stream.Pending() < maxQueued
 }
 
 // Readable reads and feeds until there is nothing more, nobody wants more, or the turn is used up.
@@ -134,7 +109,7 @@ func (c *H1) Readable() {
 		n := 0
 		if !c.unfed {
 			var st loop.ReadStatus
-			n, st = c.stream.Read(buf[k:])
+			n, st = c.wire.Read(buf[k:])
 			switch st {
 			case loop.Again:
 				return
@@ -157,7 +132,7 @@ func (c *H1) Readable() {
 			}
 			return
 		}
-		if !c.stream.Ready() {
+		if !c.wire.Ready() {
 			return
 		}
 		if got >= turnBytes {
@@ -319,7 +294,7 @@ func (c *H1) Body(b []byte) {
 		c.gather = http1.AppendChunkSize(c.room(32), len(b))
 	}
 	c.write()
-	c.stream.Write(b)
+	c.wire.Write(b)
 	if c.chunked {
 		c.gather = append(c.room(2), "\r\n"...)
 	}
@@ -335,14 +310,14 @@ func (c *H1) End() {
 
 // Continue sends 100 at once.
 func (c *H1) Continue() {
-	c.stream.Write(continueLine)
+	c.wire.Write(continueLine)
 }
 
 var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 
 func (c *H1) write() {
 	if len(c.gather) > 0 {
-		c.stream.Give(c.gather)
+		c.wire.Give(c.gather)
 		c.gather = nil
 	}
 	c.giveBack(&c.gather)
@@ -388,6 +363,7 @@ func (c *H1) after() {
 	c.untunnel()
 	if c.lastOne || c.host.draining {
 		c.closing = true
+		c.farewell()
 		if c.stream.Flush(); c.stream.Pending() > 0 {
 			c.late()
 		} else {
@@ -396,7 +372,7 @@ func (c *H1) after() {
 		return
 	}
 	c.wait(c.host.idle())
-	if c.unfed || c.stream.Ready() {
+	if c.unfed || c.wire.Ready() {
 		c.stream.Again()
 	}
 }
@@ -414,7 +390,7 @@ func (c *H1) Abort() {
 	c.write()
 	c.stream.Flush()
 	c.leave()
-	c.stream.Reset()
+	c.wire.Reset()
 }
 
 // Connected is of no meaning for an accepted connection.
@@ -428,9 +404,12 @@ func (c *H1) Drained() {
 	case c.x != nil:
 		c.fin()
 		c.x.Drained()
+		if c.wire.Ready() && c.wants() {
+			c.stream.Again()
+		}
 	default:
 		c.wait(c.host.idle())
-		if c.unfed || c.stream.Ready() {
+		if c.unfed || c.wire.Ready() {
 			c.stream.Again()
 		}
 	}
@@ -460,7 +439,7 @@ func (c *H1) slowReader() {
 			c.x.ClientGone()
 		}
 		c.leave()
-		c.stream.Reset() // the kernel must not keep for it what it does not take
+		c.wire.Reset() // the kernel must not keep for it what it does not take
 		return
 	}
 	c.taking = false
@@ -471,6 +450,7 @@ func (c *H1) slowReader() {
 func (c *H1) gone() {
 	if c.x != nil {
 		c.x.ClientGone()
+		c.mute()
 	}
 	c.leave()
 	c.part()
@@ -488,9 +468,9 @@ func (c *H1) cut() {
 // part closes the connection; what is left unsent must not look like the end of an answer.
 func (c *H1) part() {
 	if c.stream.Flush(); c.stream.Pending() > 0 {
-		c.stream.Reset()
+		c.wire.Reset()
 	} else {
-		c.stream.Close()
+		c.wire.Close()
 	}
 }
 
@@ -510,14 +490,14 @@ func (c *H1) eof() {
 // close ends the connection after its last answer. While unread input may be there, or come, a plain close would reset
 // the connection and destroy the answer on its way: shut down writing, read a while, then close (RFC 9112, section 9.6).
 func (c *H1) close() {
-	if c.parting && c.bodyDone && !c.unfed && !c.stream.Ready() {
+	if c.parting && c.bodyDone && !c.unfed && !c.wire.Ready() {
 		c.leave()
-		c.stream.Close()
+		c.wire.Close()
 		return
 	}
 	c.lingering = true
 	c.giveBack(&c.in)
-	c.stream.CloseWrite()
+	c.wire.CloseWrite()
 	c.wait(int64(c.host.timeouts.Linger))
 	c.discardInput()
 }
@@ -526,14 +506,14 @@ func (c *H1) close() {
 func (c *H1) discardInput() {
 	buf := c.host.loop.ReadBuffer()
 	for range turnReads {
-		n, st := c.stream.Read(buf)
+		n, st := c.wire.Read(buf)
 		c.lingered += n
 		switch {
 		case st == loop.Again:
 			return
 		case st != loop.Data || c.lingered > c.host.lingerBytes:
 			c.leave()
-			c.stream.Close()
+			c.wire.Close()
 			return
 		}
 	}
@@ -559,7 +539,7 @@ func (c *H1) Expire(now int64) {
 	switch {
 	case c.lingering:
 		c.leave()
-		c.stream.Close()
+		c.wire.Close()
 	case c.tunnel:
 		c.overdue(now)
 	case c.stream.Pending() > 0:

@@ -3,12 +3,14 @@
 package conn
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/message"
+	"github.com/pvgate/pvgate/gateway/tlsconn"
 )
 
 // Timeouts towards clients.
@@ -56,6 +58,7 @@ const (
 // Host is what the client connections of one loop share. Owned by the loop's thread.
 type Host struct {
 	loop        *loop.Loop
+	tls         *tlsconn.Host // nil without a listener that needs it
 	services    exchange.Host
 	limits      *http1.Limits
 	timeouts    Timeouts
@@ -74,9 +77,45 @@ type Host struct {
 	drainFrom   int64 // loop time
 }
 
-// NewHost returns the shared part for a loop; networks is shared by all of them. limits must not change.
-func NewHost(l *loop.Loop, services exchange.Host, limits *http1.Limits, t Timeouts, networks *Networks) *Host {
-	return &Host{loop: l, services: services, limits: limits, timeouts: t, lingerBytes: lingerBytes, networks: networks}
+// NewHost returns the shared part for a loop; networks is shared by all of them. limits must not change; secure is nil
+// if no connection is of TLS.
+func NewHost(l *loop.Loop, secure *tlsconn.Host, services exchange.Host, limits *http1.Limits, t Timeouts, networks *Networks) *Host {
+	return &Host{loop: l, tls: secure, services: services, limits: limits, timeouts: t, lingerBytes: lingerBytes, networks: networks}
+}
+
+// Accept takes a connection, of TLS if there is a configuration for it.
+func (h *Host) Accept(fd int32, peer netip.AddrPort, listener int, secure *tlsconn.Config) {
+	speaks, trusted := h.speaksProxy(listener, peer.Addr())
+	if speaks && !trusted {
+		h.closed[ProxyPeer]++
+		h.loop.Refuse(fd)
+		return
+	}
+	if !h.networks.enter(peer.Addr()) {
+		h.networks.leave(peer.Addr())
+		h.closed[NetworkLimit]++
+		h.loop.Refuse(fd)
+		return
+	}
+	c := &H1{host: h}
+	c.wire = &c.stream
+	owner := loop.Owner(c)
+	if speaks {
+		owner = (*proxied)(c)
+	}
+	if h.loop.Adopt(fd, peer, &c.stream, owner) != 0 {
+		h.networks.leave(peer.Addr())
+		h.loop.Release()
+		return
+	}
+	c.client = exchange.Client{Addr: peer.Addr(), Text: peer.Addr().AppendTo(c.text[:0]), Listener: listener}
+	c.machine.Init(h.limits)
+	c.config = secure
+	c.wait(int64(h.timeouts.Head))
+	if secure != nil && !speaks {
+		c.handshake()
+	}
+	h.enter(c)
 }
 
 // Closed returns how many connections were closed by cause.
@@ -183,9 +222,9 @@ func (h *Host) Drain() {
 	quiet := h.loop.Now() - int64(drainRest)
 	for c := h.first; c != nil; {
 		next := c.next
-		if c.resting(quiet) && c.stream.Healthy() {
+		if c.resting(quiet) && c.stream.Healthy() && !c.wire.Ready() {
 			c.leave()
-			c.stream.Close()
+			c.wire.Close()
 		}
 		if c.tunnel && h.loop.Now()-h.drainFrom >= int64(tunnelGrace) {
 			c.x.Cut()

@@ -66,6 +66,10 @@ func (p *proxied) arrived(client netip.Addr) {
 			return
 		}
 	}
+	if c.config != nil {
+		c.handshake()
+		return
+	}
 	c.stream.Own(c)
 	c.wait(int64(c.host.timeouts.Head))
 	if c.unfed || c.stream.Ready() {

@@ -35,7 +35,7 @@ func (c *H1) fin() {
 	}
 	if c.stream.Flush(); c.stream.Pending() == 0 {
 		c.finishing = false
-		c.stream.CloseWrite()
+		c.wire.CloseWrite()
 	}
 }
 
@@ -52,7 +52,7 @@ func (c *H1) pump() {
 		if c.x == nil || c.parting || !c.x.WantsBody() {
 			return
 		}
-		n, st := c.stream.Read(buf)
+		n, st := c.wire.Read(buf)
 		switch st {
 		case loop.Again:
 			return
@@ -65,7 +65,7 @@ func (c *H1) pump() {
 			return
 		}
 		c.x.TunnelData(buf[:n])
-		if !c.stream.Ready() {
+		if !c.wire.Ready() {
 			return
 		}
 		if got += n; got >= turnBytes {

@@ -283,6 +283,9 @@ type Front interface {
 	Body(b []byte)
 	End()
 	Flush() (pending int)
+	// Carries reports whether requests for an authority belong on this connection: it would get the certificate and
+	// the client authentication that the connection was opened with.
+	Carries(authority []byte) bool
 	// Switch ends HTTP on the connection: from now on octets pass as they are, those that were held back first. The
 	// front tells TunnelData, TunnelEnd and TunnelLate. Finish ends the sending side, as soon as everything sent has been
 	// taken; End is for when both sides have.

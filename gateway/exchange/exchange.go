@@ -45,12 +45,12 @@ const (
 
 // Client is what the connection knows about the peer.
 type Client struct {
-	Addr netip.Addr
-	Text []byte // Addr in text form
-	TLS  bool
-	// Certificate is what the peer has proved to own, nil = none.
-	Certificate *Certificate
+	Addr        netip.Addr
+	Text        []byte // Addr in text form
 	Listener    int
+	TLS         bool
+	ServerName  string       // that the client asked for in its handshake, empty if it named none
+	Certificate *Certificate // that the client has proved to own and the listener verified, nil without one
 }
 
 // Exchange is one request in flight. It belongs to one loop; the zero value is ready for Start, and may be used again
@@ -152,6 +152,10 @@ func (x *Exchange) ask(h *message.Head) {
 // decide normalises the path and asks the resolver: our own answer, or which backend.
 func (x *Exchange) decide(h *message.Head) {
 	x.ask(h)
+	if x.client.TLS && !x.front.Carries(h.Authority) {
+		x.refuse(reason.Misdirected, Detail{Backend: -1})
+		return
+	}
 	if !h.Asterisk {
 		path, slash, ok := message.NormalisePath(x.path[:0], h.Path)
 		if !ok {

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pvgate/pvgate/gateway/tlsconn"
 )
 
 // Authority is a certificate authority that lives as long as a test.
@@ -78,6 +80,19 @@ func (a *Authority) Issue(t testing.TB, names ...string) tls.Certificate {
 		t.Fatal(err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+// Serve returns what a gateway.Listener takes for TLS with a certificate for these names.
+func (a *Authority) Serve(t testing.TB, names ...string) func() *tlsconn.Config {
+	t.Helper()
+	c, err := tlsconn.New(tlsconn.Options{
+		TLS:     &tls.Config{Certificates: []tls.Certificate{a.Issue(t, names...)}, MinVersion: tls.VersionTLS12},
+		Tickets: tlsconn.NewTickets(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() *tlsconn.Config { return c }
 }
 
 func newKey(t testing.TB) *ecdsa.PrivateKey {

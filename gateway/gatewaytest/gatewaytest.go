@@ -16,7 +16,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -69,6 +68,8 @@ type Options struct {
 	// Default is the listener's default backend, and with one any host is answered.
 	Default string
 	State   metrics.State
+	// Protocol is what the gateway speaks; nil for HTTP/1.1 without TLS.
+	Protocol *Protocol
 	// Loops is 2 without a word.
 	Loops  int
 	Limits func(*gateway.Options)
@@ -84,6 +85,8 @@ type Gateway struct {
 	Table   *routing.Table
 	Metrics prometheus.Gatherer
 	Addr    string
+
+	protocol *Protocol
 }
 
 // Start runs a gateway until the test ends.
@@ -97,6 +100,10 @@ func Start(t testing.TB, o Options) *Gateway {
 		Areas: areas, Sources: []string{"files", "marktplatz"}, Marktplatz: 1, Entries: o.Entries, Overrides: o.Overrides,
 		SelfHosts: []string{Domain, "*." + Domain}, Help: map[uint8]routing.Help{6: {Portal: "https://verwaltungsportal.hessen.de"}},
 	}
+	g := &Gateway{protocol: o.Protocol}
+	if g.protocol == nil {
+		g.protocol = new(Protocol)
+	}
 	snap := &gateway.Snapshot{ID: "test", Via: "pvgate-" + Domain}
 	keys, err := handover.NewKeys([handover.KeySize]byte{1})
 	if err != nil {
@@ -105,7 +112,7 @@ func Start(t testing.TB, o Options) *Gateway {
 	faces := surface.Options{
 		Domain:    Domain,
 		Keys:      keys,
-		Listeners: []surface.Listener{{Any: o.Default != "", Default: o.Default}},
+		Listeners: []surface.Listener{{Any: o.Default != "", Default: o.Default, TLS: g.protocol.Authority != nil}},
 		Senders:   []surface.Sender{{Name: "hessen", Networks: []netip.Prefix{netip.MustParsePrefix(Known + "/32")}, Origins: []string{Portal}}},
 	}
 	var book limit.Book
@@ -139,7 +146,7 @@ func Start(t testing.TB, o Options) *Gateway {
 	if err := book.Apply(limits, 0); err != nil {
 		t.Fatal(err)
 	}
-	g := &Gateway{Table: table}
+	g.Table = table
 	g.serve(t, &o, snap)
 	return g
 }
@@ -160,7 +167,7 @@ func (b *Backend) gateway(state *limit.Backend) gateway.Backend {
 
 func (g *Gateway) serve(t testing.TB, o *Options, snap *gateway.Snapshot) {
 	t.Helper()
-	options := gateway.Options{Loops: o.Loops, Listen: []gateway.Listener{{Address: "127.0.0.1:0"}}, Poison: true}
+	options := gateway.Options{Loops: o.Loops, Listen: []gateway.Listener{g.protocol.Listener(t, Domain, "*."+Domain)}, Poison: true}
 	if options.Loops == 0 {
 		options.Loops = 2
 	}
@@ -266,13 +273,8 @@ func (g *Gateway) AskFrom(t testing.TB, from, host, line string, fields ...strin
 // Raw sends bytes on a connection of their own and reads one answer.
 func (g *Gateway) Raw(t testing.TB, from, raw string) *Answer {
 	t.Helper()
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-	c, err := d.Dial("tcp", g.Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := g.protocol.Dial(t, from, g.Addr, Domain)
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 	if _, err := io.WriteString(c, raw); err != nil {
 		t.Fatalf("%.80q: %v", raw, err)
 	}
@@ -283,12 +285,8 @@ func (g *Gateway) Raw(t testing.TB, from, raw string) *Answer {
 // Bytes sends bytes and returns everything that comes back until the gateway closes: the request should ask for that.
 func (g *Gateway) Bytes(t testing.TB, raw string) string {
 	t.Helper()
-	c, err := net.Dial("tcp", g.Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := g.protocol.Dial(t, Direct, g.Addr, Domain)
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 	if _, err := io.WriteString(c, raw); err != nil {
 		t.Fatalf("%.80q: %v", raw, err)
 	}

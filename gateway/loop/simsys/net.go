@@ -247,6 +247,9 @@ func (e *End) Close() { e.s.close() }
 // Reset closes it with RST.
 func (e *End) Reset() { e.s.abort() }
 
+// Pump does nothing: every call is carried out at once. It is for who plays either an End or a [Secure].
+func (e *End) Pump() {}
+
 func (s *socket) write(b []byte) (int, syscall.Errno) {
 	switch {
 	case s.reset && !s.told:
