@@ -162,7 +162,7 @@ func (o *simOrigin) answer(req *http.Request, tag string) {
 	}
 	switch o.w.rng.IntN(60) {
 	case 0: // dies before it has said all; what ends by closing can be cut visibly only by a reset
-		o.out, o.close, o.kill = o.out[:o.w.rng.IntN(len(o.out))], true, form == 2
+		o.out, o.close, o.kill, o.surplus = o.out[:o.w.rng.IntN(len(o.out))], true, form == 2, ""
 	case 1:
 		o.gone = true
 		o.end.Reset()

@@ -123,12 +123,16 @@ func TestTunnelIsHalfClosedEachWay(t *testing.T) {
 // What was sent before a FIN arrives before it, however slowly it is taken.
 func TestTunnelFinishesAfterWhatWasSent(t *testing.T) {
 	t.Parallel()
-	for _, first := range []string{"client", "backend"} {
+	for _, first := range []string{"client", "backend", "client last", "backend last"} {
 		st := newStage(t)
 		c, b := st.tunnel()
 		one, other := c, b
-		if first == "backend" {
+		if strings.HasPrefix(first, "backend") {
 			one, other = b, c
+		}
+		if strings.HasSuffix(first, "last") { // the other side has finished already
+			other.CloseWrite()
+			st.settle()
 		}
 		sent := bytes.Repeat([]byte("0123456789abcdef"), 64<<10/16)
 		var got []byte

@@ -31,7 +31,7 @@ type tunnelling struct {
 func (x *Exchange) offer(h *message.Head) bool {
 	wish := h.Upgrade
 	h.Upgrade = false
-	if !wish || h.Minor == 0 || h.Method != message.GET || h.Chunked || h.ContentLength > 0 || h.Close {
+	if !wish || h.Method != message.GET || h.Chunked || h.ContentLength > 0 || h.Close {
 		return true
 	}
 	rules := x.backend.Tunnels()
@@ -51,7 +51,6 @@ func (x *Exchange) offer(h *message.Head) bool {
 	}
 	h.Upgrade = true
 	x.tunnel.protocol, x.tunnel.place, x.tunnel.rules = protocol, place, rules
-	x.replayable = false
 	return true
 }
 
@@ -151,14 +150,14 @@ func (x *Exchange) change(h *message.Head) {
 	x.forget()
 }
 
-// forget lets go of the snapshot and of the place among the requests: a tunnel may last for hours.
+// forget lets go of the snapshot, of the place among the requests and of all storage, which large heads have made large:
+// a tunnel may last for hours.
 func (x *Exchange) forget() {
 	x.backend.Leave()
 	x.backend, x.snapshot = nil, nil
-	x.plan.reset()
-	x.req = Request{}
-	x.outgoing = header.Request{Scratch: x.outgoing.Scratch[:0]}
-	x.incoming = header.Response{Scratch: x.incoming.Scratch[:0]}
+	x.path, x.authority, x.kept = nil, nil, nil
+	x.plan, x.req, x.wish = Plan{}, Request{}, message.Head{}
+	x.outgoing, x.incoming = header.Request{}, header.Response{}
 }
 
 // TunnelData takes octets of the client and sends them. The exchange may be Over when it returns.
