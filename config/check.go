@@ -208,7 +208,7 @@ func (l *loader) checkBackend(b *Named[Backend], hosts map[string]Origin) {
 		}
 		for key, o := range map[string]Origin{
 			"endpoints": first(v.Endpoints), "host": v.Host.Origin,
-			"isolation": v.Isolation.Origin, "timeouts": v.Timeouts.At, "upgrade": first(v.Upgrade), "tunnels": v.Tunnels.At,
+			"headers": v.Headers.At, "isolation": v.Isolation.Origin, "timeouts": v.Timeouts.At, "upgrade": first(v.Upgrade), "tunnels": v.Tunnels.At,
 		} {
 			if o.Where != FromDefault {
 				l.fail(o, "%s of backend %q does nothing in redirect mode; write mode: proxy or remove it", key, name)

@@ -198,9 +198,24 @@ type Backend struct {
 	Upgrade           []Text   `key:"upgrade" is:"protocol" help:"proxy: protocols that a connection may change to, as in Upgrade fields; absent: websocket; [none]: none; h2c never"`
 	Tunnels           Tunnels  `key:"tunnels" help:"proxy: connections that have changed their protocol"`
 	Limits            Limits   `key:"limits" help:"what it may be given"`
+	Headers           Headers  `key:"headers" help:"proxy: fields to set or remove on the way to it and back"`
 	Require           []Text   `key:"require" is:"oe_id|lb_id|od_id" help:"context its templates cannot do without"`
 	AllowEncodedSlash Bool     `key:"allow_encoded_slash" default:"false" help:"let %2F pass in a path"`
 	Contact           Contact  `key:"contact" help:"whom to ask when it is down"`
+}
+
+// Headers is what an operator changes about the fields of a proxied backend.
+type Headers struct {
+	At       Origin     `key:"-"`
+	Request  HeaderEdit `key:"request" help:"of requests, before pvgate adds its own"`
+	Response HeaderEdit `key:"response" help:"of its answers, before pvgate adds its own"`
+}
+
+// HeaderEdit is the changes in one direction.
+type HeaderEdit struct {
+	At     Origin    `key:"-"`
+	Set    Map[Text] `key:"set" help:"name: value; replaces all fields of the name, in any spelling with _ or ."`
+	Remove []Text    `key:"remove" help:"names; a * at the end stands for any rest"`
 }
 
 // Timeouts are the waits of a proxied backend.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pvgate/pvgate/gateway/conn"
 	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/header"
 	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/loop"
@@ -46,6 +47,8 @@ type Backend struct {
 	Timeouts    upstream.Timeouts
 	// Tunnels are the changes of protocol it allows; nil for none.
 	Tunnels *exchange.Tunnels
+	// RequestEdit and ResponseEdit are what the operator changes about its fields; nil for nothing.
+	RequestEdit, ResponseEdit *header.Edit
 	// Limiter is the backend's state over snapshots, from one limit.Book.
 	Limiter *limit.Backend
 }
@@ -107,6 +110,10 @@ func (m *member) Connect(x *exchange.Exchange, want exchange.Connection) (exchan
 // reuse says what a pool may lend.
 var reuse = [...]upstream.Reuse{
 	exchange.AnyConnection: upstream.ReuseAny, exchange.RecentConnection: upstream.ReuseRecent, exchange.NewConnection: upstream.ReuseNone,
+}
+
+func (m *member) Edits() (request, response *header.Edit) {
+	return m.def.RequestEdit, m.def.ResponseEdit
 }
 
 func (m *member) Host() []byte { return m.host }

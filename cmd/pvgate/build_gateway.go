@@ -133,6 +133,8 @@ func gatewayBackend(ctx context.Context, b *routedBackend, state *limit.Backend,
 			out.Host = u.Host
 		}
 	}
+	out.RequestEdit = headerEdit(&b.conf.Headers.Request, errs)
+	out.ResponseEdit = headerEdit(&b.conf.Headers.Response, errs)
 	if b.conf.Host.V != "" {
 		out.Host = b.conf.Host.V
 	}

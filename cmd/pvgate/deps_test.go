@@ -55,7 +55,7 @@ gateway/conn: gateway/message gateway/exchange gateway/http1 gateway/loop gatewa
 gateway/surface: gateway/exchange gateway/forwarded gateway/handover gateway/header gateway/message gateway/reason gateway/pages gateway/limit gateway/signature routing registry
 gateway/accesslog: gateway/exchange gateway/message gateway/reason
 gateway/meter: gateway/exchange gateway/reason
-gateway: gateway/accesslog gateway/conn gateway/exchange gateway/http1 gateway/limit gateway/listen gateway/loop gateway/message gateway/meter gateway/tlsconn gateway/upstream
+gateway: gateway/accesslog gateway/conn gateway/exchange gateway/header gateway/http1 gateway/limit gateway/listen gateway/loop gateway/message gateway/meter gateway/tlsconn gateway/upstream
 gateway/metrics: gateway gateway/conn gateway/exchange gateway/meter gateway/reason
 gateway/gatewaytest: gateway gateway/handover gateway/limit gateway/metrics gateway/pages gateway/surface gateway/tlsconn gateway/upstream routing registry
 gateway/admin:

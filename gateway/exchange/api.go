@@ -211,6 +211,8 @@ type Backend interface {
 	// Connect lends a connection. The connection calls x back; it may do so from its Flush on, never during Connect.
 	// A fault says that none can be had.
 	Connect(x *Exchange, want Connection) (Upstream, message.Fault)
+	// Edits are what the operator changes about its requests and responses; nil for nothing.
+	Edits() (request, response *header.Edit)
 	// Host is the authority the backend wants to be asked for.
 	Host() []byte
 	// Index is stable over snapshots: the backend's place in the meter.

@@ -216,8 +216,9 @@ func (x *Exchange) connect(h *message.Head) {
 	if len(x.plan.Public) > 0 {
 		x.authority = append(x.authority[:0], x.plan.Public...)
 	}
+	edit, _ := x.backend.Edits()
 	x.outgoing = header.Request{
-		Host: x.backend.Host(), Via: x.snapshot.Via, For: client, Proto: scheme(secure), OrigHost: asked, Chain: chain,
+		Host: x.backend.Host(), Via: x.snapshot.Via, For: client, Proto: scheme(secure), OrigHost: asked, Chain: chain, Edit: edit,
 		Leistung: x.plan.Leistung, ARS: x.plan.ARS, Level: x.plan.Level, Sender: x.plan.Sender, OE: x.plan.OE,
 		Language: x.plan.Language, KnownSender: x.plan.KnownSender, Chunked: h.Chunked, ContentLength: h.ContentLength,
 		Upgrade: x.tunnel.protocol, Scratch: x.outgoing.Scratch[:0],
@@ -282,8 +283,9 @@ func (x *Exchange) UpstreamHead(h *message.Head) {
 	x.rec.Status = h.Status
 	x.rec.Upstream = x.host.Now() - x.asked
 	bodyless := x.isHEAD || h.Status == 204 || h.Status == 304
+	_, edit := x.backend.Edits()
 	x.incoming = header.Response{
-		Via: x.snapshot.Via, Trace: x.trace[:], Date: x.host.Date(), ContentLength: h.ContentLength,
+		Via: x.snapshot.Via, Trace: x.trace[:], Date: x.host.Date(), ContentLength: h.ContentLength, Edit: edit,
 		OwnCookie: x.plan.CookieName, Prefix: x.plan.Prefix, Target: x.target, InPlace: x.plan.InPlace,
 		StrictTransport: x.plan.StrictTransport, Scratch: x.incoming.Scratch[:0],
 	}

@@ -140,8 +140,9 @@ func (x *Exchange) change(h *message.Head) {
 	x.state = tunnel
 	x.rec.Status, x.rec.Upstream = h.Status, now-x.asked
 	t.moved, t.until = now, now+int64(t.rules.Life)
+	_, edit := x.backend.Edits()
 	x.incoming = header.Response{
-		Via: x.snapshot.Via, Trace: x.trace[:], Date: x.host.Date(), ContentLength: -1, Upgrade: t.protocol,
+		Via: x.snapshot.Via, Trace: x.trace[:], Date: x.host.Date(), ContentLength: -1, Upgrade: t.protocol, Edit: edit,
 		OwnCookie: x.plan.CookieName, Prefix: x.plan.Prefix, Target: x.target, InPlace: x.plan.InPlace,
 		Scratch: x.incoming.Scratch[:0],
 	}

@@ -31,6 +31,9 @@ type Request struct {
 	// Upgrade is the one protocol that is offered to the backend, of those the client asked for (RFC 9110, section 7.8).
 	Upgrade []byte
 
+	// Edit is the operator's; nil = none.
+	Edit *Edit
+
 	// Scratch holds the values Apply assembles; it is appended to and kept, so the
 	// owner empties it (Scratch[:0]) when the head is serialised.
 	Scratch []byte
@@ -74,6 +77,9 @@ func (r *Request) Apply(h *message.Head) (removed Removed, fault message.Fault) 
 	removed = r.filter(h)
 	if r.Chain != nil {
 		removed.Forwarded = 0 // a trusted proxy's
+	}
+	if r.Edit != nil {
+		h.Fields = r.Edit.apply(h.Fields)
 	}
 	out := h.Fields
 	out, r.Scratch = addFraming(out, r.Chunked, r.ContentLength, r.Scratch)

@@ -34,6 +34,9 @@ type Response struct {
 	// Refers says after Apply that there are fields that refer to addresses.
 	Refers bool
 
+	// Edit is the operator's; nil = none.
+	Edit *Edit
+
 	// Scratch is as in Request.
 	Scratch []byte
 }
@@ -78,6 +81,9 @@ func (r *Response) Apply(h *message.Head) []message.Field {
 		} else {
 			kept = append(kept, *f)
 		}
+	}
+	if r.Edit != nil {
+		kept = r.Edit.apply(kept)
 	}
 	if !date {
 		kept = add(kept, message.Date, nameDate, r.Date)
