@@ -74,6 +74,7 @@ type Log struct {
 	torn    bool   // the destination ends within a line
 	failing bool
 	clock   clock
+	places  places
 }
 
 // File returns an Options.Open that appends to a file, which is created readable for its group at most.

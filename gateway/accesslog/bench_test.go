@@ -36,6 +36,7 @@ func BenchmarkLine(b *testing.B) {
 	l := &Log{events: slog.New(slog.DiscardHandler), notes: notes(nil), out: f, batch: make([]byte, 0, batchBytes+stride*lineBytes)}
 	l.SetBackends([]string{"hessen", "marburg"})
 	r, rec := l.NewRing(), proxied()
+	rec.BytesOut = 1 << 10
 	now := int64(noon)
 	for n := 0; b.Loop(); n++ {
 		now += 20_000 // as between two requests
@@ -59,18 +60,5 @@ func BenchmarkRecord(b *testing.B) {
 	for n := 0; b.Loop(); n++ {
 		r.Record(rec, noon)
 		r.tail.Store(r.next)
-	}
-}
-
-// BenchmarkRender is a line without the disk.
-func BenchmarkRender(b *testing.B) {
-	l := &Log{notes: notes(nil)}
-	r := l.NewRing()
-	r.Record(proxied(), noon)
-	e, names := &r.entries[0], []string{"hessen", "marburg"}
-	var buf []byte
-	for b.Loop() {
-		e.time += 20_000
-		buf = e.append(buf[:0], l, names)
 	}
 }

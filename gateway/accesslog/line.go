@@ -3,11 +3,14 @@
 package accesslog
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 	"time"
 
 	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/message"
+	"github.com/pvgate/pvgate/gateway/reason"
 )
 
 // lineBytes is more than any line has.
@@ -29,18 +32,19 @@ func (c *clock) append(dst []byte, ns int64) []byte {
 	return append(appendThree(dst, uint64(rest/1e6)), 'Z')
 }
 
-// append renders the line: the fields of the contract, in its order, all of them always.
+// append renders the line: the fields of the contract, in its order, all of them always. Words of closed lists come from
+// tables, together with the names around them: a line is made for every request, and mostly of constants.
 func (e *entry) append(b []byte, l *Log, backends []string) []byte {
+	w := &words
 	b = l.clock.append(append(b, `{"time":"`...), e.time)
 	b = appendWord(append(b, `","trace_id":"`...), e.trace[:])
-	b = append(append(b, `","proto":"h1","method":"`...), e.method.String()...)
-	b = appendUint(append(b, `","status":`...), uint64(e.status))
-	b = append(append(b, `,"reason":"`...), e.reason.String()...)
-	b = append(append(b, `","note":"`...), l.notes[e.note]...)
-	b = append(append(b, `","fault":"`...), e.reason.Fault().String()...)
-	b = appendWord(append(b, `","sender":"`...), e.sender[:e.sendLen])
-	b = appendLand(append(b, `","land":"`...), e.land)
-	b = append(b, `","kreis":"`...)
+	b = append(b, w.methods[e.method]...)
+	b = appendUint(b, uint64(e.status))
+	b = append(b, w.reasons[e.reason]...)
+	b = append(b, l.notes[e.note]...)
+	b = append(b, w.faults[e.reason]...)
+	b = appendWord(b, e.sender[:e.sendLen])
+	b = append(b, w.lands[e.land]...)
 	if e.kreis > 0 {
 		b = appendDigits(b, uint64(e.kreis), 5)
 	}
@@ -55,9 +59,9 @@ func (e *entry) append(b []byte, l *Log, backends []string) []byte {
 	case i >= 0 && i < len(backends):
 		b = appendWord(b, backends[i])
 	}
-	b = e.appendEndpoint(append(b, `","endpoint":"`...))
-	b = append(append(b, `","mode":"`...), modes[e.mode]...)
-	b = appendUint(append(b, `","bytes_in":`...), uint64(max(e.bytesIn, 0)))
+	b = l.places.append(append(b, `","endpoint":"`...), e)
+	b = append(b, w.modes[e.mode]...)
+	b = appendUint(b, uint64(max(e.bytesIn, 0)))
 	b = appendUint(append(b, `,"bytes_out":`...), uint64(max(e.bytesOut, 0)))
 	b = appendMillis(append(b, `,"ms_total":`...), e.total)
 	b = appendMillis(append(b, `,"ms_backend":`...), e.upstream)
@@ -65,11 +69,29 @@ func (e *entry) append(b []byte, l *Log, backends []string) []byte {
 	b = appendUint(b, uint64(e.attempt))
 	b = appendWord(append(b, `,"snapshot":"`...), e.snapshot[:])
 	b = e.appendPrefix(append(b, `","ip_prefix":"`...))
-	b = append(append(b, `","ua_class":"`...), e.agent.String()...)
-	return append(b, '"', '}', '\n')
+	return append(b, w.agents[e.agent]...)
 }
 
-var modes = [...]string{modeNone: "none", modeRedirect: "redirect", modeProxy: "proxy"}
+// words are the closed lists as they stand in a line, by number; what is in no list reads as its type says it.
+var words = makeWords()
+
+type wordTables struct{ methods, reasons, faults, lands, modes, agents [256]string }
+
+func makeWords() (w wordTables) {
+	modes := [256]string{modeRedirect: "redirect", modeProxy: "proxy", modeNone: "none"}
+	for i := range 256 {
+		w.methods[i] = `","proto":"h1","method":"` + message.Method(i).String() + `","status":`
+		w.reasons[i] = `,"reason":"` + reason.Code(i).String() + `","note":"`
+		w.faults[i] = `","fault":"` + reason.Code(i).Fault().String() + `","sender":"`
+		w.lands[i] = `","land":"none","kreis":"`
+		if i < exchange.LandNone {
+			w.lands[i] = fmt.Sprintf(`","land":"%02d","kreis":"`, i)
+		}
+		w.modes[i] = `","mode":"` + modes[i] + `","bytes_in":`
+		w.agents[i] = `","ua_class":"` + exchange.Agent(i).String() + "\"}\n"
+	}
+	return w
+}
 
 // appendWord appends a name of the configuration, or hex digits, up to the first zero octet. They have been checked where
 // they came in; here all the same whatever is no letter, digit, or one of - _ . becomes a _, and what is longer than a name
@@ -77,20 +99,31 @@ var modes = [...]string{modeNone: "none", modeRedirect: "redirect", modeProxy: "
 func appendWord[S ~string | ~[]byte](dst []byte, word S) []byte {
 	at := len(dst)
 	dst = append(dst, word[:min(len(word), maxName)]...)
+	odd := byte(0)
+	for _, c := range dst[at:] {
+		odd |= oddOctets[c]
+	}
+	if odd == 0 {
+		return dst
+	}
 	for i, c := range dst[at:] {
-		if !wordOctets[c] {
-			if c == 0 {
-				return dst[:at+i]
-			}
+		if c == 0 {
+			return dst[:at+i]
+		}
+		if oddOctets[c] != 0 {
 			dst[at+i] = '_'
 		}
 	}
 	return dst
 }
 
-var wordOctets = func() (t [256]bool) {
+// oddOctets are not 0 for what stands in no word.
+var oddOctets = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 1
+	}
 	for _, c := range "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_." {
-		t[c] = true
+		t[c] = 0
 	}
 	return t
 }()
@@ -106,13 +139,6 @@ func appendUint(dst []byte, n uint64) []byte {
 		return appendThree(dst, n)
 	}
 	return strconv.AppendUint(dst, n, 10)
-}
-
-func appendLand(dst []byte, land uint8) []byte {
-	if land >= exchange.LandNone {
-		return append(dst, "none"...)
-	}
-	return append(dst, '0'+land/10, '0'+land%10)
 }
 
 // appendDigits appends n with leading zeros.
@@ -137,11 +163,26 @@ func appendMillis(dst []byte, ns int64) []byte {
 	return appendThree(append(dst, '.'), us%1000)
 }
 
+// octets are the decimal forms of an octet with a full stop behind.
+var octets = func() (t [256]struct {
+	text [4]byte
+	n    uint8
+}) {
+	for i := range t {
+		t[i].n = uint8(copy(t[i].text[:], strconv.Itoa(i)+"."))
+	}
+	return t
+}()
+
 func (e *entry) appendPrefix(dst []byte) []byte {
 	switch p := &e.prefix; e.peer {
 	case ipv4:
-		dst = appendV4(dst, p[0], p[1], p[2], 0)
-		return append(dst, "/24"...)
+		for _, octet := range p[:3] {
+			o := &octets[octet]
+			dst = append(dst, o.text[:]...)
+			dst = dst[:len(dst)-4+int(o.n)]
+		}
+		return append(dst, "0/24"...)
 	case ipv6:
 		var a [16]byte
 		copy(a[:], p[:])
@@ -150,20 +191,26 @@ func (e *entry) appendPrefix(dst []byte) []byte {
 	return dst
 }
 
-func (e *entry) appendEndpoint(dst []byte) []byte {
-	switch a := &e.endpoint; e.family {
-	case ipv4:
-		dst = append(appendV4(dst, a[0], a[1], a[2], a[3]), ':')
-		return appendUint(dst, uint64(e.port))
-	case ipv6:
-		return netip.AddrPortFrom(netip.AddrFrom16(*a), e.port).AppendTo(dst)
-	}
-	return dst
+// places renders endpoints. There are few of them, and each stands in many lines.
+type places [64]struct {
+	to   netip.AddrPort
+	text []byte
 }
 
-func appendV4(dst []byte, a, b, c, d byte) []byte {
-	dst = append(appendUint(dst, uint64(a)), '.')
-	dst = append(appendUint(dst, uint64(b)), '.')
-	dst = append(appendUint(dst, uint64(c)), '.')
-	return appendUint(dst, uint64(d))
+func (p *places) append(dst []byte, e *entry) []byte {
+	var a netip.Addr
+	switch e.family {
+	case ipv4:
+		a = netip.AddrFrom4([4]byte(e.endpoint[:4]))
+	case ipv6:
+		a = netip.AddrFrom16(e.endpoint)
+	default:
+		return dst
+	}
+	to := netip.AddrPortFrom(a, e.port)
+	slot := &p[(e.port^uint16(e.endpoint[3])^uint16(e.endpoint[15]))%uint16(len(p))]
+	if slot.to != to {
+		slot.to, slot.text = to, to.AppendTo(slot.text[:0])
+	}
+	return append(dst, slot.text...)
 }
