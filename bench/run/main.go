@@ -48,6 +48,9 @@ func main() {
 	}
 }
 
+// logged is the subject that has its access log on.
+const logged = "pvgate-logged"
+
 var errUsage = errors.New("usage")
 
 // options are the flags.
@@ -93,7 +96,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if o.pvgate == "" && o.subject == "pvgate" {
+	if o.pvgate == "" && o.subject != "nginx" {
 		if o.pvgate, err = build(ctx, dir); err != nil { // on all cores: before anything is pinned
 			return err
 		}
@@ -135,7 +138,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.StringVar(&o.pvgate, "pvgate", "", "pvgate binary to measure (built from this checkout if empty)")
-	fs.StringVar(&o.subject, "subject", "pvgate", "what is compared with nginx: pvgate, or nginx itself to see how true the method is (ratio 1)")
+	fs.StringVar(&o.subject, "subject", "pvgate", "what is compared with nginx: pvgate, or nginx itself to see how true the method is (ratio 1); or pvgate-logged, which is compared with pvgate: what its access log costs")
 	names := fs.String("cases", "", "comma-separated cases, or all; default "+strings.Join(defaultNames(), ",")+"; known: "+strings.Join(allNames(), ","))
 	fs.IntVar(&o.rounds, "rounds", 11, "undisturbed rounds wanted for each case")
 	fs.DurationVar(&o.duration, "duration", 3*time.Second, "measured time of each proxy in a round")
@@ -158,12 +161,17 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if fs.NArg() > 0 {
 		return o, fmt.Errorf("%w: unexpected argument %q", errUsage, fs.Arg(0))
 	}
-	if o.subject != "pvgate" && o.subject != "nginx" {
-		return o, fmt.Errorf("%w: -subject %q, must be pvgate or nginx", errUsage, o.subject)
+	if o.subject != "pvgate" && o.subject != "nginx" && o.subject != logged {
+		return o, fmt.Errorf("%w: -subject %q, must be pvgate, nginx or %s", errUsage, o.subject, logged)
 	}
 	var err error
 	if o.cases, err = pick(*names); err != nil {
 		return o, err
+	}
+	if o.subject == logged {
+		for i := range o.cases {
+			o.cases[i].Limit = 0 // they are of the ratio to nginx
+		}
 	}
 	if o.quick {
 		o.rounds, o.duration, o.turn, o.warmUp, o.rows, o.disturbed = 1, 500*time.Millisecond, 250*time.Millisecond, 100*time.Millisecond, 20_000, true

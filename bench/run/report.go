@@ -154,10 +154,14 @@ func thisMachine() machine {
 }
 
 func writeTable(w io.Writer, o options, results []result, k *key) {
-	fmt.Fprintf(w, "\nCPU per request, %s beside nginx (%s), %d rows, %s · %s, %d cores, Linux %s\n\n",
-		o.subject, k.Nginx, k.Rows, k.Commit, k.Machine.CPU, k.Machine.Cores, k.Machine.Kernel)
+	peer := "nginx (" + k.Nginx + ")"
+	if o.subject == logged {
+		peer = "pvgate without an access log"
+	}
+	fmt.Fprintf(w, "\nCPU per request, %s beside %s, %d rows, %s · %s, %d cores, Linux %s\n\n",
+		o.subject, peer, k.Rows, k.Commit, k.Machine.CPU, k.Machine.Cores, k.Machine.Kernel)
 	t := tabwriter.NewWriter(w, 2, 8, 2, ' ', 0)
-	fmt.Fprintf(t, "case\tratio\t95 %% interval\tlimit\t%s µs\tnginx µs\treq/s\tnginx\tp50 / p99 µs\tnginx\trounds\tvoid\n", o.subject)
+	fmt.Fprintf(t, "case\tratio\t95 %% interval\tlimit\t%s µs\tpeer µs\treq/s\tpeer\tp50 / p99 µs\tpeer\trounds\tvoid\n", o.subject)
 	for i, r := range results {
 		c := k.Cases[i]
 		limit := "-"
@@ -180,10 +184,25 @@ func writeTable(w io.Writer, o options, results []result, k *key) {
 	for _, c := range k.Cases {
 		fmt.Fprintf(w, "%s: %s\n", c.Name, c.What)
 	}
+	if o.subject == logged {
+		for _, c := range k.Cases {
+			low, high := ratio.Interval(differences(c.Each), o.seed)
+			fmt.Fprintf(w, "%s: a line of the access log costs %.2f µs, 95 %% interval %.2f – %.2f\n", c.Name, ratio.Median(differences(c.Each)), low, high)
+		}
+	}
 	fmt.Fprintf(w, "rule: %s\n", k.Rule)
 	if k.Disturbed {
 		fmt.Fprintln(w, "DISTURBED ROUNDS WERE COUNTED: these figures show that the bench works, nothing else.")
 	}
+}
+
+// differences are what the subject takes more than its peer, in each round, in microseconds per request.
+func differences(rounds []round) []float64 {
+	var d []float64
+	for i := range rounds {
+		d = append(d, rounds[i].Subject.us()-rounds[i].Peer.us())
+	}
+	return d
 }
 
 func us(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -133,13 +133,21 @@ func (st *stage) start(ctx context.Context, dir, nginx string, set *entries.Set)
 		return err
 	}
 	pairs := set.Pairs(pairCount)
-	if st.peer, err = st.startNginx(ctx, "nginx", filepath.Join(dir, "nginx"), nginx, addr, pairs); err != nil {
+	if st.o.subject == logged {
+		st.peer, err = st.startPvgate(ctx, "pvgate", filepath.Join(dir, "peer.d"), addr, set, "off")
+	} else {
+		st.peer, err = st.startNginx(ctx, "nginx", filepath.Join(dir, "nginx"), nginx, addr, pairs)
+	}
+	if err != nil {
 		return err
 	}
-	if st.o.subject == "nginx" {
+	switch st.o.subject {
+	case "nginx":
 		st.subject, err = st.startNginx(ctx, "nginx-again", filepath.Join(dir, "nginx-again"), nginx, addr, pairs)
-	} else {
-		st.subject, err = st.startPvgate(ctx, filepath.Join(dir, "pvgate.d"), addr, set)
+	case logged:
+		st.subject, err = st.startPvgate(ctx, logged, filepath.Join(dir, "pvgate.d"), addr, set, "./access.log")
+	default:
+		st.subject, err = st.startPvgate(ctx, "pvgate", filepath.Join(dir, "pvgate.d"), addr, set, "off")
 	}
 	if err != nil {
 		return err
@@ -255,7 +263,8 @@ func freePorts(n int) ([]netip.AddrPort, error) {
 	return ports, nil
 }
 
-func (st *stage) startPvgate(ctx context.Context, dir string, origin netip.AddrPort, set *entries.Set) (*program, error) {
+// startPvgate starts pvgate with an access log, or with "off".
+func (st *stage) startPvgate(ctx context.Context, name, dir string, origin netip.AddrPort, set *entries.Set, accessLog string) (*program, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -269,8 +278,8 @@ func (st *stage) startPvgate(ctx context.Context, dir string, origin netip.AddrP
 		return nil, err
 	}
 	p := &program{
-		name: "pvgate", log: filepath.Join(dir, "out.log"),
-		cmd: exec.CommandContext(ctx, bin, "serve", "--config", path),
+		name: name, log: filepath.Join(dir, "out.log"),
+		cmd: exec.CommandContext(ctx, bin, "serve", "--config", path, "--access-log-file", accessLog),
 	}
 	p.cmd.Dir = dir
 	if err := st.launch(p, st.o.proxyCore); err != nil {

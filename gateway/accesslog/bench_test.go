@@ -7,6 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/message"
 )
 
 func TestNotingAndRenderingAllocateNothing(t *testing.T) { // not parallel: it counts allocations
@@ -25,8 +28,8 @@ type discard struct{}
 
 func (discard) Write(b []byte) (int, error) { return len(b), nil }
 
-// BenchmarkLine is all that a line costs beside what the exchange gathers: noting it in the ring, rendering it, and
-// writing it to a file in batches.
+// BenchmarkLine is all that a line costs: finding the User-Agent among a browser's fields and classifying it, filling the
+// record, noting it in the ring, rendering it, and writing it to a file in batches.
 func BenchmarkLine(b *testing.B) {
 	f, err := os.OpenFile(filepath.Join(b.TempDir(), "access.log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
 	if err != nil {
@@ -38,8 +41,19 @@ func BenchmarkLine(b *testing.B) {
 	r, rec := l.NewRing(), proxied()
 	rec.BytesOut = 1 << 10
 	now := int64(noon)
+	whole := *rec
+	var head message.Head
+	for _, f := range [][2]string{
+		{"Host", "hessen.gw.example.de"}, {"Accept", "application/json, text/plain, */*"}, {"Accept-Language", "de-DE,de;q=0.9,en;q=0.8"},
+		{"Accept-Encoding", "gzip, deflate, br"}, {"Cookie", "session=0123456789abcdef0123456789abcdef"},
+		{"User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"},
+	} {
+		head.Fields = append(head.Fields, message.Field{Name: []byte(f[0]), Value: []byte(f[1]), ID: message.Classify([]byte(f[0]))})
+	}
 	for n := 0; b.Loop(); n++ {
 		now += 20_000 // as between two requests
+		*rec = whole
+		rec.Agent = exchange.AgentOf(head.Get(message.UserAgent))
 		r.Record(rec, now)
 		if n%400 == 399 { // as between two looks at the ring
 			l.drain()
