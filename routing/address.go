@@ -60,14 +60,14 @@ func (t *Table) address(lang string, d *Decision) (url uint32, have string) {
 	if d.Row == NoRow {
 		return d.url, ""
 	}
-	if t.hot[d.Row].flags&flagOthers == 0 {
-		return d.url, "de"
+	if url = t.urlOf(d); t.index.traitsOf(uint32(d.Row)).flags&flagOthers == 0 {
+		return url, "de"
 	}
 	x := &t.extra[t.cold[d.Row].extra]
 	if lang == "" {
 		lang = "de"
 	}
-	url, have = d.url, t.langOf(x.lang)
+	have = t.langOf(x.lang)
 	if have == lang {
 		return url, have
 	}
@@ -80,6 +80,14 @@ func (t *Table) address(lang string, d *Decision) (url uint32, have string) {
 		}
 	}
 	return url, have
+}
+
+// urlOf is the address that a decision has before languages are looked at.
+func (t *Table) urlOf(d *Decision) uint32 {
+	if d.url == 0 && d.Row != NoRow {
+		return t.hot[d.Row].url
+	}
+	return d.url
 }
 
 func (t *Table) langOf(n uint32) string {

@@ -146,7 +146,7 @@ type Decision struct {
 	Override int32 // index into Input.Overrides if one answered, else -1
 	Ended    int64 // Expired: when the last live row ended, Unix seconds
 
-	url uint32 // address: see address.go
+	url uint32 // address: see address.go; 0 = the row's
 	oe  uint32 // context of the winning target (R11), string numbers
 	lb  uint32
 	od  uint32

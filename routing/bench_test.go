@@ -20,16 +20,22 @@ type big struct {
 	table     *routing.Table
 	questions []routing.Query
 	compile   time.Duration
-	bytes     uint64
+	bytes     uint64 // of the table
 }
 
-var bigTable = sync.OnceValues(func() (*big, error) { return makeBig(1_000_000) })
+var bigTable = sync.OnceValues(func() (*big, error) { return makeBig(1_000_000, false) })
 
-func makeBig(rows int) (*big, error) {
+// mixedTable is one in which a fifth of the entries has been moved to places around theirs, so that most Leistungen
+// have rows at several levels. In the other each is registered at one, as generated.
+var mixedTable = sync.OnceValues(func() (*big, error) { return makeBig(1_000_000, true) })
+
+func makeBig(rows int, mixed bool) (*big, error) {
 	areas, err := registry.EmbeddedAreas()
 	if err != nil {
 		return nil, err
 	}
+	b := &big{questions: make([]routing.Query, 0, 1_000_000)}
+	before := heap()
 	in := routing.Input{Areas: areas, Sources: []string{"generated"}, Marktplatz: 1}
 	err = generate.Each(areas, generate.Options{Seed: 1, Entries: rows}, func(e *registry.Entry) error {
 		in.Entries = append(in.Entries, *e)
@@ -38,19 +44,21 @@ func makeBig(rows int) (*big, error) {
 	if err != nil {
 		return nil, err
 	}
+	if mixed {
+		raise(areas, in.Entries)
+	}
 	var gemeinden []registry.AreaID
 	for id := registry.AreaID(0); int(id) < areas.Len(); id++ {
 		if areas.ARS(id).Level() == registry.LevelGemeinde {
 			gemeinden = append(gemeinden, id)
 		}
 	}
-	b := &big{}
-	before, start := heap(), time.Now()
+	start := time.Now()
 	b.table, _ = routing.Compile(in)
 	b.compile = time.Since(start)
 	r := rand.New(rand.NewPCG(2, 0))
 	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	for range 1_000_000 {
+	for range cap(b.questions) {
 		q := routing.Query{Leistung: in.Entries[r.IntN(len(in.Entries))].Leistung, Area: gemeinden[r.IntN(len(gemeinden))], At: at}
 		if r.IntN(2) == 0 { // half of the questions are about a leaf below an entry
 			e := &in.Entries[r.IntN(len(in.Entries))]
@@ -61,6 +69,27 @@ func makeBig(rows int) (*big, error) {
 	in.Entries = nil
 	b.bytes = heap() - before
 	return b, nil
+}
+
+// raise moves every fifth entry to a random place around its own that has none of the Leistung.
+func raise(areas *registry.Areas, entries []registry.Entry) {
+	type key struct {
+		l  registry.Leistung
+		id registry.AreaID
+	}
+	taken := make(map[key]bool, len(entries))
+	for i := range entries {
+		taken[key{entries[i].Leistung, entries[i].Area}] = true
+	}
+	r := rand.New(rand.NewPCG(3, 0))
+	for i := 0; i < len(entries); i += 5 {
+		e := &entries[i]
+		chain := areas.Chain(nil, e.Area)
+		if to := chain[r.IntN(len(chain))]; !taken[key{e.Leistung, to}] && (to != registry.Bund || e.Leistung.Federal()) {
+			taken[key{e.Leistung, to}] = true
+			e.Area = to
+		}
+	}
 }
 
 // leaf is a Gemeinde in an area.
@@ -85,8 +114,13 @@ func heap() uint64 {
 }
 
 // BenchmarkResolveCold1M asks a table of a million entries a new question each time.
-func BenchmarkResolveCold1M(b *testing.B) {
-	t, err := bigTable()
+func BenchmarkResolveCold1M(b *testing.B) { benchmarkCold(b, bigTable) }
+
+// BenchmarkResolveMixedCold1M does so where the answer may be at any level.
+func BenchmarkResolveMixedCold1M(b *testing.B) { benchmarkCold(b, mixedTable) }
+
+func benchmarkCold(b *testing.B, table func() (*big, error)) {
+	t, err := table()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -100,6 +134,7 @@ func BenchmarkResolveCold1M(b *testing.B) {
 	}
 	b.ReportMetric(100*float64(verdicts[routing.Handover])/float64(i), "%found")
 	b.ReportMetric(t.compile.Seconds(), "compile-s")
+	b.ReportMetric(float64(t.bytes)/float64(t.table.Rows()), "B/row")
 }
 
 // BenchmarkResolveURLCold1M also writes the address.

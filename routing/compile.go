@@ -107,28 +107,27 @@ func (c *compiler) sources() {
 	c.t.origins = []originBase{{}}
 }
 
-// geography copies what every walk reads of the areas into small slices.
+// geography copies what every walk reads of the areas into two small slices.
 func (c *compiler) geography() {
 	t, n := c.t, c.in.Areas.Len()
-	t.parent, t.level, t.land, t.index.ends = make([]uint32, n), make([]uint8, n), make([]uint8, n), make([]uint32, n)
-	t.dated = make([]uint64, (n+63)/64)
+	t.places, t.index.ends = make([]place, n), make([]uint32, n)
+	if n > maxPlaces {
+		c.fatal(registry.Origin{}, "there are more than %d areas; this is a fault of the areas file", maxPlaces)
+	}
 	for i := range n {
 		id := registry.AreaID(i)
 		_, end := c.in.Areas.Inside(id)
-		t.parent[i], t.index.ends[i] = uint32(c.in.Areas.Parent(id)), uint32(end)
-		t.level[i] = uint8(c.in.Areas.ARS(id).Level())
-		t.land[i] = c.in.Areas.LandOf(id)
-		changed := c.in.Areas.Changed(id)
-		if changed {
+		t.index.ends[i] = uint32(end)
+		up, dated := uint32(c.in.Areas.Parent(id)), c.in.Areas.Changed(id)
+		if dated {
 			t.turned = append(t.turned, uint32(i))
 		}
-		if up := t.parent[i]; changed || i > 0 && t.isDated(up) { // parents come before what they contain
-			t.dated[i/64] |= 1 << (i % 64)
-		}
+		dated = dated || i > 0 && t.isDated(up) // parents come before what they contain
+		t.places[i] = newPlace(up, c.in.Areas.ARS(id).Level(), c.in.Areas.LandOf(id), dated)
 	}
 }
 
-func (t *Table) isDated(id uint32) bool { return t.dated[id/64]&(1<<(id%64)) != 0 }
+func (t *Table) isDated(id uint32) bool { return t.places[id].dated() }
 
 func (c *compiler) backends() {
 	t := c.t
@@ -212,7 +211,7 @@ func (c *compiler) sound(e *registry.Entry) bool {
 	switch {
 	case e.Leistung.IsZero():
 		c.problem(e.Origin, "the entry names no Leistung; write 14 digits")
-	case int(e.Area) >= len(c.t.parent):
+	case int(e.Area) >= len(c.t.places):
 		c.problem(e.Origin, "the entry's area is none of this table's; this is a fault of the loader")
 	case e.Area == registry.Bund && !e.Leistung.Federal():
 		c.problem(e.Origin, "leistung %s is a local key and has entries only at a Land or deeper; name an area", e.Leistung)

@@ -17,7 +17,7 @@ import (
 type override struct {
 	id       int32  // into Input.Overrides
 	area     uint32 // native
-	level    uint8
+	depth    uint8
 	length   uint8 // of what names the Leistung: 0, 5 or 14 digits
 	dated    bool  // a dated change touches the area itself (R4)
 	leistung uint64
@@ -60,7 +60,7 @@ func (c *compiler) rank() {
 // compareRank puts the override that wins first (R6): priority, area depth, Leistung length, sender named.
 func compareRank(a, b override) int {
 	return cmp.Or(
-		cmp.Compare(b.priority, a.priority), cmp.Compare(b.level, a.level), cmp.Compare(b.length, a.length),
+		cmp.Compare(b.priority, a.priority), cmp.Compare(b.depth, a.depth), cmp.Compare(b.length, a.length),
 		cmp.Compare(min(len(b.sender), 1), min(len(a.sender), 1)),
 	)
 }
@@ -79,7 +79,7 @@ func (c *compiler) override(id int32) (override, bool) {
 		}
 	}
 	switch {
-	case int(in.Area) >= len(c.t.parent):
+	case int(in.Area) >= len(c.t.places):
 		c.fatal(in.Origin, "the override's area is none of this table's; this is a fault of the loader")
 		return o, false
 	case in.Until.IsZero():
@@ -92,7 +92,7 @@ func (c *compiler) override(id int32) (override, bool) {
 		c.fatal(in.Origin, "an override has exactly one of to, weights and gone; this one has %d", set)
 		return o, false
 	}
-	o.level, o.dated = c.t.level[o.area], c.in.Areas.Changed(in.Area)
+	o.depth, o.dated = c.t.places[o.area].depth(), c.in.Areas.Changed(in.Area)
 	return o, c.overrideKey(in, &o) && c.overrideTarget(in, &o)
 }
 
@@ -245,7 +245,7 @@ func (c *compiler) closedTarget(o *override) {
 		covers := c.coversOf(id, o)
 		for g := o.area; g < c.t.index.ends[o.area]; g++ {
 			gem := registry.AreaID(g)
-			if registry.Level(c.t.level[g]) != registry.LevelGemeinde || areas.Retired(gem, last) || areas.Future(gem, last) {
+			if c.t.places[g].depth() != gemeinde || areas.Retired(gem, last) || areas.Future(gem, last) {
 				continue
 			}
 			if !c.covered(covers, gem, o.span, last) {

@@ -17,13 +17,14 @@ func (c *compiler) rows() {
 	n := len(c.drafts)
 	t := c.t
 	t.cold = make([]coldRow, n)
-	x := indexer{index: index{ends: t.index.ends}}
-	x.hot = make([]hotRow, 0, n)
+	x := newIndexer(t.places, t.index.ends, n)
 	for i := range c.drafts {
 		d := &c.drafts[i]
-		x.add(d.e.Leistung, hotRow{
-			area: uint32(d.e.Area), url: d.url, backend: uint32(d.backend), valid: c.span(d.span),
-			source: uint16(d.e.Source), flags: d.flags,
+		if d.url&isTemplate != 0 {
+			d.flags |= flagTemplate
+		}
+		x.add(d.e.Leistung, uint32(d.e.Area), d.url, traits{
+			backend: uint32(d.backend), valid: c.span(d.span), source: uint16(d.e.Source), flags: d.flags,
 		})
 		t.cold[i] = c.cold(d)
 	}

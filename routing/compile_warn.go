@@ -13,12 +13,12 @@ const maxWarnings = 10_000
 
 // warn looks at the finished table for what is allowed but probably wrong.
 func (c *compiler) warn() {
-	for b, l := range c.t.index.keys {
-		block := c.t.index.blocks[b]
-		for row := block.r0; row < block.r1; row++ {
-			c.foreignKeys(l, row)
+	for _, n := range c.t.index.order {
+		b := &c.t.index.blocks[n]
+		for row := b.r0; row < b.r1; row++ {
+			c.foreignKeys(b.key, row)
 		}
-		c.oldAndNew(block)
+		c.oldAndNew(n)
 		if len(c.problems) > maxWarnings {
 			return
 		}
@@ -76,15 +76,15 @@ func twelveDigits(url string) (keys []string) {
 
 // oldAndNew warns of rows under an old and a new key of one area that lead to different places: from the day of the
 // change on the new key's row answers (R4, R10; S33).
-func (c *compiler) oldAndNew(b block) {
+func (c *compiler) oldAndNew(block uint32) {
 	x := &c.t.index
 	for _, to := range c.t.turned {
 		for _, old := range c.in.Areas.Formerly(registry.AreaID(to), farFuture()) {
-			native, former := x.exact(b, to), x.exact(b, uint32(old))
-			if native == none || former == none {
+			native, former := x.exact(block, to), x.exact(block, uint32(old))
+			if native.last == none || former.last == none {
 				continue
 			}
-			if row, other, differ := c.t.differ(b, former, native); differ {
+			if row, other, differ := c.t.differ(former, native); differ {
 				c.warning(c.t.Row(row).Origin, "the entry for %s (%s) leads elsewhere than %s for %s, which is the same area by a dated change and will answer",
 					c.in.Areas.ARS(old), c.in.Areas.Area(old).Short(), c.t.Row(other).Origin, c.in.Areas.ARS(registry.AreaID(to)))
 			}
@@ -93,15 +93,15 @@ func (c *compiler) oldAndNew(b block) {
 }
 
 // differ finds a row of the former area's group whose target no row of the same kind has at the native one.
-func (t *Table) differ(b block, former, native uint32) (row, other RowID, differ bool) {
-	first, end := t.index.rows(b, former)
+func (t *Table) differ(former, native group) (row, other RowID, differ bool) {
+	first, end := t.index.rows(former)
 	for r := first; r < end; r++ {
-		lo, hi := t.index.rows(b, native)
+		lo, hi := t.index.rows(native)
 		like, found := false, false
 		for s := lo; s < hi; s++ {
-			if t.hot[r].kind() == t.hot[s].kind() {
+			if t.index.of(former, r).kind() == t.index.of(native, s).kind() {
 				like, other = true, RowID(s)
-				found = found || t.hot[r].sameTarget(&t.hot[s])
+				found = found || t.index.sameTarget(r, s)
 			}
 		}
 		if like && !found {

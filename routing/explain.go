@@ -66,11 +66,11 @@ func (e *Explanation) adoptions(rows []settled) {
 	var live []uint32
 	e.Offer, live = t.offerBehind(&e.Query, &rows[i])
 	e.Joined = len(live)
-	land := t.land[e.Query.Area]
+	land := t.places[e.Query.Area].land()
 	seen := map[*adoption]bool{}
 	for _, row := range live {
 		r := t.Row(RowID(row))
-		if land != 0 && t.land[r.Area] != land {
+		if land != 0 && t.places[r.Area].land() != land {
 			continue
 		}
 		if len(e.NearAdoptions) < maxNearAdoptions {

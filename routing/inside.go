@@ -22,15 +22,15 @@ func (w *walker) differs(q *Query, d *Decision, r *result, won bool, answered in
 	case !won && answered >= 0:
 		return false // the override answers the whole area whatever rows there are
 	case !won:
-		return w.rowInside(first, end, w.nKeys-1, nil, false) || w.parentInside(q.Leistung)
+		return w.rowInside(first, end, w.nKeys-1, none, false) || w.parentInside(q.Leistung)
 	}
-	h := &w.t.hot[r.row]
+	h := w.t.index.traitsOf(r.row)
 	if !r.tied && h.flags&flagClosed != 0 && w.holeInside(q, r) {
 		return true
 	}
-	same := h
+	same := r.row
 	if d.Verdict == Ambiguous {
-		same = nil // no single answer: any candidate inside is another one
+		same = none // no single answer: any candidate inside is another one
 	}
 	if r.key > 0 && w.keys[r.key] == w.t.successor(q.Leistung) && w.liveInside(first, end) {
 		return true
@@ -57,7 +57,7 @@ func (w *walker) overriddenInside(q *Query, d *Decision, answered int) bool {
 			continue
 		}
 		same := d.Verdict == Handover && o.gone == "" && len(o.weights) == 0 &&
-			o.backend == d.Backend && (o.url == 0 || o.url == d.url)
+			o.backend == d.Backend && (o.url == 0 || o.url == w.t.urlOf(d))
 		if !same {
 			w.found = inside{o.area, none, o.id}
 			return true
@@ -104,20 +104,24 @@ func (w *walker) means(old, to uint32) bool {
 // rowInside looks for a candidate at the areas first ≤ x < end, among the walker's keys up to last, whose target is
 // not the given one. A page of the last key counts only where a page won; any row of an earlier key would go before
 // the winner.
-func (w *walker) rowInside(first, end uint32, last int, same *hotRow, service bool) bool {
+func (w *walker) rowInside(first, end uint32, last int, same uint32, service bool) bool {
 	for i := 0; i <= last; i++ {
 		like := same
 		if i < last {
-			like = nil
+			like = none
 		}
 		look := scan{same: like, noPages: service && i == last}
 		for _, look.covered = range [2]bool{false, true} {
-			b, ok := w.t.index.find(w.keys[i])
+			n := w.t.index.find(w.keys[i])
+			if n == none {
+				break
+			}
+			b := &w.t.index.blocks[n]
 			switch {
-			case !ok || !look.covered && !b.open:
+			case !look.covered && !b.open:
 			case look.covered && !b.adopted: // nobody has joined anywhere: what is closed is closed to all
-			case look.noPages && look.same != nil && b.uniform: // the winner's target is the only one
-			case w.anyInside(b, first, end, func(at, after, area uint32) bool {
+			case look.noPages && look.same != none && b.uniform: // the winner's target is the only one
+			case w.anyInside(n, first, end, func(at, after, area uint32) bool {
 				return w.otherTarget(at, after, area, &look)
 			}):
 				return true
@@ -130,17 +134,17 @@ func (w *walker) rowInside(first, end uint32, last int, same *hotRow, service bo
 // scan is what rowInside looks for. Rows of a closed backend that need the cover of an adoption cost a walk each and
 // are looked at last: a registry may have thousands of them inside, and most scans end before.
 type scan struct {
-	same    *hotRow // not this target; nil = any
+	same    uint32 // not this row's target; none = any
 	noPages bool
 	covered bool // rows that need a cover, else all others
 }
 
 // liveInside looks for a live row of the asked key, open or not: where one is, the successor is not asked (R8).
 func (w *walker) liveInside(first, end uint32) bool {
-	b, ok := w.t.index.find(w.keys[0])
-	return ok && w.anyInside(b, first, end, func(at, after, area uint32) bool {
+	n := w.t.index.find(w.keys[0])
+	return n != none && w.anyInside(n, first, end, func(at, after, area uint32) bool {
 		for row := at; row < after; row++ {
-			if h := &w.t.hot[row]; h.flags&flagInactive == 0 && w.t.valid[h.valid].has(w.at) {
+			if h := w.t.index.traitsOf(row); h.flags&flagInactive == 0 && w.t.valid[h.valid].has(w.at) {
 				w.found = inside{area, row, -1}
 				return true
 			}
@@ -150,9 +154,10 @@ func (w *walker) liveInside(first, end uint32) bool {
 }
 
 // anyInside shows the rows of a block that count at an area of first ≤ id < end at the asked time, until one is seen.
-func (w *walker) anyInside(b block, first, end uint32, seen func(at, after, area uint32) bool) bool {
+func (w *walker) anyInside(block, first, end uint32, seen func(at, after, area uint32) bool) bool {
 	x := &w.t.index
-	w.block = b
+	w.block = block
+	b := &x.blocks[block]
 	for row := x.from(b, first); row < b.r1 && x.hot[row].area < end; row++ {
 		if w.inForce(x.hot[row].area) && seen(row, row+1, x.hot[row].area) {
 			return true
@@ -163,8 +168,8 @@ func (w *walker) anyInside(b block, first, end uint32, seen func(at, after, area
 			continue
 		}
 		for _, old := range w.t.areas.Formerly(registry.AreaID(to), w.time) {
-			if g := x.exact(b, uint32(old)); g != none {
-				if at, after := x.rows(b, g); seen(at, after, to) {
+			if g := x.exact(block, uint32(old)); g.last != none {
+				if at, after := x.rows(g); seen(at, after, to) {
 					return true
 				}
 			}
@@ -183,7 +188,7 @@ func (w *walker) parentInside(asked registry.Leistung) bool {
 	for land := w.area + 1; land < ends[w.area]; land = ends[land] {
 		if p := w.t.parentOf(asked, land); !p.IsZero() {
 			w.keys[0] = p
-			if w.rowInside(land, ends[land], 0, nil, false) {
+			if w.rowInside(land, ends[land], 0, none, false) {
 				return true
 			}
 		}
@@ -194,9 +199,9 @@ func (w *walker) parentInside(asked registry.Leistung) bool {
 // otherTarget looks through rows that count at area.
 func (w *walker) otherTarget(first, end, area uint32, look *scan) bool {
 	for row := first; row < end; row++ {
-		h := &w.t.hot[row]
+		h := w.t.index.traitsOf(row)
 		if look.noPages && h.flags&flagPage != 0 || w.only != NoBackend && h.backend != uint32(w.only) ||
-			look.same != nil && h.sameTarget(look.same) || look.covered != h.needsCover() {
+			look.same != none && w.t.index.sameTarget(row, look.same) || look.covered != h.needsCover() {
 			continue
 		}
 		if w.isCandidate(row, h, area) {
@@ -208,30 +213,28 @@ func (w *walker) otherTarget(first, end, area uint32, look *scan) bool {
 }
 
 // isCandidate says whether a row could win at an area.
-func (w *walker) isCandidate(row uint32, h *hotRow, area uint32) bool {
+func (w *walker) isCandidate(row uint32, h *traits, area uint32) bool {
 	if h.flags&flagClosed == 0 { // the same everywhere
-		why, _ := w.state(row)
+		why, _ := w.state(row, h)
 		return why == WhyNone
 	}
 	there := *w
 	there.area, there.dated = area, w.t.isDated(area)
-	why, _ := there.state(row)
+	why, _ := there.state(row, h)
 	return why == WhyNone
 }
 
 // holeInside looks for an area strictly inside that an adoption takes out of the winner's closed backend (R9), and
 // where the walk ends elsewhere for it.
 func (w *walker) holeInside(q *Query, r *result) bool {
-	b, ok := w.t.index.find(w.keys[r.key])
-	if !ok {
+	if w.block = w.t.index.find(w.keys[r.key]); w.block == none {
 		return false
 	}
-	w.block = b
-	backend := w.t.hot[r.row].backend
+	backend := w.t.index.traitsOf(r.row).backend
 	for c := w.start(); c.next(w); {
-		first, end := w.t.index.rows(w.block, c.group)
+		first, end := w.t.index.rows(c.group)
 		for row := first; row < end; row++ {
-			h := &w.t.hot[row]
+			h := w.t.index.of(c.group, row)
 			if h.flags&flagAdopted == 0 || h.backend != backend || !w.t.valid[h.valid].has(w.at) || w.excluded(row) {
 				continue
 			}
@@ -264,5 +267,5 @@ func (w *walker) otherAt(q *Query, area uint32, r *result) bool {
 	there := walker{t: w.t, at: w.at, time: w.time, area: area, only: w.only, dated: w.t.isDated(area)}
 	var got result
 	won := there.walk(q.Leistung, &got)
-	return !won || got.tied || !w.t.hot[got.row].sameTarget(&w.t.hot[r.row])
+	return !won || got.tied || !w.t.index.sameTarget(got.row, r.row)
 }

@@ -4,7 +4,6 @@ package routing
 
 import (
 	"cmp"
-	"slices"
 
 	"github.com/pvgate/pvgate/registry"
 )
@@ -29,9 +28,9 @@ func (t *Table) Candidates(q *Query, d *Decision) []Candidate {
 
 // candidate is one row as if it alone had won.
 func (t *Table) candidate(q *Query, d *Decision, row uint32) Candidate {
-	h, c := &t.hot[row], &t.cold[row]
+	h, c := t.index.traitsOf(row), &t.cold[row]
 	one := *d
-	one.Verdict, one.Row, one.Backend, one.url = Handover, RowID(row), h.backendID(), h.url
+	one.Verdict, one.Row, one.Backend, one.url = Handover, RowID(row), h.backendID(), t.hot[row].url
 	one.oe, one.lb, one.od = c.oe, c.lb, c.od
 	made := Candidate{
 		Title: t.rowTitle(one.Key, row), Backend: one.Backend, OE: t.strings.at(c.oe), Row: RowID(row),
@@ -47,7 +46,7 @@ func (t *Table) candidate(q *Query, d *Decision, row uint32) Candidate {
 
 // rowTitle is what a row is called: its title, the catalogue's, the backend's name.
 func (t *Table) rowTitle(l registry.Leistung, row uint32) string {
-	return cmp.Or(t.strings.at(t.cold[row].title), t.cat.Title(l), t.BackendName(t.hot[row].backendID()))
+	return cmp.Or(t.strings.at(t.cold[row].title), t.cat.Title(l), t.BackendName(t.index.traitsOf(row).backendID()))
 }
 
 // Choices are the areas of the next level down inside the asked one (R12), in order of their keys. A level at which
@@ -81,14 +80,12 @@ func (t *Table) Near(q *Query) []registry.Leistung {
 		return nil
 	}
 	group := q.Leistung.Number() / 1e6
-	i, _ := slices.BinarySearchFunc(t.index.keys, group, func(l registry.Leistung, g uint64) int {
-		return cmp.Compare(l.Number()/1e6, g)
-	})
+	i := t.index.firstFrom(group * 1e6)
 	var list []registry.Leistung
-	last := min(i+maxTried, len(t.index.keys))
-	for ; i < last && t.index.keys[i].Number()/1e6 == group && len(list) < maxNear; i++ {
+	last := min(i+maxTried, len(t.index.order))
+	for ; i < last && t.index.leistung(i).Number()/1e6 == group && len(list) < maxNear; i++ {
 		other := *q
-		other.Leistung = t.index.keys[i]
+		other.Leistung = t.index.leistung(i)
 		if other.Leistung == q.Leistung {
 			continue
 		}
@@ -101,7 +98,7 @@ func (t *Table) Near(q *Query) []registry.Leistung {
 
 // HelpFor is what the Land of the area offers where nothing is found (R13), with defaults filled in: Portal may be "".
 func (t *Table) HelpFor(area registry.AreaID) Help {
-	h := t.help[t.land[area]]
+	h := t.help[t.places[area].land()]
 	h.Phone = cmp.Or(h.Phone, "115")
 	h.Title = cmp.Or(h.Title, hostOf(h.Portal))
 	return h
@@ -122,17 +119,17 @@ func (t *Table) NotJoined(q *Query) (offer string, joined int) {
 // offerBehind is the offer that a row to a closed backend belongs to, and the rows of its live adoptions for the same
 // Leistung in order of area.
 func (t *Table) offerBehind(q *Query, s *settled) (name string, live []uint32) {
-	h := &t.hot[s.row]
+	h := t.index.traitsOf(s.row)
 	at := nanos(q.At)
-	b := t.index.blocks[t.index.blockOf(s.row)]
+	b := t.index.blockOf(s.row)
 	for row := b.r0; row < b.r1; row++ {
-		if o := &t.hot[row]; o.flags&flagAdopted == 0 || o.backend != h.backend {
+		if o := t.index.traitsOf(row); o.flags&flagAdopted == 0 || o.backend != h.backend {
 			continue
 		}
 		if name == "" {
 			name = t.offers[t.adoptionOf(row).offer].name
 		}
-		if t.valid[t.hot[row].valid].has(at) {
+		if t.valid[t.index.traitsOf(row).valid].has(at) {
 			live = append(live, row)
 		}
 	}
@@ -154,7 +151,7 @@ func (t *Table) Successors(q *Query) (registry.Leistung, string) {
 	_, rows, _ := t.record(q)
 	offer := ""
 	for i := range rows {
-		h := &t.hot[rows[i].row]
+		h := t.index.traitsOf(rows[i].row)
 		if rows[i].why != WhyExpired || h.flags&flagClosed == 0 || offer != "" {
 			continue
 		}

@@ -26,7 +26,7 @@ type recorder struct {
 type recorded struct {
 	row   uint32
 	area  uint32 // effective
-	level uint8
+	depth uint8
 	key   uint8 // place in the walker's keys
 	alias bool
 	why   Why
@@ -37,8 +37,8 @@ type recorded struct {
 // add takes down one row.
 func (rec *recorder) add(w *walker, row uint32, why Why, ended int64, c *cursor) {
 	rec.rows = append(rec.rows, recorded{
-		row: row, area: c.area, level: w.t.level[c.area], key: uint8(w.nKeys - 1), alias: c.alias,
-		why: why, ended: ended, rank: w.t.rank(row, c.alias),
+		row: row, area: c.area, depth: w.t.places[c.area].depth(), key: uint8(w.nKeys - 1), alias: c.alias,
+		why: why, ended: ended, rank: w.t.rank(row, w.t.index.of(c.group, row), c.alias),
 	})
 }
 
@@ -112,7 +112,7 @@ func (rec *recorder) outcome(t *Table, r *recorded) (Outcome, Why) {
 		return Lost, WhyOverride // without one, what can win wins
 	}
 	o, why := rec.compare(t, r)
-	if rec.override && (o == Lost || t.hot[r.row].backend != t.hot[rec.result.row].backend) {
+	if rec.override && (o == Lost || t.index.traitsOf(r.row).backend != t.index.traitsOf(rec.result.row).backend) {
 		return Lost, WhyOverride
 	}
 	return o, why
@@ -124,7 +124,7 @@ func (rec *recorder) compare(t *Table, r *recorded) (Outcome, Why) {
 	switch {
 	case int(r.key) != b.key:
 		return Lost, WhyOtherKey
-	case t.hot[r.row].kind() != t.hot[b.row].kind():
+	case t.index.traitsOf(r.row).kind() != t.index.traitsOf(b.row).kind():
 		return Lost, WhyPageAfterService
 	case r.area != b.area:
 		return Lost, WhyLessLocal
@@ -151,9 +151,9 @@ func (rec *recorder) compare(t *Table, r *recorded) (Outcome, Why) {
 // tie keeps one row of each target among the tied ones; where all have one target, one for each value of what the
 // backend requires (R11).
 func (rec *recorder) tie(t *Table, rows []settled) {
-	same := func(a, b *settled) bool { return t.hot[a.row].sameTarget(&t.hot[b.row]) }
+	same := func(a, b *settled) bool { return t.index.sameTarget(a.row, b.row) }
 	if !rec.result.tied {
-		needs := t.backends[t.hot[rec.result.row].backend].require
+		needs := t.backends[t.index.traitsOf(rec.result.row).backend].require
 		same = func(a, b *settled) bool {
 			x, y := &t.cold[a.row], &t.cold[b.row]
 			return (needs&requireOE == 0 || x.oe == y.oe) && (needs&requireLB == 0 || x.lb == y.lb) && (needs&requireOD == 0 || x.od == y.od)
@@ -195,9 +195,9 @@ func compareSettled(t *Table, a, b settled) int {
 	return cmp.Or(
 		cmp.Compare(a.tier(), b.tier()),
 		cmp.Compare(a.key, b.key),
-		cmp.Compare(t.hot[a.row].kind(), t.hot[b.row].kind()),
+		cmp.Compare(t.index.traitsOf(a.row).kind(), t.index.traitsOf(b.row).kind()),
 		cmp.Compare(uncovered(&a), uncovered(&b)),
-		cmp.Compare(b.level, a.level), // the chain goes up
+		cmp.Compare(b.depth, a.depth), // the chain goes up
 		cmp.Compare(a.rank, b.rank),
 		strings.Compare(t.strings.at(t.cold[a.row].title), t.strings.at(t.cold[b.row].title)),
 		strings.Compare(t.addressOf(a.row), t.addressOf(b.row)),

@@ -26,7 +26,7 @@ func (t *Table) resolve(q *Query, rec *recorder) Decision {
 	}
 	var w walker
 	w.ask(t, q, rec)
-	coarse := registry.Level(t.level[q.Area]) != registry.LevelGemeinde
+	coarse := t.places[q.Area].depth() != gemeinde
 	if i := w.matching(q, 0); i >= 0 {
 		d, r, won := w.answer(q, i)
 		if coarse && w.differs(q, &d, &r, won, i) {
@@ -64,10 +64,10 @@ func nothing(q *Query, v Verdict) Decision {
 
 // decide turns what won the walk into a decision.
 func (w *walker) decide(q *Query, r *result, d *Decision) {
-	t, h := w.t, &w.t.hot[r.row]
+	t, h := w.t, r.traits
 	*d = Decision{
 		Verdict: Handover, Kind: h.kind(), Backend: h.backendID(), Key: w.keys[r.key], Area: registry.AreaID(r.area),
-		Row: RowID(r.row), Override: -1, url: h.url, oe: r.oe.get(), lb: r.lb.get(), od: r.od.get(),
+		Row: RowID(r.row), Override: -1, oe: r.oe.get(), lb: r.lb.get(), od: r.od.get(),
 	}
 	switch {
 	case r.missed:
@@ -83,9 +83,9 @@ func (w *walker) decide(q *Query, r *result, d *Decision) {
 		d.Verdict = Ambiguous
 	case h.flags&flagBlocked != 0:
 		d.Verdict = TargetRefused
-	case h.url&isTemplate != 0 && t.backends[h.backend].require&^d.context() != 0:
+	case h.flags&flagTemplate != 0 && t.backends[h.backend].require&^d.context() != 0:
 		d.Verdict = Ambiguous
-	case !t.fillable(q, d):
+	case h.flags&(flagTemplate|flagOthers) != 0 && !t.fillable(q, d):
 		d.Verdict = TargetRefused
 	}
 }
@@ -168,7 +168,7 @@ func (w *walker) answer(q *Query, i int) (d Decision, r result, won bool) {
 			d.oe, d.lb, d.od = f.oe.get(), f.lb.get(), f.od.get()
 		}
 	}
-	if d.Verdict == Handover && (d.url == 0 || !t.fillable(q, &d)) { // a backend without hosts and without a row
+	if d.Verdict == Handover && (t.urlOf(&d) == 0 || !t.fillable(q, &d)) { // a backend without hosts and without a row
 		d.Verdict = TargetRefused
 	}
 	return d, r, won

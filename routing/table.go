@@ -4,7 +4,6 @@ package routing
 
 import (
 	"math"
-	"slices"
 	"time"
 
 	"github.com/pvgate/pvgate/registry"
@@ -14,10 +13,7 @@ import (
 type Table struct {
 	areas  *registry.Areas
 	cat    *registry.Catalogue
-	parent []uint32 // by area id
-	level  []uint8  // by area id; registry.Level
-	land   []uint8  // by area id; 0 = Bund
-	dated  []uint64 // bit set by area id: a dated change touches the area or one around it (R4)
+	places []place  // by area id; the index's
 	turned []uint32 // areas that a dated change touches, ascending (R4)
 
 	index   index
@@ -82,6 +78,8 @@ const (
 	flagContext            // has oe, lb or od, in cold
 	flagOthers             // has further languages or one that is not de, in extra
 	flagNoBackend          // the target's host could not be read; always blocked
+	flagTemplate           // the address is a template
+	flagFollows            // the row before it is of the same group
 )
 
 // backend is a backend as the table knows it.
@@ -206,17 +204,24 @@ func (t *Table) Catalogue() *registry.Catalogue { return t.cat }
 func (t *Table) Rows() int { return len(t.hot) }
 
 // Leistungen are the keys that have rows, ascending.
-func (t *Table) Leistungen() []registry.Leistung { return slices.Clone(t.index.keys) }
+func (t *Table) Leistungen() []registry.Leistung {
+	list := make([]registry.Leistung, len(t.index.order))
+	for i := range list {
+		list[i] = t.index.leistung(i)
+	}
+	return list
+}
 
 // Title of a Leistung: the catalogue's, else that of its first row that has one, else "".
 func (t *Table) Title(l registry.Leistung) string {
 	if s := t.cat.Title(l); s != "" {
 		return s
 	}
-	b, ok := t.index.find(l)
-	if !ok || l.IsZero() {
+	n := t.index.find(l)
+	if n == none || l.IsZero() {
 		return ""
 	}
+	b := &t.index.blocks[n]
 	for r := b.r0; r < b.r1; r++ {
 		if n := t.cold[r].title; n != 0 {
 			return t.strings.at(n)
@@ -227,11 +232,11 @@ func (t *Table) Title(l registry.Leistung) string {
 
 // Row describes one row. It allocates.
 func (t *Table) Row(id RowID) Row {
-	h, c := &t.hot[id], &t.cold[id]
+	h, c := t.index.traitsOf(uint32(id)), &t.cold[id]
 	x := &t.extra[c.extra]
 	r := Row{
 		ID:          id,
-		Leistung:    t.index.keys[t.index.blockOf(uint32(id))],
+		Leistung:    t.index.blockOf(uint32(id)).key,
 		Area:        registry.AreaID(t.hot[id].area),
 		AreaKey:     t.strings.at(x.areaKey),
 		Kind:        h.kind(),
@@ -251,7 +256,7 @@ func (t *Table) Row(id RowID) Row {
 			Source: t.origins[c.origin].source, File: t.origins[c.origin].file, Line: int32(c.line), Col: int32(c.col),
 		},
 	}
-	r.URL, r.Template = t.addressText(h.url)
+	r.URL, r.Template = t.addressText(t.hot[id].url)
 	r.Begin, r.End = t.valid[h.valid].times()
 	if r.AreaKey == "" {
 		r.AreaKey = t.areas.ARS(r.Area).String()
@@ -268,14 +273,14 @@ func (t *Table) Row(id RowID) Row {
 	return r
 }
 
-func (h *hotRow) kind() registry.Kind {
+func (h *traits) kind() registry.Kind {
 	if h.flags&flagPage != 0 {
 		return registry.Page
 	}
 	return registry.Service
 }
 
-func (h *hotRow) backendID() BackendID {
+func (h *traits) backendID() BackendID {
 	if h.flags&flagNoBackend != 0 {
 		return NoBackend
 	}
@@ -283,10 +288,4 @@ func (h *hotRow) backendID() BackendID {
 }
 
 // needsCover says whether the row answers only where an adoption opens its backend (R9).
-func (h *hotRow) needsCover() bool { return h.flags&(flagClosed|flagAdopted) == flagClosed }
-
-// sameTarget says whether two rows lead to the same place (R10). A refused target is not the same as one that may be
-// used.
-func (h *hotRow) sameTarget(o *hotRow) bool {
-	return h.url == o.url && h.backend == o.backend && (h.flags^o.flags)&flagBlocked == 0
-}
+func (h *traits) needsCover() bool { return h.flags&(flagClosed|flagAdopted) == flagClosed }

@@ -21,7 +21,7 @@ type walker struct {
 
 	keys  [3]registry.Leistung
 	nKeys int
-	block block // of the key being walked
+	block uint32 // of the key being walked
 	rec   *recorder
 
 	facts facts
@@ -53,14 +53,15 @@ type result struct {
 
 // best collects the candidates of one kind at one place of the chain and applies R10 to them.
 type best struct {
-	found bool
-	tied  bool   // two different targets of equal rank
-	rank  uint64 // R10, lower is better
-	row   uint32 // the first of equal rank
-	area  uint32 // effective
-	oe    single
-	lb    single
-	od    single
+	found  bool
+	tied   bool    // two different targets of equal rank
+	rank   uint64  // R10, lower is better
+	row    uint32  // the first of equal rank
+	traits *traits // the row's
+	area   uint32  // effective
+	oe     single
+	lb     single
+	od     single
 }
 
 // single is R11's "exactly one value remains": several once two different ones were seen.
@@ -101,7 +102,7 @@ func (w *walker) walk(asked registry.Leistung, r *result) (won bool) {
 	if won && w.rec == nil {
 		return won
 	}
-	_, w.facts.known = w.t.index.find(asked)
+	w.facts.known = w.t.index.find(asked) != none
 	if !live {
 		if s := w.t.successor(asked); !s.IsZero() && s != asked {
 			w.tryKey(s, r, &won)
@@ -121,11 +122,9 @@ func (w *walker) walk(asked registry.Leistung, r *result) (won bool) {
 func (w *walker) tryKey(key registry.Leistung, r *result, won *bool) (live bool) {
 	w.keys[w.nKeys] = key
 	w.nKeys++
-	b, ok := w.t.index.find(key)
-	if !ok {
+	if w.block = w.t.index.find(key); w.block == none {
 		return false
 	}
-	w.block = b
 	if *won {
 		var late result // for the recorder only
 		_, live = w.walkKey(&late)
@@ -149,7 +148,7 @@ func (t *Table) successor(l registry.Leistung) registry.Leistung {
 
 // parentOf is the parent key if the area's Land allows it, never …000000 (R8); zero if none.
 func (t *Table) parentOf(l registry.Leistung, area uint32) registry.Leistung {
-	if !t.parentKey[t.land[area]] {
+	if !t.parentKey[t.places[area].land()] {
 		return registry.Leistung{}
 	}
 	if p := l.Parent(); p.Number()%1e6 != 0 {
@@ -168,10 +167,10 @@ func (w *walker) walkKey(r *result) (found, live bool) {
 		if service.found && c.area != service.area && w.rec == nil {
 			break
 		}
-		first, end := w.t.index.rows(w.block, c.group)
+		first, end := w.t.index.rows(c.group)
 		for row := first; row < end; row++ {
-			h := &w.t.hot[row]
-			why, ended := w.state(row)
+			h := w.t.index.of(c.group, row)
+			why, ended := w.state(row, h)
 			if w.rec != nil {
 				w.rec.add(w, row, why, ended, &c)
 			}
@@ -186,7 +185,7 @@ func (w *walker) walkKey(r *result) (found, live bool) {
 					kind = &page
 				}
 				if !kind.found || kind.area == c.area {
-					kind.offer(w.t, row, &c)
+					kind.offer(w.t, row, h, &c)
 				}
 			case WhyNotJoined, WhyLeft:
 				live = true
@@ -198,6 +197,9 @@ func (w *walker) walkKey(r *result) (found, live bool) {
 				live = live || h.flags&flagInactive == 0 && w.t.valid[h.valid].has(w.at) // its cover has ended, not the row
 				w.facts.end(ended)
 			}
+		}
+		if service.found && !w.dated && w.rec == nil {
+			break // only dated changes bring several groups to one area
 		}
 	}
 	if service.found {
@@ -215,15 +217,14 @@ func (f *facts) end(at int64) {
 }
 
 // offer takes a candidate of the place that is looked at.
-func (b *best) offer(t *Table, row uint32, c *cursor) {
-	rank := t.rank(row, c.alias)
-	h := &t.hot[row]
+func (b *best) offer(t *Table, row uint32, h *traits, c *cursor) {
+	rank := t.rank(row, h, c.alias)
 	switch {
 	case !b.found || rank < b.rank:
-		*b = best{found: true, rank: rank, row: row, area: c.area}
+		*b = best{found: true, rank: rank, row: row, traits: h, area: c.area}
 	case rank > b.rank:
 		return
-	case !h.sameTarget(&t.hot[b.row]):
+	case !t.index.sameTarget(row, b.row):
 		b.tied = true
 		return
 	}
@@ -244,8 +245,7 @@ const (
 )
 
 // rank is R10's order as one number; the lowest wins.
-func (t *Table) rank(row uint32, alias bool) uint64 {
-	h := &t.hot[row]
+func (t *Table) rank(row uint32, h *traits, alias bool) uint64 {
 	n := uint64(h.source) << rankSource
 	if alias {
 		n |= rankAlias
@@ -265,8 +265,7 @@ func (t *Table) rank(row uint32, alias bool) uint64 {
 
 // state says why a row is no candidate for the walker's area, WhyNone if it is one; with WhyExpired also when it ended
 // (R7, R9).
-func (w *walker) state(row uint32) (why Why, ended int64) {
-	h := &w.t.hot[row]
+func (w *walker) state(row uint32, h *traits) (why Why, ended int64) {
 	if h.valid != 0 {
 		switch s := w.t.valid[h.valid]; {
 		case w.at < s.begin:
@@ -297,13 +296,13 @@ func (w *walker) state(row uint32) (why Why, ended int64) {
 // so, else WhyExpired with the end of the last cover, WhyLeft or WhyNotJoined.
 func (w *walker) cover(backend uint32) (why Why, ended int64) {
 	why = WhyNotJoined
-	if !w.block.adopted {
+	if !w.t.index.blocks[w.block].adopted {
 		return why, 0
 	}
 	for c := w.start(); c.next(w); {
-		first, end := w.t.index.rows(w.block, c.group)
+		first, end := w.t.index.rows(c.group)
 		for row := first; row < end; row++ {
-			h := &w.t.hot[row]
+			h := w.t.index.of(c.group, row)
 			if h.flags&flagAdopted == 0 || h.backend != backend {
 				continue
 			}
@@ -338,7 +337,7 @@ func (w *walker) in(native uint32) bool {
 	if !w.dated {
 		return w.area >= native && w.area < w.t.index.ends[native]
 	}
-	for up := w.area; ; up = w.t.parent[up] {
+	for up := w.area; ; up = w.t.places[up].parent() {
 		id := registry.AreaID(up)
 		if up == native && !w.t.areas.Retired(id, w.time) {
 			return true
@@ -356,7 +355,7 @@ func (w *walker) in(native uint32) bool {
 
 // cursor goes up the chain, group by group of the walked block.
 type cursor struct {
-	group   uint32
+	group   group
 	area    uint32 // effective: where the group's rows count at the asked time
 	alias   bool   // they count there by a dated change (R4)
 	started bool
@@ -376,15 +375,15 @@ func (c *cursor) next(w *walker) bool {
 	}
 	x := &w.t.index
 	if c.started {
-		c.group = x.hot[c.group].up
+		if c.area == 0 {
+			return false
+		}
+		c.group, c.area = x.around(w.block, x.places[c.area].parent())
 	} else {
-		c.started, c.group = true, x.around(w.block, w.area)
+		c.started = true
+		c.group, c.area = x.around(w.block, w.area)
 	}
-	if c.group == none {
-		return false
-	}
-	c.area = x.hot[c.group].area
-	return true
+	return c.group.last != none
 }
 
 // nextDated looks up each place of the chain by itself: its own key unless that means something else by now, and the
@@ -399,7 +398,7 @@ func (c *cursor) nextDated(w *walker) bool {
 			c.native = true
 			c.former = w.t.areas.Formerly(id, w.time)
 			if !w.t.areas.Retired(id, w.time) {
-				if g := w.t.index.exact(w.block, c.place); g != none {
+				if g := w.t.index.exact(w.block, c.place); g.last != none {
 					c.group, c.area, c.alias = g, c.place, false
 					return true
 				}
@@ -408,7 +407,7 @@ func (c *cursor) nextDated(w *walker) bool {
 		for len(c.former) > 0 {
 			old := uint32(c.former[0])
 			c.former = c.former[1:]
-			if g := w.t.index.exact(w.block, old); g != none {
+			if g := w.t.index.exact(w.block, old); g.last != none {
 				c.group, c.area, c.alias = g, c.place, true
 				return true
 			}
@@ -416,6 +415,6 @@ func (c *cursor) nextDated(w *walker) bool {
 		if c.place == 0 {
 			return false
 		}
-		c.place, c.native = w.t.parent[c.place], false
+		c.place, c.native = w.t.places[c.place].parent(), false
 	}
 }
