@@ -23,10 +23,10 @@ type Census struct {
 // Census counts the rows.
 func (t *Table) Census() Census {
 	c := Census{Entries: map[Bin]int{}}
-	for i := range t.Rows() {
-		r := t.Row(RowID(i))
-		c.Entries[Bin{t.areas.LandOf(r.Area), r.Kind}]++
-		if r.Refused != "" {
+	for i := range t.hot {
+		h := &t.index.traits[t.hot[i].traits]
+		c.Entries[Bin{t.places[t.hot[i].area].land(), h.kind()}]++
+		if h.flags&flagBlocked != 0 {
 			c.Blocked++
 		}
 	}
@@ -37,11 +37,11 @@ func (t *Table) Census() Census {
 func (t *Table) OverridesAt(at time.Time) (active int, next time.Time) {
 	for i := range t.overrides {
 		o := &t.overrides[i]
-		if now := at.Unix(); now < o.span.begin || now >= o.span.end {
+		if now := nanos(at); now < o.span.begin || now >= o.span.end {
 			continue
 		}
 		active++
-		if end := time.Unix(o.span.end, 0); next.IsZero() || end.Before(next) {
+		if end := time.Unix(0, o.span.end); next.IsZero() || end.Before(next) {
 			next = end
 		}
 	}
