@@ -5,6 +5,7 @@ package gateway_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/pvgate/pvgate/gateway"
 	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/gatewaytest"
 )
 
 // WebSocket end to end over sockets, both ends by an implementation that is not ours.
@@ -43,9 +45,20 @@ func socketEcho(t *testing.T) string {
 	return srv.Listener.Addr().String()
 }
 
-func dialSocket(t *testing.T, address string) *websocket.Conn {
+func dialSocket(t *testing.T, address string, secure ...*tls.Config) *websocket.Conn {
 	t.Helper()
-	ws, err := websocket.Dial("ws://"+address+"/chat", "", "http://gw.example/")
+	scheme := "ws://"
+	if len(secure) > 0 {
+		scheme = "wss://"
+	}
+	c, err := websocket.NewConfig(scheme+address+"/chat", "http://gw.example/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(secure) > 0 {
+		c.TlsConfig = secure[0]
+	}
+	ws, err := websocket.DialConfig(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +103,22 @@ func TestWebSocketEndToEnd(t *testing.T) {
 // One MiB of random octets each way at the same time, in pieces of any size.
 func TestWebSocketBothWaysAtOnce(t *testing.T) {
 	t.Parallel()
+	t.Run("plain", func(t *testing.T) {
+		t.Parallel()
+		bothWaysAtOnce(t, func(*gateway.Options, *gateway.Snapshot) {})
+	})
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			t.Parallel()
+			authority := gatewaytest.NewAuthority(t)
+			bothWaysAtOnce(t, func(o *gateway.Options, _ *gateway.Snapshot) {
+				o.Listen[0].TLS = authority.Serve(t, "gw.example")
+			}, &tls.Config{RootCAs: authority.Pool, ServerName: "gw.example", MaxVersion: version})
+		})
+	}
+}
+
+func bothWaysAtOnce(t *testing.T, edit func(*gateway.Options, *gateway.Snapshot), secure ...*tls.Config) {
 	const size = 1 << 20
 	stream := func(seed byte) []byte {
 		b := make([]byte, size)
@@ -126,8 +155,8 @@ func TestWebSocketBothWaysAtOnce(t *testing.T) {
 		_, _ = ws.Read(make([]byte, 1)) // until the client leaves
 	}))
 	t.Cleanup(srv.Close)
-	s, address := start(t, srv.Listener.Addr().String(), sockets)
-	ws := dialSocket(t, address)
+	s, address := start(t, srv.Listener.Addr().String(), sockets, edit)
+	ws := dialSocket(t, address, secure...)
 	if err := talk(ws, 2, 1); err != nil {
 		t.Errorf("client: %v", err)
 	}

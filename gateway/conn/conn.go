@@ -404,7 +404,7 @@ func (c *H1) Drained() {
 	case c.x != nil:
 		c.fin()
 		c.x.Drained()
-		if c.wire.Ready() && c.wants() {
+		if c.wire.Ready() && (c.tunnel || c.wants()) {
 			c.stream.Again()
 		}
 	default:

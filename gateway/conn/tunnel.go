@@ -8,6 +8,10 @@ import "github.com/pvgate/pvgate/gateway/loop"
 // offered: none, by the book, until the change is agreed to (RFC 6455, section 4.1). What comes later waits in the kernel.
 const heldBytes = 16 << 10
 
+// tunnelQueued is how much may wait for a client that goes on sending. What its backend has sent is less, since the backend
+// is not read while anything waits; but reading TLS makes output too, as much as a client likes that takes none.
+const tunnelQueued = 4 * maxQueued
+
 // Switch makes a tunnel of the connection. What the client has sent behind its request, which no parser has seen, goes
 // to the backend first.
 func (c *H1) Switch() {
@@ -34,8 +38,8 @@ func (c *H1) fin() {
 		return
 	}
 	if c.stream.Flush(); c.stream.Pending() == 0 {
-		c.finishing = false
 		c.wire.CloseWrite()
+		c.finishing = c.stream.Pending() > 0 // close_notify
 	}
 }
 
@@ -49,7 +53,7 @@ func (c *H1) pump() {
 	buf := c.host.loop.ReadBuffer()
 	got := 0
 	for range turnReads {
-		if c.x == nil || c.parting || !c.x.WantsBody() {
+		if c.x == nil || c.parting || !c.x.WantsBody() || c.stream.Pending() >= tunnelQueued {
 			return
 		}
 		n, st := c.wire.Read(buf)
