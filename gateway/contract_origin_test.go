@@ -124,7 +124,9 @@ func TestContract7WithoutContextRequestsAreUnattributed(t *testing.T) {
 			t.Errorf("cookie %d: the portal gets %q, which is ours", i, s.Get("Cookie"))
 		}
 	}
-	for _, bad := range []string{"", "x", link[:len(link)-1] + "_", mine[3:], others[3:]} {
+	another := g.Ask(t, entryHost, "GET /leistung/"+gatewaytest.Kfz+"/01").Header.Get("Location")
+	another = another[strings.Index(another, "_pv=")+4:]
+	for _, bad := range []string{"", "x", link[:len(link)-1] + "_", mine[3:], another} {
 		a := g.Ask(t, hessenHost, "GET /x?_pv="+bad)
 		if a.Status != 303 || a.Header.Get("Location") != "http://"+hessenHost+"/x" || a.Header.Get("Set-Cookie") != "" {
 			t.Errorf("_pv=%s: %d to %q with %q, want the address without it and no cookie", bad, a.Status, a.Header.Get("Location"), a.Header.Get("Set-Cookie"))
