@@ -162,6 +162,24 @@ func TestALineHasTheContractsFields(t *testing.T) {
 func TestOB01WhateverARecordHoldsItIsOneLine(t *testing.T) {
 	t.Parallel()
 	hostile := []string{"\n", "\r\n", "\"", "\\", "\x00", "\x1b[31m", "\u2028", "\u202e", "\xff", "</script>", `","status":200,"x":"`, strings.Repeat("x", 1<<20)}
+	check := func(t rapid.TB, rec *exchange.Record, now int64, backend string) {
+		r := Ring{noted: map[string]uint8{"": 0}, entries: make([]entry, ringSize)}
+		r.Record(rec, now)
+		line := r.entries[0].append(nil, &Log{notes: notes(nil)}, []string{backend, "b"})
+		if len(line) > lineBytes || bytes.Count(line, newline) != 1 || line[len(line)-1] != '\n' || !json.Valid(line) {
+			t.Fatalf("%d bytes: %.600q", len(line), line)
+		}
+		for _, c := range line[:len(line)-1] {
+			if c < ' ' || c > '~' {
+				t.Fatalf("octet %#x in %.600q", c, line)
+			}
+		}
+	}
+	for _, text := range hostile {
+		rec := &exchange.Record{Note: text, SenderName: []byte(text), Trace: []byte(text)}
+		copy(rec.Snapshot[:], text)
+		check(t, rec, noon, text)
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		text := func(label string) []byte {
 			return []byte(rapid.OneOf(rapid.SampledFrom(hostile), rapid.StringN(0, 100, 400)).Draw(t, label))
@@ -174,19 +192,7 @@ func TestOB01WhateverARecordHoldsItIsOneLine(t *testing.T) {
 			Kreis: uint32(word.Draw(t, "kreis")), Key: word.Draw(t, "key"), Note: string(text("note")), SenderName: text("sender"), Trace: text("trace"),
 		}
 		copy(rec.Snapshot[:], text("snapshot"))
-		var e entry
-		r := Ring{noted: map[string]uint8{"": 0}, entries: make([]entry, ringSize)}
-		r.Record(rec, rapid.Int64Range(0, 1<<62).Draw(t, "now"))
-		e = r.entries[0]
-		line := e.append(nil, &Log{notes: notes(nil)}, []string{string(text("backend")), "b"})
-		if len(line) > lineBytes || bytes.Count(line, newline) != 1 || line[len(line)-1] != '\n' || !json.Valid(line) {
-			t.Fatalf("%d bytes: %.600q", len(line), line)
-		}
-		for _, c := range line[:len(line)-1] {
-			if c < ' ' || c > '~' {
-				t.Fatalf("octet %#x in %.600q", c, line)
-			}
-		}
+		check(t, rec, rapid.Int64Range(0, 1<<62).Draw(t, "now"), string(text("backend")))
 	})
 }
 
