@@ -88,7 +88,7 @@ type world struct {
 	tunnels          int            // of which the client heard all
 	log              *accesslog.Log
 	lines            bytes.Buffer // of the log, once it is closed
-	version          uint16         // of TLS, 0 without
+	version          uint16       // of TLS, 0 without
 }
 
 // farEnd is what a simulated client plays: a simsys.End, or TLS over one.

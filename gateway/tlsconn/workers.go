@@ -17,6 +17,8 @@ type Workers struct {
 	done  chan struct{}
 	ended sync.WaitGroup
 
+	ending sync.Once
+
 	posted atomic.Pointer[Conn] // a stack: posting never waits for a worker
 
 	// mu guards what only workers touch, and Close.
@@ -38,9 +40,9 @@ func NewWorkers(n int, panic func(value any, stack []byte)) *Workers {
 }
 
 // Close ends the workers and every handshake that has begun. Handshakes that are handed over later are never done: the
-// loops must have stopped.
+// loops must have stopped. A second call does nothing.
 func (w *Workers) Close() {
-	close(w.done)
+	w.ending.Do(func() { close(w.done) })
 	w.ended.Wait()
 	w.mu.Lock()
 	left := w.live
