@@ -48,6 +48,7 @@ func (l *loader) check() {
 	}
 	l.checkSenders(&n)
 	l.checkListeners(&n)
+	l.checkTLS()
 	l.checkSources()
 	hosts := map[string]Origin{}
 	for _, f := range l.cfg.Files {

@@ -77,6 +77,7 @@ var ranges = [...]struct {
 	{"tie", -1000, 1000},
 	{"priority", 0, 9},
 	{"weight", 1, 100},
+	{"days", 0, 3650},
 }
 
 func (d *decoder) number(n *yaml.Node, p *Int, f *field) {
@@ -222,6 +223,7 @@ var forms = [...]struct {
 	{"host", isHost, "is no host name; write lower-case labels such as gw.example.de, without scheme or port"},
 	{"hostname", isHost, "is no host name; write lower-case labels such as www.example.de, without scheme or port"},
 	{"listenhost", isListenHost, "is no host name; write gw.example.de, *.gw.example.de, an address, or hosts: any"},
+	{"https", func(s string) bool { return s == "https" }, "is nowhere to lead to; write https"},
 	{"address", isAddress, "is no address to listen on; write host:port, such as 127.0.0.1:8080 or :8080"},
 	{"loopback", isLoopback, "is not on the loopback interface; write 127.0.0.1:9180 or [::1]:9180"},
 	{"network", isNetwork, "is no network; write a prefix such as 192.0.2.0/24 (no bits after it) or one address"},
@@ -273,6 +275,12 @@ func isListenHost(s string) bool {
 		return a.Zone() == ""
 	}
 	return isHost(strings.TrimPrefix(s, "*."))
+}
+
+// isPublicName reports whether a name can be one of the public DNS: at least two labels, no wildcard, no address.
+func isPublicName(s string) bool {
+	_, err := netip.ParseAddr(strings.Trim(s, "[]"))
+	return err != nil && isHost(s) && strings.Contains(s, ".")
 }
 
 func isAddress(s string) bool {

@@ -40,6 +40,8 @@ type Root struct {
 	ProxyForm  Text        `key:"trusted_fields" is:"x-forwarded|forwarded" help:"what the trusted proxies write: X-Forwarded-For, -Proto and -Host (absent), or Forwarded (RFC 7239)"`
 	Senders    Map[Sender] `key:"senders" is:"sendername" help:"portals we know, by name; everyone else is \"direct\""`
 	Sources    []Source    `key:"sources" help:"registry sources; their order is their trust, only for the same area and kind"`
+	ACME       *ACME       `key:"acme" help:"the CA that gives certificates to listeners with tls: {acme: true}; absent: none"`
+	TicketKeys Text        `key:"ticket_keys" is:"path" help:"file of keys for TLS session tickets, the same on all nodes: lines of openssl rand -hex 32, the newest first; absent: random ones, changed every day"`
 	Loops      Int         `key:"loops" default:"0" is:"loops" help:"event loops; 0 is one per core"`
 	AccessLog  AccessLog   `key:"access_log" help:"one line of JSON for each request"`
 	Security   *Security   `key:"security_txt" help:"/.well-known/security.txt (RFC 9116) on every host; absent: none of ours"`
@@ -50,14 +52,16 @@ type Root struct {
 	Routes RouteBlocks `key:",inline"`
 }
 
-// Listener is one place where requests come in; plaintext HTTP.
+// Listener is one place where requests come in.
 type Listener struct {
-	At      Origin `key:"-"`
-	Address Text   `key:"address" need:"yes" is:"address" help:"host:port; an empty host is all of them"`
-	Hosts   Hosts  `key:"hosts" help:"hosts answered here: a list, *.name for all below it, or any; absent: the domain and *.domain"`
-	Default Text   `key:"default" is:"backend" help:"backend for what no other form matches; absent: none"`
-	Proxy   []Text `key:"proxy_protocol" is:"network" help:"networks of the proxies that begin each connection with a PROXY header, version 1 or 2; from elsewhere there is none then; absent: no header"`
-	Senders Text   `key:"senders" default:"optional" is:"optional|required" help:"required: only senders we know are answered"`
+	At       Origin `key:"-"`
+	Address  Text   `key:"address" need:"yes" is:"address" help:"host:port; an empty host is all of them"`
+	Hosts    Hosts  `key:"hosts" help:"hosts answered here: a list, *.name for all below it, or any; absent: the domain and *.domain"`
+	Default  Text   `key:"default" is:"backend" help:"backend for what no other form matches; absent: none"`
+	Proxy    []Text `key:"proxy_protocol" is:"network" help:"networks of the proxies that begin each connection with a PROXY header, version 1 or 2; from elsewhere there is none then; absent: no header"`
+	Senders  Text   `key:"senders" default:"optional" is:"optional|required" help:"required: only senders we know are answered"`
+	TLS      *TLS   `key:"tls" help:"HTTP over TLS; absent: plaintext"`
+	Redirect Text   `key:"redirect" is:"https" help:"https: lead everybody to the same address on the first listener with tls for that host; absent: answer here"`
 }
 
 // Hosts is the list of host names of a listener, or any host.
@@ -65,6 +69,50 @@ type Hosts struct {
 	Any    bool
 	Names  []Text
 	Origin Origin
+}
+
+// TLS is how a listener speaks it.
+type TLS struct {
+	At           Origin        `key:"-"`
+	Cert         Text          `key:"cert" is:"path" help:"PEM file of the certificate and, after it, its chain; watched"`
+	Key          Text          `key:"key" is:"path" help:"PEM file of its key; watched"`
+	Certificates []Certificate `key:"certificates" help:"several of them instead, chosen by server name; the first where none fits"`
+	ACME         Bool          `key:"acme" default:"false" help:"get certificates from the acme CA for the listener's hosts, not for *.name"`
+	Profile      Text          `key:"profile" default:"default" is:"default|bsi" help:"default: Go's choice from TLS 1.2 on; bsi: BSI TR-02102-2, see docs/tls.md"`
+	ClientAuth   *ClientAuth   `key:"client_auth" help:"ask clients for certificates; absent: do not"`
+	HSTS         *HSTS         `key:"hsts" help:"Strict-Transport-Security with every answer (RFC 6797); absent: none of ours"`
+}
+
+// Certificate is one of several certificates.
+type Certificate struct {
+	At   Origin `key:"-"`
+	Cert Text   `key:"cert" need:"yes" is:"path" help:"PEM file of the certificate and, after it, its chain; watched"`
+	Key  Text   `key:"key" need:"yes" is:"path" help:"PEM file of its key; watched"`
+}
+
+// ClientAuth says whose certificates clients show.
+type ClientAuth struct {
+	At   Origin `key:"-"`
+	CA   Text   `key:"ca" need:"yes" is:"path" help:"PEM file of the authorities that sign clients' certificates; watched"`
+	Mode Text   `key:"mode" default:"require" is:"request|require" help:"require: nobody comes in without one; request: without one, but not with a wrong one"`
+}
+
+// HSTS tells browsers to come by TLS only.
+type HSTS struct {
+	At         Origin `key:"-"`
+	Days       Int    `key:"days" default:"365" is:"days" help:"how long browsers remember it; 0 makes them forget"`
+	Subdomains Bool   `key:"subdomains" default:"false" help:"for every host below, too"`
+	Preload    Bool   `key:"preload" default:"false" help:"agree to stand in browsers' own lists, which is hard to undo"`
+}
+
+// ACME is the CA that certificates come from (RFC 8555).
+type ACME struct {
+	At          Origin `key:"-"`
+	Directory   Text   `key:"directory" default:"https://acme-v02.api.letsencrypt.org/directory" is:"weburl" help:"URL of its directory"`
+	AcceptTerms Bool   `key:"accept_terms" default:"false" help:"true: the CA's terms of service are accepted; required"`
+	Mail        Text   `key:"mail" is:"mail" help:"where the CA writes to; absent: nowhere"`
+	Cache       Text   `key:"cache" need:"yes" is:"path" help:"folder for the account's key and the certificates with their keys; pvgate writes there"`
+	CA          Text   `key:"ca" is:"path" help:"PEM file of who vouches for the directory's own server; absent: the system's"`
 }
 
 // Clients bound what those who ask may take.

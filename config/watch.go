@@ -16,7 +16,7 @@ import (
 
 // WatchOptions say what a Watcher looks at.
 type WatchOptions struct {
-	// Path is pvgate.yaml; its folder and routes.d are watched.
+	// Path is pvgate.yaml; its folder and routes.d are watched. "" is none: only Inputs are.
 	Path string
 	// Inputs lists the files whose content matters, as [Config.Inputs] of the
 	// configuration in force; asked again at each change. Their folders are
@@ -48,9 +48,11 @@ func NewWatcher(o WatchOptions) (*Watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch the configuration: %w", err)
 	}
-	if err := fw.Add(filepath.Dir(o.Path)); err != nil {
-		_ = fw.Close() // the first error says it
-		return nil, fmt.Errorf("watch the configuration: %w", err)
+	if o.Path != "" {
+		if err := fw.Add(filepath.Dir(o.Path)); err != nil {
+			_ = fw.Close() // the first error says it
+			return nil, fmt.Errorf("watch the configuration: %w", err)
+		}
 	}
 	if o.Quiet == 0 {
 		o.Quiet = defaultQuiet
@@ -117,15 +119,13 @@ func (w *Watcher) Run(ctx context.Context, changed func()) error {
 // looking at all contents for each of them would be dear.
 func (w *Watcher) matters(name string) bool {
 	name = filepath.Clean(name) // a watch on "." tells "./pvgate.yaml"
-	dir := filepath.Dir(w.o.Path)
-	routes := filepath.Join(dir, routesDir)
-	switch {
-	case name == routes, strings.HasPrefix(name, routes+string(filepath.Separator)):
+	switch routes := w.routes(); {
+	case routes != "" && (name == routes || strings.HasPrefix(name, routes+string(filepath.Separator))):
 		return true
 	case strings.HasPrefix(filepath.Base(name), ".."): // the link that Kubernetes swaps
 		return true
 	}
-	return name == filepath.Clean(w.o.Path) || slices.ContainsFunc(w.inputs(), func(f string) bool { return filepath.Clean(f) == name })
+	return w.o.Path != "" && name == filepath.Clean(w.o.Path) || slices.ContainsFunc(w.inputs(), func(f string) bool { return filepath.Clean(f) == name })
 }
 
 // addFolders watches every folder a configuration file may be in. Watching one
@@ -134,13 +134,23 @@ func (w *Watcher) addFolders() {
 	for _, f := range w.inputs() {
 		_ = w.w.Add(filepath.Dir(f)) // may not exist yet; its parent tells when it does
 	}
-	routes := filepath.Join(filepath.Dir(w.o.Path), routesDir)
-	_ = filepath.WalkDir(routes, func(p string, e fs.DirEntry, err error) error {
+	if w.o.Path == "" {
+		return
+	}
+	_ = filepath.WalkDir(w.routes(), func(p string, e fs.DirEntry, err error) error {
 		if err == nil && e.IsDir() {
 			_ = w.w.Add(p)
 		}
 		return nil
 	})
+}
+
+// routes is the folder of route files, "" without Path.
+func (w *Watcher) routes() string {
+	if w.o.Path == "" {
+		return ""
+	}
+	return filepath.Join(filepath.Dir(w.o.Path), routesDir)
 }
 
 func (w *Watcher) inputs() []string {
@@ -153,9 +163,12 @@ func (w *Watcher) inputs() []string {
 // digest is the digest over the contents that matter now: the inputs of the
 // configuration in force and whatever a new Load would find.
 func (w *Watcher) digest() (Hash, error) {
-	files := append(w.inputs(), w.o.Path)
-	routes := filepath.Join(filepath.Dir(w.o.Path), routesDir)
-	_ = filepath.WalkDir(routes, func(p string, e fs.DirEntry, err error) error {
+	files := w.inputs()
+	if w.o.Path == "" {
+		return Digest(files)
+	}
+	files = append(files, w.o.Path)
+	_ = filepath.WalkDir(w.routes(), func(p string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() && isRouteFile(e.Name()) {
 			files = append(files, p)
 		}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/pvgate/pvgate/config"
 	"github.com/pvgate/pvgate/gateway"
+	"github.com/pvgate/pvgate/gateway/certs"
 	"github.com/pvgate/pvgate/gateway/conn"
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/handover"
@@ -31,6 +33,7 @@ type live struct {
 	routes   *routes
 	surface  *surface.Surface
 	snapshot *gateway.Snapshot
+	edge     *edge
 	limits   map[string]limit.Limits
 	census   routing.Census
 }
@@ -38,11 +41,15 @@ type live struct {
 // resolveTimeout bounds the look-up of an endpoint's name while a configuration is built.
 const resolveTimeout = 5 * time.Second
 
+// own is what a process has for itself, over all configurations.
+type own struct {
+	keys   *handover.Keys // for the handover context, used where the configuration names no file of keys
+	issuer *certs.Issuer  // of certificates; nil without acme, and where nothing is served
+}
+
 // buildLive builds everything a configuration asks for; nothing of it is in service yet. The error is a config.Errors
 // with every fault. The routes are returned even then, for their warnings.
-//
-// own are the process's keys for the handover context, used where the configuration names no file of keys.
-func buildLive(ctx context.Context, cfg *config.Config, book *limit.Book, own *handover.Keys) (*live, error) {
+func buildLive(ctx context.Context, cfg *config.Config, book *limit.Book, own own) (*live, error) {
 	rt, err := buildRoutes(ctx, cfg)
 	l := &live{cfg: cfg, routes: rt, limits: map[string]limit.Limits{}}
 	if err != nil {
@@ -63,7 +70,7 @@ func buildLive(ctx context.Context, cfg *config.Config, book *limit.Book, own *h
 		options.Backends = append(options.Backends, surfaceBackend(b, state))
 	}
 	for i := range cfg.Root.Listen {
-		l := surfaceListener(&cfg.Root.Listen[i])
+		l := surfaceListener(&cfg.Root.Listen[i], own.issuer)
 		options.Listeners = append(options.Listeners, l)
 		snap.ProxyPeers = append(snap.ProxyPeers, l.ProxyPeers)
 		snap.Networks.Exempt = append(snap.Networks.Exempt, l.ProxyPeers...)
@@ -76,8 +83,13 @@ func buildLive(ctx context.Context, cfg *config.Config, book *limit.Book, own *h
 	options.TrustedProxies = networks(cfg.Root.Proxies)
 	snap.Networks.Exempt = append(snap.Networks.Exempt, options.TrustedProxies...)
 	options.TrustForwarded = cfg.Root.ProxyForm.V == "forwarded"
-	options.Keys = contextKeys(cfg, own, rt, &errs)
+	options.Keys = contextKeys(cfg, own.keys, rt, &errs)
 	warnOfSharedOrigins(cfg, rt)
+	if l.edge, err = buildEdge(cfg, own.issuer, time.Now()); err == nil {
+		rt.warnings = append(rt.warnings, l.edge.warnings...)
+	} else if faults := (config.Errors)(nil); errors.As(err, &faults) {
+		errs = append(errs, faults...)
+	}
 	options.SecurityTxt = securityTxt(cfg.Root.Security, time.Now(), &errs, &rt.warnings)
 	if len(errs) > 0 {
 		return l, errs.Sorted()
@@ -217,8 +229,14 @@ func surfaceBackend(b *routedBackend, state *limit.Backend) surface.Backend {
 	return s
 }
 
-func surfaceListener(c *config.Listener) surface.Listener {
-	l := surface.Listener{Any: c.Hosts.Any, Default: c.Default.V, Senders: c.Senders.V == "required", ProxyPeers: networks(c.Proxy)}
+func surfaceListener(c *config.Listener, issuer *certs.Issuer) surface.Listener {
+	l := surface.Listener{
+		Any: c.Hosts.Any, Default: c.Default.V, TLS: c.TLS != nil, Redirect: c.Redirect.V != "", StrictTransport: strictTransport(c.TLS),
+		Senders: c.Senders.V == "required", ProxyPeers: networks(c.Proxy),
+	}
+	if issuer != nil && l.Redirect {
+		l.Challenge = issuer.Challenge
+	}
 	for _, h := range c.Hosts.Names {
 		l.Hosts = append(l.Hosts, h.V)
 	}

@@ -21,7 +21,7 @@ func TestKeysOfSenders(t *testing.T) {
 		"two":         {"# new\n" + key + strings.Replace(key, "00", "ff", 1), 0o600, true, ""},
 		"none":        {"", 0o600, false, "pvgate.yaml:2:35: keys \"bund.keys\": holds no key"},
 		"three":       {key + strings.Replace(key, "00", "ff", 1) + strings.Replace(key, "00", "fe", 1), 0o600, false, "pvgate.yaml:2:35: keys \"bund.keys\": holds 3 keys"},
-		"absent":      {"-", 0, false, "pvgate.yaml:2:35: keys \"bund.keys\": no such file"},
+		"absent":      {"-", 0, false, "pvgate.yaml:2:35: keys \"bund.keys\": cannot be read: no such file"},
 		"everybody's": {key, 0o644, true, "pvgate.yaml:2:35: warning: keys \"bund.keys\" can be read by everybody"},
 	} {
 		dir := t.TempDir()

@@ -97,7 +97,7 @@ func check(ctx context.Context, flags *configFlags, now time.Time) *checked {
 		err = config.Join(err, more)
 	} else {
 		var l *live
-		l, err = buildLive(ctx, cfg, new(limit.Book), randomKeys())
+		l, err = buildLive(ctx, cfg, new(limit.Book), own{keys: randomKeys()})
 		built = l.routes
 	}
 	r.Errors = append(r.Errors, findings(err)...)

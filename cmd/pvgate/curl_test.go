@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"maps"
@@ -32,6 +34,7 @@ type curlCall struct {
 	cookies               bool
 	method, data, out     string
 	write, local, url     string
+	cacert, cert, key     string // PEM files
 	hasData               bool
 	fields                []string
 	resolve               []string // host:port:address
@@ -77,7 +80,11 @@ func curl(args []string, stdout io.Writer) (int, error) {
 			req.Header.Set(name, value)
 		}
 	}
-	client := http.Client{Transport: &http.Transport{DialContext: c.dial, DisableCompression: true, DisableKeepAlives: true}}
+	secure, err := c.secure()
+	if err != nil {
+		return curlUsage, err
+	}
+	client := http.Client{Transport: &http.Transport{DialContext: c.dial, TLSClientConfig: secure, DisableCompression: true, DisableKeepAlives: true}}
 	if c.cookies {
 		jar, err := cookiejar.New(nil)
 		if err != nil {
@@ -101,7 +108,8 @@ func (c *curlCall) parse(args []string) error {
 	values := map[string]func(string){
 		"X": func(v string) { c.method = v }, "d": func(v string) { c.data, c.hasData = v, true },
 		"H": func(v string) { c.fields = append(c.fields, v) }, "o": func(v string) { c.out = v }, "w": func(v string) { c.write = v },
-		"b":        func(string) { c.cookies = true }, // the name of a file that need not be there: -b ''
+		"b":       func(string) { c.cookies = true }, // the name of a file that need not be there: -b ''
+		"-cacert": func(v string) { c.cacert = v }, "-cert": func(v string) { c.cert = v }, "-key": func(v string) { c.key = v },
 		"-resolve": func(v string) { c.resolve = append(c.resolve, v) }, "-interface": func(v string) { c.local = v },
 	}
 	for len(args) > 0 {
@@ -137,6 +145,27 @@ func (c *curlCall) parse(args []string) error {
 		c.url = "http://" + c.url
 	}
 	return nil
+}
+
+// secure is how TLS is spoken.
+func (c *curlCall) secure() (*tls.Config, error) {
+	config := &tls.Config{}
+	if c.cacert != "" {
+		data, err := os.ReadFile(c.cacert)
+		if err != nil {
+			return nil, err
+		}
+		config.RootCAs = x509.NewCertPool()
+		config.RootCAs.AppendCertsFromPEM(data)
+	}
+	if c.cert != "" {
+		pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
 }
 
 // dial connects where --resolve says, from where --interface says. Names below localhost are this machine.

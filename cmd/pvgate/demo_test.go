@@ -162,7 +162,7 @@ func TestDemoConfigurationPassesItsTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := buildLive(t.Context(), cfg, new(limit.Book), randomKeys())
+	l, err := buildLive(t.Context(), cfg, new(limit.Book), own{keys: randomKeys()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pvgate/pvgate/config"
+	"github.com/pvgate/pvgate/gateway/certs/certstest"
 )
 
 const repository = "../.."
@@ -96,6 +97,16 @@ func writeFiles(t *testing.T, dir, text string) (written int) {
 	return written
 }
 
+// writeCertificates writes what the configurations of documents name besides blocks.
+func writeCertificates(t *testing.T, dir string) {
+	t.Helper()
+	ca := certstest.NewAuthority(t, "CA of the documents")
+	ca.Issue(t, certstest.Leaf{Hosts: []string{"gw.example.de", "*.gw.example.de"}}).Write(t, dir, "gw")
+	if err := os.WriteFile(filepath.Join(dir, "ticket.keys"), []byte(strings.Repeat("0123456789abcdef", 4)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestConfigurationsInDocumentsPassCheck(t *testing.T) {
 	t.Parallel()
 	for name, text := range documents(t) {
@@ -103,6 +114,7 @@ func TestConfigurationsInDocumentsPassCheck(t *testing.T) {
 		if writeFiles(t, dir, text) == 0 {
 			continue
 		}
+		writeCertificates(t, dir)
 		root := filepath.Join(dir, defaultConfig)
 		if _, err := os.Stat(root); errors.Is(err, fs.ErrNotExist) {
 			if err := os.WriteFile(root, []byte("domain: gw.example.de\n"), 0o600); err != nil {
@@ -134,6 +146,7 @@ func TestCommandsInDocumentsShowWhatTheySay(t *testing.T) {
 	for name, text := range documents(t) {
 		dir := t.TempDir()
 		writeFiles(t, dir, text)
+		writeCertificates(t, dir)
 		for _, b := range blocks(text) {
 			if b.language != "console" {
 				continue

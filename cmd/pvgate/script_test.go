@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/pvgate/pvgate/gateway/certs/certstest"
 )
 
 func TestMain(m *testing.M) {
@@ -38,6 +40,8 @@ func TestMain(m *testing.M) {
 //	await NAME PATTERN      wait for a further line of it
 //	signal NAME TERM|HUP    send it a signal
 //	finish NAME N           wait until it ends with exit code N; its lines are NAME.out
+//	issue CA BASE [HOST...] make BASE.pem and BASE.key, a server's certificate for the hosts, or a client's without any, by
+//	                        the authority of that name, whose own certificate becomes CA.pem
 //	arrived NAME            wait until the origin holds a request for /hold
 //	release NAME            let it answer
 func TestScripts(t *testing.T) {
@@ -45,12 +49,12 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", UpdateScripts: *update, RequireUniqueNames: true, RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
-			env.Values[sceneKey{}] = &scene{origins: map[string]*origin{}, processes: map[string]*process{}}
+			env.Values[sceneKey{}] = &scene{t: t, origins: map[string]*origin{}, processes: map[string]*process{}, authorities: map[string]*certstest.Authority{}}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"origin": cmdOrigin, "dead": cmdDead, "expand": cmdExpand, "code": cmdCode, "start": cmdStart, "await": cmdAwait,
-			"signal": cmdSignal, "finish": cmdFinish, "arrived": cmdArrived, "release": cmdRelease,
+			"signal": cmdSignal, "issue": cmdIssue, "finish": cmdFinish, "arrived": cmdArrived, "release": cmdRelease,
 		},
 	})
 }
@@ -59,8 +63,10 @@ type sceneKey struct{}
 
 // scene is what runs beside one script.
 type scene struct {
-	origins   map[string]*origin
-	processes map[string]*process
+	t           *testing.T
+	origins     map[string]*origin
+	processes   map[string]*process
+	authorities map[string]*certstest.Authority
 }
 
 func sceneOf(ts *testscript.TestScript) *scene { return ts.Value(sceneKey{}).(*scene) }
@@ -200,6 +206,21 @@ func cmdFinish(ts *testscript.TestScript, neg bool, args []string) {
 	if fmt.Sprint(code) != args[1] {
 		ts.Fatalf("%s ended with exit code %d, want %s:\n%s", args[0], code, args[1], p.output())
 	}
+}
+
+func cmdIssue(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2, "issue CA BASE [HOST...]")
+	s := sceneOf(ts)
+	ca := s.authorities[args[0]]
+	if ca == nil {
+		ca = certstest.NewAuthority(s.t, args[0])
+		s.authorities[args[0]] = ca
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pem"), ca.PEM, 0o600))
+	}
+	pair := ca.Issue(s.t, certstest.Leaf{Name: args[1], Hosts: args[2:], Client: len(args) == 2})
+	// The key first: between the two files the old certificate has the wrong one, as with any renewal in two steps.
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]+".key"), pair.KeyPEM, 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]+".pem"), pair.CertPEM, 0o600))
 }
 
 func cmdArrived(ts *testscript.TestScript, neg bool, args []string) {

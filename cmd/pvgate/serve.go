@@ -94,7 +94,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	}
 	defer operators.Close()
 	for i, a := range s.server.Addresses() {
-		fmt.Fprintf(o.out, "pvgate: listening on http://%s (listener %d)\n", a, i)
+		fmt.Fprintf(o.out, "pvgate: listening on %s://%s (listener %d)\n", scheme(&s.live.cfg.Root.Listen[i]), a, i)
 	}
 	fmt.Fprintf(o.out, "pvgate: admin on http://%s\n", operators.Addr)
 	if o.ready != nil {
@@ -126,10 +126,16 @@ func (s *service) wait(ctx context.Context, watcher *config.Watcher, hup, usr1 <
 			s.log.Error("changes of files are not seen any more; use SIGHUP or pvgate reload", "error", err.Error())
 		}
 	}()
+	renewing := make(chan struct{})
+	go func() {
+		defer close(renewing)
+		s.watchTLS(ctx)
+	}()
 	for {
 		select {
 		case <-ctx.Done():
 			<-watching
+			<-renewing
 			return
 		case <-usr1:
 			s.reopenLogs()

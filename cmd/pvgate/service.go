@@ -14,6 +14,7 @@ import (
 	"github.com/pvgate/pvgate/config"
 	"github.com/pvgate/pvgate/gateway"
 	"github.com/pvgate/pvgate/gateway/accesslog"
+	"github.com/pvgate/pvgate/gateway/certs"
 	"github.com/pvgate/pvgate/gateway/handover"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/metrics"
@@ -28,6 +29,8 @@ type service struct {
 	server *gateway.Server
 	// accessLog is nil if the configuration has none.
 	accessLog *accesslog.Log
+
+	tls terminal
 
 	// mu serialises reloads and guards what stands below.
 	mu       sync.Mutex
@@ -54,6 +57,9 @@ func newService(ctx context.Context, load func() (*config.Config, error), log *s
 	if err != nil {
 		return nil, err
 	}
+	if err := s.tls.start(l); err != nil {
+		return nil, err
+	}
 	if l.cfg.Root.ContextKeys.V == "" {
 		log.Info("context_keys is not set: a key of this process signs the handover context; other nodes, and this one after a restart, will not know it")
 	}
@@ -64,7 +70,7 @@ func newService(ctx context.Context, load func() (*config.Config, error), log *s
 		log.Error("broken invariant; one connection was given up", "panic", fmt.Sprint(value), "stack", string(stack))
 	}}
 	for i := range l.cfg.Root.Listen {
-		o.Listen = append(o.Listen, gateway.Listener{Address: l.cfg.Root.Listen[i].Address.V})
+		o.Listen = append(o.Listen, s.tls.listener(i, &l.cfg.Root.Listen[i]))
 	}
 	if s.accessLog, err = startAccessLog(l.cfg, to, log); err != nil {
 		return nil, err
@@ -72,6 +78,11 @@ func newService(ctx context.Context, load func() (*config.Config, error), log *s
 	o.AccessLog = s.accessLog
 	if s.server, err = gateway.Start(o, l.snapshot); err != nil {
 		return nil, errors.Join(err, s.endAccessLog(ctx))
+	}
+	if s.tls.issuer != nil { // only now can a CA come in and see that the names are ours
+		wait, cancel := context.WithTimeout(ctx, cachedWait)
+		s.tls.issuer.Serve(wait, issuedHosts(l.cfg))
+		cancel()
 	}
 	s.took(l)
 	s.reload = reloadResult{OK: true, Time: s.built, Snapshot: l.snapshot.ID, Changed: true, Warnings: findings(l.routes.warnings)}
@@ -87,7 +98,12 @@ func (s *service) build(ctx context.Context) (*live, error) {
 		}
 		return nil, err
 	}
-	return buildLive(ctx, cfg, s.book, s.keys)
+	if s.live == nil {
+		if s.tls.issuer, err = newIssuer(cfg, certs.IssuerOptions{Log: s.log}); err != nil {
+			return nil, err
+		}
+	}
+	return buildLive(ctx, cfg, s.book, own{s.keys, s.tls.issuer})
 }
 
 // took notes what is in service now. The caller holds mu, or is newService.
@@ -113,6 +129,9 @@ func (s *service) Reload(ctx context.Context) (reloadResult, error) {
 	if err == nil {
 		err = s.book.Apply(l.limits, s.server.Mono())
 	}
+	if err == nil {
+		err = s.tls.put(l.edge)
+	}
 	if err != nil {
 		r.Errors = findings(err)
 		s.reload = r
@@ -122,6 +141,9 @@ func (s *service) Reload(ctx context.Context) (reloadResult, error) {
 	r.OK, r.Changed, r.Snapshot = true, l.snapshot.ID != s.live.snapshot.ID, l.snapshot.ID
 	r.Warnings = findings(l.routes.warnings)
 	s.server.Swap(l.snapshot)
+	if s.tls.issuer != nil {
+		s.tls.issuer.Serve(ctx, issuedHosts(l.cfg))
+	}
 	s.took(l)
 	s.reload = r
 	return r, nil
@@ -141,10 +163,14 @@ func (s *service) unchangeable(now *config.Config) error {
 			len(was.Root.Listen), len(now.Root.Listen)))
 	} else {
 		for i := range now.Root.Listen {
-			fixed("address", was.Root.Listen[i].Address.V, now.Root.Listen[i].Address.V, now.Root.Listen[i].Address.Origin)
+			w, n := &was.Root.Listen[i], &now.Root.Listen[i]
+			fixed("address", w.Address.V, n.Address.V, n.Address.Origin)
+			fixed("the scheme", scheme(w), scheme(n), n.At)
+			fixed("redirect", w.Redirect.V, n.Redirect.V, n.At)
 		}
 	}
 	fixed("access_log.file", was.Root.AccessLog.File.V, now.Root.AccessLog.File.V, now.Root.AccessLog.File.Origin)
+	fixed("acme", acmeText(was.Root.ACME), acmeText(now.Root.ACME), config.Origin{Where: config.FromFile, Name: now.Path})
 	fixed("admin.address", was.Root.Admin.Address.V, now.Root.Admin.Address.V, now.Root.Admin.Address.Origin)
 	if was.Root.Loops.V != now.Root.Loops.V {
 		errs = append(errs, config.At(now.Root.Loops.Origin, "loops is %d in service and %d here; a reload cannot change it: restart", was.Root.Loops.V, now.Root.Loops.V))
@@ -177,6 +203,9 @@ func (s *service) drain(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining = true
 	s.mu.Unlock()
+	if s.tls.issuer != nil {
+		s.tls.issuer.Close()
+	}
 	return errors.Join(s.server.Drain(ctx), s.endAccessLog(ctx))
 }
 
@@ -208,6 +237,9 @@ func (s *service) state() metrics.State {
 	}
 	st.Overrides, st.NextExpiry = l.routes.table.OverridesAt(time.Now())
 	st.Blocked = l.census.Blocked
+	s.mu.Lock()
+	s.tls.state(&st)
+	s.mu.Unlock()
 	for k, n := range l.census.Entries {
 		st.Entries[metrics.Bin{Land: k.Land, Kind: k.Kind.String()}] = n
 	}

@@ -12,6 +12,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -31,15 +32,19 @@ const maxFile = 64 << 10
 // Key is one key of a file.
 type Key [Size]byte
 
-// Read returns the keys of a file in its order, at least one. Its errors name lines, never what stands there.
+// Read returns the keys of a file in its order, at least one. Its errors name lines, never the file nor what stands there.
 func Read(name string) ([]Key, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err // the caller names the file
+		}
+		return nil, fmt.Errorf("cannot be read: %w", err)
 	}
 	defer f.Close()
 	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("is no regular file; only files can be read")
+		return nil, errors.New("is no regular file; only files can be read")
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	switch {

@@ -34,6 +34,12 @@ type State struct {
 	Blocked    int // entries whose target is refused
 	Overrides  int // in force now
 	NextExpiry time.Time
+
+	// TLS says that some listener speaks it. Certificates are their ends by name; TLSReloadOK, that the files as they
+	// are now are in service.
+	TLS          bool
+	TLSReloadOK  bool
+	Certificates map[string]time.Time
 }
 
 // Bin is one bin of the registry's count of entries.
@@ -97,6 +103,8 @@ func families() [][]string {
 		{"pvgate_config_last_reload_successful", "1 if the last reload was put in service."},
 		{"pvgate_config_last_reload_timestamp_seconds", "When a reload was last tried."},
 		{"pvgate_config_info", "The configuration in service.", "hash"},
+		{"pvgate_tls_certificate_expiry_timestamp_seconds", "When a certificate of a listener ends.", "name"},
+		{"pvgate_tls_last_reload_successful", "1 if the files of certificates, keys and authorities, as they are now, are in service."},
 		{"pvgate_connections", "Client connections, by state.", "state"},
 		{"pvgate_connections_limit", "Client connections that may be open at once."},
 		{"pvgate_connections_closed_total", "Client connections closed by the gateway of its own accord, by cause.", "cause"},
@@ -334,6 +342,17 @@ func (s sink) state(st State, now time.Time) {
 	s.gauge("pvgate_config_last_reload_successful", ok)
 	s.gauge("pvgate_config_last_reload_timestamp_seconds", seconds(st.ReloadTime))
 	s.gauge("pvgate_config_info", 1, st.ConfigHash)
+	if !st.TLS {
+		return
+	}
+	for name, end := range st.Certificates {
+		s.gauge("pvgate_tls_certificate_expiry_timestamp_seconds", seconds(end), name)
+	}
+	ok = 0
+	if st.TLSReloadOK {
+		ok = 1
+	}
+	s.gauge("pvgate_tls_last_reload_successful", ok)
 }
 
 func seconds(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }

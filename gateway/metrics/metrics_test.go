@@ -244,6 +244,37 @@ func TestScrapeOfAStoppedServer(t *testing.T) {
 	}
 }
 
+func TestCertificatesTellWhenTheyEnd(t *testing.T) {
+	t.Parallel()
+	c := crowd{0, 0, 1}
+	show := func(st metrics.State) string {
+		reg := prometheus.NewPedanticRegistry()
+		reg.MustRegister(metrics.New(metrics.Inputs{
+			Stats: func() (*gateway.Stats, error) { return c.stats(), nil }, Limits: func() map[string]metrics.Limit { return nil },
+			State: func() metrics.State { return st }, Now: time.Now,
+		}))
+		return string(exposition(t, reg))
+	}
+	st := c.state()
+	if text := show(st); strings.Contains(text, "pvgate_tls_") {
+		t.Errorf("without TLS there is\n%s", text)
+	}
+	st.TLS, st.TLSReloadOK = true, true
+	st.Certificates = map[string]time.Time{"gw.pem": time.Unix(1_800_000_000, 0), "portal.example.de": time.Unix(1_900_000_000, 0)}
+	for ok, want := range map[bool]string{true: "pvgate_tls_last_reload_successful 1\n", false: "pvgate_tls_last_reload_successful 0\n"} {
+		st.TLSReloadOK = ok
+		text := show(st)
+		for _, want := range []string{
+			want, `pvgate_tls_certificate_expiry_timestamp_seconds{name="gw.pem"} 1.8e+09`,
+			`pvgate_tls_certificate_expiry_timestamp_seconds{name="portal.example.de"} 1.9e+09`,
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q is missing in\n%s", want, text)
+			}
+		}
+	}
+}
+
 // BenchmarkCollect is a scrape of 500 backends beside the loops; what a loop itself pays is BenchmarkAddTo of
 // gateway/meter.
 func BenchmarkCollect(b *testing.B) {

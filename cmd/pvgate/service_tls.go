@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/pvgate/pvgate/config"
+	"github.com/pvgate/pvgate/gateway"
+	"github.com/pvgate/pvgate/gateway/certs"
+	"github.com/pvgate/pvgate/gateway/metrics"
+	"github.com/pvgate/pvgate/gateway/tlsconn"
+)
+
+// cachedWait is how long a start waits for certificates that ACME's cache has already.
+const cachedWait = 2 * time.Second
+
+// ticketLife is how long a random ticket key seals; it opens as long again.
+const ticketLife = 24 * time.Hour
+
+// terminal is the TLS of a running gateway: what its listeners use for new handshakes, over all changes.
+type terminal struct {
+	issuer  *certs.Issuer // nil without acme
+	tickets *tlsconn.Tickets
+	configs []atomic.Pointer[tlsconn.Config] // by listener; nil where it speaks plaintext
+
+	// Guarded by service.mu.
+	edge   *edge // in service
+	failed bool  // the files as they were last seen could not be put in service
+}
+
+// start makes the terminal of the first configuration.
+func (t *terminal) start(l *live) error {
+	t.tickets = tlsconn.NewTickets()
+	t.configs = make([]atomic.Pointer[tlsconn.Config], len(l.edge.sets))
+	return t.put(l.edge)
+}
+
+// put uses an edge for every handshake that begins from now on. On an error nothing has changed.
+func (t *terminal) put(e *edge) error {
+	next := make([]*tlsconn.Config, len(e.sets))
+	for i, set := range e.sets {
+		if set == nil {
+			continue
+		}
+		c, err := tlsconn.New(tlsconn.Options{TLS: set.TLS(), Tickets: t.tickets, Policy: set.Policy(), Same: set.Same})
+		if err != nil {
+			return fmt.Errorf("listener %d: %w", i, err)
+		}
+		next[i] = c
+	}
+	if len(e.tickets) > 0 {
+		keys := make([]tlsconn.Key, len(e.tickets))
+		for i, k := range e.tickets {
+			keys[i] = tlsconn.Key(k)
+		}
+		if err := t.tickets.Set(keys...); err != nil {
+			return err
+		}
+	}
+	for i, c := range next {
+		t.configs[i].Store(c)
+	}
+	t.edge, t.failed = e, false
+	return nil
+}
+
+// listener is how the data plane listens.
+func (t *terminal) listener(i int, c *config.Listener) gateway.Listener {
+	l := gateway.Listener{Address: c.Address.V}
+	if c.TLS != nil {
+		l.TLS = t.configs[i].Load
+	}
+	return l
+}
+
+// secure reports whether any listener speaks TLS.
+func (t *terminal) secure() bool {
+	for _, set := range t.edge.sets {
+		if set != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// state is what metrics show; a certificate that serves two listeners is one.
+func (t *terminal) state(s *metrics.State) {
+	if !t.secure() {
+		return
+	}
+	s.TLS, s.TLSReloadOK, s.Certificates = true, !t.failed, map[string]time.Time{}
+	for _, set := range t.edge.sets {
+		if set == nil {
+			continue
+		}
+		for _, e := range set.Expiries() {
+			s.Certificates[e.Name] = e.After
+		}
+	}
+}
+
+// renew puts the files of TLS in service as they are now. With a fault in any of them those of before stay.
+func (s *service) renew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now, err := config.Digest(edgeFiles(s.live.cfg)); err == nil && now == s.tls.edge.digest {
+		s.tls.failed = false // a reload has put them in service already, or they are again as they were
+		return
+	}
+	e, err := buildEdge(s.live.cfg, s.tls.issuer, time.Now())
+	if err == nil {
+		err = s.tls.put(e)
+	}
+	if err != nil {
+		s.tls.failed = true
+		first := findings(err)[0]
+		s.log.Error("certificates refused; the old ones stay in service", "errors", len(findings(err)), "first", first.Text, "at", first.Place)
+		return
+	}
+	for _, w := range e.warnings {
+		s.log.Warn("certificates", "at", w.Origin.String(), "what", w.Text)
+	}
+	s.log.Info("certificates in service", "files", len(edgeFiles(s.live.cfg)))
+}
+
+// watchTLS renews whenever a file of TLS changes, and changes the random ticket key, until ctx ends.
+func (s *service) watchTLS(ctx context.Context) {
+	if !s.tls.secure() { // which no reload changes
+		return
+	}
+	files := func() []string {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return edgeFiles(s.live.cfg)
+	}
+	watcher, err := config.NewWatcher(config.WatchOptions{Inputs: files})
+	if err != nil {
+		s.log.Error("changes of certificates are not seen; use SIGHUP or pvgate reload", "error", err.Error())
+		return
+	}
+	s.renew() // for what has changed since they were read
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := watcher.Run(ctx, s.renew); err != nil {
+			s.log.Error("changes of certificates are not seen any more; use SIGHUP or pvgate reload", "error", err.Error())
+		}
+	}()
+	tick := time.NewTicker(ticketLife)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			<-ended
+			return
+		case <-tick.C:
+			s.mu.Lock()
+			if len(s.tls.edge.tickets) == 0 {
+				s.tls.tickets.Rotate()
+			}
+			s.mu.Unlock()
+		}
+	}
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package config
+
+// minPreloadDays is the least time that browsers' lists ask for, in days.
+const minPreloadDays = 365
+
+// checkTLS looks at the keys of TLS that belong together, over all listeners.
+func (l *loader) checkTLS() {
+	root := &l.cfg.Root
+	secure, issued, redirects := false, false, false
+	for i := range root.Listen {
+		ln := &root.Listen[i]
+		redirects = redirects || ln.Redirect.V != ""
+		if ln.TLS == nil {
+			continue
+		}
+		secure, issued = true, issued || ln.TLS.ACME.V
+		l.checkListenerTLS(ln)
+	}
+	for i := range root.Listen {
+		l.checkRedirect(&root.Listen[i], secure)
+		if t := root.Listen[i].TLS; t != nil && t.ACME.V && t.ClientAuth != nil && t.ClientAuth.Mode.V == "require" && !redirects {
+			l.fail(t.ACME.Origin, "acme beside client_auth: the CA shows no certificate and cannot come in here; add a listener for port 80 with redirect: https, where it can ask")
+		}
+	}
+	if a := root.ACME; a != nil {
+		if !issued {
+			l.fail(a.At, "acme does nothing without a listener with tls: {acme: true}; write that there or remove it")
+		}
+		if !a.AcceptTerms.V {
+			l.fail(a.At, "acme needs your agreement to the terms of service of the CA (%s); read them and write accept_terms: true", a.Directory.V)
+		}
+	}
+	if k := root.TicketKeys; k.V != "" && !secure {
+		l.fail(k.Origin, "ticket_keys do nothing without a listener with tls; remove them")
+	}
+}
+
+func (l *loader) checkListenerTLS(ln *Listener) {
+	t := ln.TLS
+	one := t.Cert.Set() || t.Key.Set()
+	switch {
+	case one && len(t.Certificates) > 0:
+		l.fail(t.At, "cert and key beside certificates are two lists; write all of them under certificates")
+	case t.Cert.Set() && !t.Key.Set():
+		l.fail(t.At, "key is missing; a certificate needs key: FILE beside cert")
+	case t.Key.Set() && !t.Cert.Set():
+		l.fail(t.At, "cert is missing; a key needs cert: FILE beside it")
+	case !one && len(t.Certificates) == 0 && !t.ACME.V:
+		l.fail(t.At, "there is no certificate; write cert: and key:, certificates: or acme: true")
+	}
+	if t.ACME.V {
+		if l.cfg.Root.ACME == nil {
+			l.fail(t.ACME.Origin, "acme: true needs the CA; write acme: {cache: FOLDER, accept_terms: true} at the top of pvgate.yaml")
+		}
+		if len(ln.Issued()) == 0 {
+			l.fail(t.ACME.Origin, "acme gets certificates for named hosts only, and this listener has none; write hosts: [gw.example.de]")
+		}
+	}
+	if h := t.HSTS; h != nil && h.Preload.V && (!h.Subdomains.V || h.Days.V < minPreloadDays) {
+		l.fail(h.Preload.Origin, "preload is for whole domains for a year at least; write days: %d and subdomains: true beside it, or remove it", minPreloadDays)
+	}
+}
+
+func (l *loader) checkRedirect(ln *Listener, secure bool) {
+	at := ln.Redirect.Origin
+	switch {
+	case ln.Redirect.V == "":
+	case ln.TLS != nil:
+		l.fail(at, "redirect: https on a listener with tls leads nowhere else; remove one of them")
+	case ln.Default.V != "":
+		l.fail(at, "redirect leads everybody away, and default %q would never be asked; remove one of them", ln.Default.V)
+	case !secure:
+		l.fail(at, "redirect: https needs a listener with tls to lead to; add one")
+	}
+}
+
+// Issued are the hosts of a listener that a CA can give certificates for by ACME: names, not addresses and not whole
+// domains.
+func (l *Listener) Issued() []string {
+	var out []string
+	if l.TLS == nil || !l.TLS.ACME.V {
+		return nil
+	}
+	for _, h := range l.Hosts.Names {
+		if isPublicName(h.V) {
+			out = append(out, h.V)
+		}
+	}
+	return out
+}
