@@ -137,6 +137,13 @@ func (o *Origin) Clear() {
 	o.seen = nil
 }
 
+// Forget drops what has arrived so far.
+func (o *Origin) Forget() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.seen = nil
+}
+
 // Last returns the request that arrived last.
 func (o *Origin) Last(t testing.TB) *Seen {
 	t.Helper()

@@ -154,3 +154,27 @@ func withCertificate(r *exchange.Request) *exchange.Request {
 	r.Certificate = &exchange.Certificate{Fingerprint: berlinFP, Names: []string{"dns:portal.berlin.example"}}
 	return r
 }
+
+// RT-03: hosts are compared as ASCII bytes. The parser lets no other byte into a host; whoever compares must not fold
+// one into ours all the same: a Kelvin sign is no k, a long s no s, and no byte is another with a bit less.
+func TestRT03HostsAreComparedAsASCII(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t)
+	o.Listeners[onDomain].Hosts = []string{"gw.example.de", "*.gw.example.de", "kasse.example", "*.sks.example"}
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &s.listeners[onDomain]
+	for host, want := range map[string]whose{
+		"gw.example.de": entry, "GW.Example.DE": entry, "KASSE.example": entry, "a.SKS.example": entry, "hessen.gw.example.de": backends, "HESSEN.GW.EXAMPLE.DE": backends,
+		"\u212Aasse.example": nobodys, "ka\u017F\u017Fe.example": nobodys, "a.s\u212As.example": nobodys, "a.\u017Fk\u017F.example": nobodys,
+		"he\u017F\u017Fen.gw.example.de": nobodys, "hessen.gw.e\u00D7ample.de": nobodys, "\uFF47\uFF57.example.de": nobodys, "gw\u3002example.de": nobodys,
+		"hes\x53en.gw.example.de": backends, "hes\x13en.gw.example.de": nobodys, "hes\xf3en.gw.example.de": nobodys, "[w.example.de": nobodys, "gw.example.de.": nobodys,
+		"xn--hessn-kva.gw.example.de": nobodys, "hessen\x00.gw.example.de": nobodys, "@asse.example": nobodys, "kasse\x0eexample": nobodys,
+	} {
+		if got, _ := s.whose(l, []byte(host)); got != want {
+			t.Errorf("%q: got %d, want %d", host, got, want)
+		}
+	}
+}
