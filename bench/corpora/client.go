@@ -3,6 +3,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -24,11 +25,14 @@ type client struct {
 	eof  bool
 }
 
-func dial(gateway string, from net.IP) (*client, error) {
+func dial(gateway string, from net.IP, secure *tls.Config) (*client, error) {
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from}, Timeout: patience}
 	conn, err := d.Dial("tcp", gateway)
 	if err != nil {
 		return nil, fmt.Errorf("dial the gateway: %w", err)
+	}
+	if secure != nil {
+		conn = tls.Client(conn, secure)
 	}
 	return &client{conn: conn}, nil
 }
@@ -44,7 +48,7 @@ func (c *client) send(b []byte, cut int, fin bool) {
 		_, err = c.conn.Write(b[cut:])
 	}
 	if err == nil && fin {
-		_ = c.conn.(*net.TCPConn).CloseWrite()
+		_ = c.conn.(interface{ CloseWrite() error }).CloseWrite()
 	}
 }
 

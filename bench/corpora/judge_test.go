@@ -75,7 +75,8 @@ func TestTheSecondJudgeDisagreesWhereItShould(t *testing.T) {
 	const odd = "BREW /pot HTTP/1.1\r\nHost: a\r\n\r\n"
 	logs := []upstreamLog{
 		{bytes: []byte(get + get), complete: 2, starts: []int{0, len(get)}},
-		{bytes: []byte(get + "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"), complete: 1, partial: true, starts: []int{0}},
+		{bytes: []byte(get + "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"), complete: 1, partial: true, starts: []int{0}, last: len(get)},
+		{bytes: []byte(get + "BREW /pot HTTP/1.1\r\nHost"), complete: 1, partial: true, starts: []int{0}, last: len(get)},
 		{bytes: []byte(get + odd + get), complete: 3, starts: []int{0, len(get), len(get) + len(odd)}},
 		{bytes: []byte(get + "GET / HTTP/1.1\r\nHost : a\r\n\r\n"), complete: 2, starts: []int{0, len(get)}},
 		{bytes: []byte(get), complete: 2, starts: []int{0}},

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -19,6 +20,7 @@ type lane struct {
 	id      int
 	gateway string
 	from    net.IP
+	secure  *tls.Config // nil for plaintext
 	origin  *origin
 	other   *client // a second client connection, open all the time: the innocent bystander
 	seq     int
@@ -45,7 +47,7 @@ const (
 	reused    kind = "reused"    // an upstream connection was used again after imperfect framing
 )
 
-func (l *lane) dial() (*client, error) { return dial(l.gateway, l.from) }
+func (l *lane) dial() (*client, error) { return dial(l.gateway, l.from, l.secure) }
 
 // follow sends one plain request on c and checks that it gets its own answer.
 func (l *lane) follow(c *client) error {
@@ -257,6 +259,9 @@ func counted(k *kase, judged strict.Stream, arrived []*arrival, followed bool) [
 		if a.complete {
 			whole++
 		}
+	}
+	if k.Policy == mutated && whole > len(judged.Requests) {
+		return []finding{{forwarded, fmt.Sprintf("%d requests arrived, judge 1 reads %d: %s in %.300q", whole, len(judged.Requests), describe(arrived), k.Raw)}}
 	}
 	if k.NOK == nil {
 		return nil

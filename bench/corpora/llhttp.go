@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -60,7 +61,11 @@ func secondOpinion(logs []upstreamLog) (disagreements []string, version string, 
 func (l *upstreamLog) common() []byte {
 	var b []byte
 	at := 0
-	for _, start := range l.starts {
+	starts := l.starts
+	if l.partial {
+		starts = append(slices.Clone(starts), l.last)
+	}
+	for _, start := range starts {
 		method, _, _ := bytes.Cut(l.bytes[start:], []byte(" "))
 		switch string(method) {
 		case "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH":

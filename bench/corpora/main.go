@@ -48,6 +48,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&o.show, "show", 40, "how many violations to print")
 	flags.StringVar(&o.only, "only", "", "run only cases whose corpus or name contains this")
 	flags.BoolVar(&o.seconds, "times", false, "print the slowest cases")
+	flags.BoolVar(&o.tls, "tls", false, "clients come by TLS")
+	mutations := flags.Int("mutations", 0, "run so many seeded mutations of the cases instead")
+	seed := flags.Uint64("seed", 1, "seed of the mutations")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -63,7 +66,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if o.only != "" {
 		m.keep(o.only)
 	}
-	proven := proof.Start("corpora", 0)
+	if *mutations > 0 {
+		return runMutations(ctx, o, m, *seed, *mutations, out)
+	}
+	name := "corpora"
+	if o.tls {
+		name = "corpora-tls"
+	}
+	proven := proof.Start(name, 0)
 	report, err := session(ctx, o.binary, o, m)
 	if err != nil {
 		return err
@@ -83,7 +93,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			failures++
 		}
 	}
-	if o.only == "" && o.lenient != "" {
+	if o.only == "" && o.loops == 1 {
 		if _, err := proven.Write(report.figures, true); err != nil {
 			return err
 		}
@@ -98,7 +108,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 type options struct {
 	binary, lenient, only string
 	lanes, loops, show    int
-	seconds               bool
+	seconds, tls          bool
 }
 
 const settle = 12 * time.Second // longer than pooled connections and aborted exchanges live

@@ -30,7 +30,7 @@ type kase struct {
 
 // material are the cases by kind.
 type material struct {
-	requests, sequences, paths, responses []*kase
+	requests, sequences, paths, responses, mutants []*kase
 }
 
 // load reads every file of the folder that holds bytes for HTTP/1.1; lists for other protocols and lists of behaviours

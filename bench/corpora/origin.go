@@ -54,7 +54,8 @@ type upstreamLog struct {
 	bytes    []byte
 	complete int   // requests that judge 1 counted
 	starts   []int // where they begin
-	partial  bool  // ended inside a request
+	partial  bool  // ended inside a request,
+	last     int   // which begins here
 	fault    string
 }
 
@@ -220,7 +221,7 @@ func (o *origin) judge(p *peer) {
 			p.current.request = req
 		}
 		if status == strict.Incomplete {
-			l.partial = true
+			l.partial, l.last = true, p.used
 			if req.Head && !p.expected && req.Get("Expect") != "" {
 				p.expected = true
 				o.send(p, []byte("HTTP/1.1 100 Continue\r\n\r\n"))

@@ -4,16 +4,20 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/pvgate/pvgate/bench/binary"
+	"github.com/pvgate/pvgate/bench/cert"
 )
 
 // job is one case and how to run it.
@@ -44,17 +48,24 @@ func (m *material) jobs() []job {
 	for _, k := range m.responses {
 		jobs = append(jobs, job{k, (*lane).response})
 	}
+	for _, k := range m.mutants {
+		jobs = append(jobs, job{k, (*lane).mutant})
+	}
 	// Mixed, so that each lane sees every kind behind every other; the same order every time.
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(jobs), func(i, j int) { jobs[i], jobs[j] = jobs[j], jobs[i] })
 	return jobs
 }
 
-// config is the smallest configuration that forwards everything: one listener and one backend for each lane.
-func config(lanes []*lane, loops int) string {
+// config is the smallest configuration that forwards everything: one listener and one backend for each lane. secure is
+// the folder of a certificate, "" for plaintext.
+func config(lanes []*lane, loops int, secure string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "loops: %d\nlisten:\n", loops)
+	if secure != "" {
+		secure = fmt.Sprintf(", tls: {cert: %q, key: %q}", filepath.Join(secure, cert.CertFile), filepath.Join(secure, cert.KeyFile))
+	}
 	for _, l := range lanes {
-		fmt.Fprintf(&b, "  - {address: %q, hosts: any, default: origin-%d}\n", binary.AnyPort, l.id)
+		fmt.Fprintf(&b, "  - {address: %q, hosts: any, default: origin-%d%s}\n", binary.AnyPort, l.id, secure)
 	}
 	b.WriteString("backends:\n")
 	for _, l := range lanes {
@@ -74,7 +85,23 @@ func session(ctx context.Context, path string, o options, m *material) (*report,
 		defer origin.stop()
 		lanes = append(lanes, &lane{id: i, origin: origin, from: net.IPv4(127, 0, 1, byte(1+i))})
 	}
-	p, err := binary.Start(ctx, binary.Options{Path: path, Config: config(lanes, o.loops)})
+	secure := ""
+	if o.tls {
+		var err error
+		if secure, err = os.MkdirTemp("", "pvgate-corpora-"); err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(secure)
+		if err := cert.Write(secure, "gw.example"); err != nil {
+			return nil, err
+		}
+		// Sessions are kept, so that most handshakes are short ones, and some are not.
+		config := &tls.Config{ServerName: "gw.example", InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(o.lanes)} //nolint:gosec // the certificate was made above
+		for _, l := range lanes {
+			l.secure = config
+		}
+	}
+	p, err := binary.Start(ctx, binary.Options{Path: path, Config: config(lanes, o.loops, secure)})
 	if err != nil {
 		return nil, err
 	}

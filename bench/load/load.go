@@ -12,12 +12,15 @@
 // time a connection was free for it, so that a stalled server is seen by every
 // request it kept waiting (no coordinated omission).
 //
-// It deliberately does not speak TLS or h2, does not pipeline, follows no
+// With [Options].TLS the connections speak TLS, each on a goroutine of its own: crypto/tls blocks.
+//
+// It deliberately does not speak h2, does not pipeline, follows no
 // redirect, keeps no cookie and does not look into bodies beyond their length.
 package load
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -55,6 +58,9 @@ type Options struct {
 	// MaxBacklog is how many requests of the open loop may be due and wait for a
 	// free connection; more are counted as Missed. 0 = 100 000.
 	MaxBacklog int
+
+	// TLS, if set, is how the connections are secured; closed loop only.
+	TLS *tls.Config
 
 	// ReconnectEach uses every connection for one request only. The requests must
 	// ask for `Connection: close`: the server is expected to close first.
@@ -155,6 +161,9 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	}
 	if o.MaxBacklog <= 0 {
 		o.MaxBacklog = defaultMaxBacklog
+	}
+	if o.TLS != nil {
+		return runSecure(ctx, o)
 	}
 	e, err := newEngine(o)
 	if err != nil {

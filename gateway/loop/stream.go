@@ -230,6 +230,9 @@ func (s *Stream) hold() {
 	}
 }
 
+// Held reports whether what this turn wrote waits for the turn's end: nothing of it has left.
+func (s *Stream) Held() bool { return s.held }
+
 // Flush gives what is held to the kernel now. It is for the end of a connection; everything else waits for the end of
 // the turn.
 func (s *Stream) Flush() {

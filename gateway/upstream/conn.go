@@ -42,7 +42,8 @@ type Conn struct {
 	surplus  bool // more was received than the response
 	reused   bool
 	guarded  bool // what is sent depends on the backend's silence
-	begun    bool // bytes of the request have been given to the kernel
+	begun    bool // bytes of the request have been written,
+	earlier  bool // and some in a turn before this one
 	paused   bool
 	tunnel   bool // the backend has changed the protocol
 	finish   bool // FIN follows when the kernel has taken everything
@@ -58,7 +59,7 @@ type Conn struct {
 
 func (c *Conn) lend(u User) {
 	c.user = u
-	c.answers, c.headSeen, c.ended, c.surplus, c.reused, c.guarded, c.begun, c.paused, c.sentEnd = false, false, false, false, false, false, false, false, false
+	c.answers, c.headSeen, c.ended, c.surplus, c.reused, c.guarded, c.begun, c.earlier, c.paused, c.sentEnd = false, false, false, false, false, false, false, false, false, false
 	c.since = c.loop.Now()
 	c.keep = int64(c.pool.options.Timeouts.Keep)
 }
@@ -70,7 +71,15 @@ func (c *Conn) Reused() bool { return c.reused }
 func (c *Conn) Answering() bool { return c.answers }
 
 // Begun reports that the backend may have seen something of the request.
-func (c *Conn) Begun() bool { return c.begun }
+func (c *Conn) Begun() bool {
+	return c.begun && (c.earlier || c.stream == nil || !c.stream.Held())
+}
+
+// begin notes that bytes of the request are written now.
+func (c *Conn) begin() {
+	c.earlier = c.earlier || c.begun && !c.stream.Held()
+	c.begun = true
+}
 
 // Endpoint is the address of the backend, zero while there is no connection to one.
 func (c *Conn) Endpoint() netip.AddrPort {
@@ -130,7 +139,7 @@ func (c *Conn) SendBody(b []byte) {
 		c.gather = http1.AppendChunkSize(c.room(32), len(b))
 	}
 	c.write()
-	c.begun = true
+	c.begin()
 	if c.stream.Write(b) {
 		c.since = c.loop.Now()
 	}
@@ -161,7 +170,7 @@ func (c *Conn) Flush() {
 func (c *Conn) write() {
 	if len(c.gather) > 0 {
 		// A broken connection is noticed by reading: the backend may have answered before it closed.
-		c.begun = true
+		c.begin()
 		if c.guarded {
 			c.guarded = false
 			c.stream.Guard(c)
@@ -255,7 +264,7 @@ func (c *Conn) Connected(syscall.Errno) {}
 
 // Spoke says that the backend spoke, or closed, before the request left.
 func (c *Conn) Spoke() {
-	c.begun = false
+	c.begun, c.earlier = false, false
 	if _, st := c.stream.Read(c.loop.ReadBuffer()); st == loop.Data {
 		c.pool.cache.stats.Surplus++
 	}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package load
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// secure is a run over TLS: a closed loop with a goroutine for each connection. It costs this process more than the
+// engine's way; what it asks of a server is the same.
+type secure struct {
+	o        Options
+	next     atomic.Uint64
+	finished atomic.Uint64
+	phase    atomic.Int32
+	over     chan struct{} // closed when Count is reached
+	once     sync.Once
+}
+
+// Phases of a secure run.
+const (
+	warming int32 = iota
+	measured
+	ended
+)
+
+// runSecure is Run with Options.TLS.
+func runSecure(ctx context.Context, o Options) (Result, error) {
+	if o.Rate > 0 {
+		return Result{}, errors.New("load: there is no open loop over TLS")
+	}
+	s := &secure{o: o, over: make(chan struct{})}
+	s.next.Store(uint64(o.First))
+	if o.WarmUp == 0 {
+		s.phase.Store(measured) // nothing that is sent is left out
+	}
+	workers := make([]secureClient, o.Conns)
+	var wg sync.WaitGroup
+	for i := range workers {
+		workers[i].run = s
+		wg.Go(func() { workers[i].work(ctx) })
+	}
+	elapsed, err := s.time(ctx)
+	s.phase.Store(ended)
+	wg.Wait()
+	res := Result{Elapsed: elapsed}
+	for i := range workers {
+		res.add(&workers[i].res)
+	}
+	return res, err
+}
+
+// time lets the phases follow each other.
+func (s *secure) time(ctx context.Context) (time.Duration, error) {
+	if s.o.WarmUp > 0 {
+		if err := s.pass(ctx, s.o.WarmUp); err != nil {
+			return 0, err
+		}
+	}
+	if s.o.Begin != nil {
+		s.o.Begin()
+	}
+	begin := time.Now()
+	s.phase.Store(measured)
+	err := s.pass(ctx, s.o.Duration)
+	s.phase.Store(ended)
+	elapsed := time.Since(begin)
+	if s.o.End != nil {
+		s.o.End()
+	}
+	return elapsed, err
+}
+
+// pass waits for d or until Count is reached; without a Duration for the latter.
+func (s *secure) pass(ctx context.Context, d time.Duration) error {
+	var due <-chan time.Time
+	if d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		due = t.C
+	}
+	select {
+	case <-due:
+		return nil
+	case <-s.over:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("load: stopped early: %w", ctx.Err())
+	}
+}
+
+// add sums up what one client has counted.
+func (r *Result) add(o *Result) {
+	r.Good += o.Good
+	r.BytesIn += o.BytesIn
+	for i := range r.Statuses {
+		r.Statuses[i] += o.Statuses[i]
+	}
+	r.Refused += o.Refused
+	r.Lost += o.Lost
+	r.Invalid += o.Invalid
+	r.Wrong += o.Wrong
+	r.TimedOut += o.TimedOut
+	r.Reconnects += o.Reconnects
+	if r.FirstFailure == "" {
+		r.FirstFailure = o.FirstFailure
+	}
+	r.Latency.Merge(&o.Latency)
+}
+
+// secureClient is one connection after the other.
+type secureClient struct {
+	run  *secure
+	conn net.Conn
+	buf  []byte
+	res  Result
+}
+
+func (c *secureClient) work(ctx context.Context) {
+	c.buf = make([]byte, 32<<10)
+	for ctx.Err() == nil && c.run.phase.Load() != ended {
+		c.request()
+		if c.run.o.ReconnectEach {
+			c.hangUp()
+		}
+		if n := c.run.finished.Add(1); c.run.o.Count > 0 && n >= c.run.o.Count {
+			c.run.once.Do(func() { close(c.run.over) })
+		}
+	}
+	c.hangUp()
+}
+
+func (c *secureClient) hangUp() {
+	if c.conn != nil {
+		_ = c.conn.Close()
+		c.conn = nil
+	}
+}
+
+// fail counts a failed request; the next one has a connection of its own.
+func (c *secureClient) fail(kind *uint64, err error) {
+	c.hangUp()
+	if c.run.phase.Load() != measured {
+		return
+	}
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		kind = &c.res.TimedOut
+	}
+	*kind++
+	if c.res.FirstFailure == "" {
+		c.res.FirstFailure = err.Error()
+	}
+}
+
+func (c *secureClient) request() {
+	o := &c.run.o
+	begin := time.Now()
+	if c.conn == nil {
+		conn, err := net.DialTimeout("tcp", o.Address.String(), o.Timeout)
+		if err != nil {
+			c.fail(&c.res.Refused, err)
+			time.Sleep(time.Millisecond)
+			return
+		}
+		c.conn = tls.Client(conn, o.TLS)
+	}
+	_ = c.conn.SetDeadline(begin.Add(o.Timeout))
+	text := o.Requests[(c.run.next.Add(1)-1)%uint64(len(o.Requests))]
+	if _, err := c.conn.Write(text); err != nil {
+		c.fail(&c.res.Lost, err)
+		return
+	}
+	a, octets, err := c.answer()
+	switch {
+	case err != nil:
+		c.fail(&c.res.Lost, err)
+		return
+	case o.WantStatus != 0 && a.status != o.WantStatus || o.WantLength >= 0 && a.length != o.WantLength:
+		c.fail(&c.res.Wrong, fmt.Errorf("status %d with %d octets", a.status, a.length))
+		return
+	}
+	if a.close {
+		c.hangUp()
+	}
+	if c.run.phase.Load() == measured {
+		c.res.Good++
+		c.res.BytesIn += octets
+		c.res.Statuses[a.status/100]++
+		c.res.Latency.Record(time.Since(begin))
+	}
+}
+
+// answer reads one answer.
+func (c *secureClient) answer() (a answer, octets uint64, err error) {
+	have := 0
+	for {
+		n, err := c.conn.Read(c.buf[have:])
+		octets += uint64(n)
+		have += n
+		used, done, bad := a.feed(c.buf[:have])
+		have = copy(c.buf, c.buf[used:have])
+		switch {
+		case bad != nil:
+			return a, octets, bad
+		case done, err == io.EOF && a.eof():
+			return a, octets, nil
+		case err != nil:
+			return a, octets, err
+		case have == len(c.buf):
+			return a, octets, errHeadTooLarge
+		}
+	}
+}

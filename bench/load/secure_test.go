@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package load_test
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pvgate/pvgate/bench/load"
+)
+
+// startSecure is a server over TLS that answers every request with a kilobyte.
+func startSecure(t *testing.T) netip.AddrPort {
+	t.Helper()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1024)) }))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return netip.MustParseAddrPort(s.Listener.Addr().String())
+}
+
+func TestSecureConnectionsGetEveryAnswer(t *testing.T) {
+	t.Parallel()
+	addr := startSecure(t)
+	var resumed, handshakes atomic.Int64
+	config := &tls.Config{InsecureSkipVerify: true, VerifyConnection: func(s tls.ConnectionState) error {
+		handshakes.Add(1)
+		if s.DidResume {
+			resumed.Add(1)
+		}
+		return nil
+	}}
+	for _, each := range []bool{false, true} {
+		handshakes.Store(0)
+		var more []string
+		if each {
+			more = []string{"Connection: close\r\n"}
+		}
+		res, err := load.Run(context.Background(), load.Options{
+			Address: addr, TLS: config, Conns: 4, Count: 100, ReconnectEach: each, WantStatus: 200, WantLength: 1024, Requests: [][]byte{get("/", more...)},
+		})
+		if err != nil || res.Err() != nil || res.Good < 100 || res.Good > 104 || res.Latency.Count() != res.Good {
+			t.Errorf("each %v: %d good, %d latencies, %v, %v", each, res.Good, res.Latency.Count(), res.Err(), err)
+		}
+		if n := handshakes.Load(); !each && n != 4 || each && n < 100 {
+			t.Errorf("each %v: %d handshakes", each, n)
+		}
+	}
+	if n := resumed.Load(); n > 0 {
+		t.Errorf("%d sessions were resumed: their handshakes cost less", n)
+	}
+}
+
+func TestSecureFailuresAreCounted(t *testing.T) {
+	t.Parallel()
+	addr := startSecure(t)
+	plain, _ := startOrigin(t)
+	for name, o := range map[string]load.Options{
+		"other length": {Address: addr, WantLength: 1},
+		"no TLS there": {Address: plain, WantLength: -1},
+		"nobody there": {Address: netip.MustParseAddrPort("127.0.0.1:1"), WantLength: -1},
+	} {
+		o.TLS, o.Conns, o.Duration, o.Timeout = &tls.Config{InsecureSkipVerify: true}, 2, 400*time.Millisecond, 100*time.Millisecond
+		o.Requests = [][]byte{get("/0")}
+		if res, err := load.Run(context.Background(), o); err != nil || res.Failed() == 0 || res.Good > 0 || res.Err() == nil {
+			t.Errorf("%s: %d good, %d failed, %v", name, res.Good, res.Failed(), err)
+		}
+	}
+	o := load.Options{Address: addr, TLS: &tls.Config{InsecureSkipVerify: true}, Conns: 1, Rate: 10, Duration: time.Second, Requests: [][]byte{get("/")}}
+	if _, err := load.Run(context.Background(), o); err == nil {
+		t.Error("an open loop over TLS is not refused")
+	}
+}
