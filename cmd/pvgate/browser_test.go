@@ -4,18 +4,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,112 +22,8 @@ import (
 // browserTime bounds one page, with the start of the browser.
 const browserTime = 60 * time.Second
 
-// The Leistungen of the two portals.
-const (
-	leistungOfA = "99050012104000"
-	leistungOfB = "99107023037000"
-)
-
-// browserPortal is a portal that notes what reaches it.
-type browserPortal struct {
-	server *httptest.Server
-
-	mu   sync.Mutex // guards what stands below
-	page http.HandlerFunc
-	seen []*http.Request
-}
-
-func newBrowserPortal(t *testing.T) *browserPortal {
-	t.Helper()
-	p := &browserPortal{}
-	p.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.mu.Lock()
-		p.seen = append(p.seen, r)
-		page := p.page
-		p.mu.Unlock()
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		page(w, r)
-	}))
-	t.Cleanup(p.server.Close)
-	return p
-}
-
-// serve sets the page and forgets what was seen.
-func (p *browserPortal) serve(page http.HandlerFunc) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.page, p.seen = page, nil
-}
-
-// requests returns what has reached a path.
-func (p *browserPortal) requests(path string) (out []*http.Request) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, r := range p.seen {
-		if r.URL.Path == path {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
-// browserScene is a gateway with the portals a and b behind it.
-type browserScene struct {
-	a, b *browserPortal
-	base string // of the entry host
-}
-
-func newBrowserScene(t *testing.T, isolation string) *browserScene {
-	t.Helper()
-	s := &browserScene{a: newBrowserPortal(t), b: newBrowserPortal(t)}
-	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"pvgate.yaml": "domain: pvgate.localhost\nlisten: [{address: \"127.0.0.1:0\"}]\nadmin: {address: \"127.0.0.1:0\"}\n",
-		"routes.d/06.yaml": fmt.Sprintf(`area: "06"
-backends:
-  a: {mode: proxy, endpoints: [%q], isolation: %s}
-  b: {mode: proxy, endpoints: [%q], isolation: %s}
-entries:
-  - {leistung: %q, area: "06", backend: a, path: /start}
-  - {leistung: %q, area: "06", backend: b, path: /start}
-`, s.a.server.URL, isolation, s.b.server.URL, isolation, leistungOfA, leistungOfB),
-	} {
-		file := filepath.Join(dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	gw, err := startProcess(dir, nil, "pvgate", "serve", "--config", "pvgate.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = gw.signal("TERM")
-		if code, err := gw.wait(); err != nil || code != exitOK {
-			t.Errorf("the gateway ended with exit code %d (%v):\n%s", code, err, gw.output())
-		}
-	})
-	at, err := gw.await(regexp.MustCompile(`listening on (https?)://127\.0\.0\.1:([0-9]+) `))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.base = at[1] + "://pvgate.localhost:" + at[2]
-	return s
-}
-
-// cookie is the name of the gateway's own cookie.
-func (s *browserScene) cookie(isolation string) string {
-	switch {
-	case strings.HasPrefix(s.base, "http:"):
-		return "pv"
-	case isolation == "path":
-		return "__Secure-pv"
-	}
-	return "__Host-pv"
-}
-
 // frame is an element that loads the other portal as a citizen would, through its entry address.
-func (s *browserScene) frame() string {
+func (s *twoPortals) frame() string {
 	return fmt.Sprintf("<iframe id=other src=\"%s/leistung/%s/06\"></iframe>", s.base, leistungOfB)
 }
 
@@ -171,7 +62,7 @@ func browser(t *testing.T, address string) string {
 }
 
 // cookieNames are the names of the cookies of a request.
-func cookieNames(r *http.Request) (names []string) {
+func cookieNames(r *portalRequest) (names []string) {
 	for _, c := range r.Cookies() {
 		names = append(names, c.Name)
 	}
@@ -197,7 +88,7 @@ func TestOriginsNoCookieSetByAnAnswerReachesAnotherPortal(t *testing.T) {
 	for _, isolation := range []string{"host", "path"} {
 		t.Run(isolation, func(t *testing.T) {
 			t.Parallel()
-			s := newBrowserScene(t, isolation)
+			s := newTwoPortals(t, isolation)
 			s.a.serve(func(w http.ResponseWriter, r *http.Request) {
 				for _, c := range intruders() {
 					w.Header().Add("Set-Cookie", c)
@@ -230,7 +121,7 @@ func TestOriginsNoCookieSetByAnAnswerReachesAnotherPortal(t *testing.T) {
 					t.Errorf("portal a has lost its own cookie %s: it gets %q", own, got)
 				}
 			}
-			if slices.Contains(got, s.cookie(isolation)) {
+			if slices.Contains(got, map[string]string{"host": "__Host-pv", "path": "__Secure-pv"}[isolation]) {
 				t.Errorf("portal a gets our cookie: %q", got)
 			}
 		})
@@ -250,7 +141,7 @@ func TestOriginsWhatScriptCanDo(t *testing.T) {
 	} {
 		t.Run(isolation, func(t *testing.T) {
 			t.Parallel()
-			s := newBrowserScene(t, isolation)
+			s := newTwoPortals(t, isolation)
 			s.a.serve(func(w http.ResponseWriter, _ *http.Request) {
 				_, _ = fmt.Fprintf(w, `<p id=read>nothing</p><script>%s; document.cookie='__Host-tossed=1; Path=/; Secure; Domain=pvgate.localhost'</script>%s
 <script>addEventListener('load', () => { try {

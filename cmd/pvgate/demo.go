@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,8 +25,8 @@ import (
 
 // demoFlags are the flags of the verb demo.
 type demoFlags struct {
-	listen, admin string
-	duration      time.Duration
+	listen, tls, admin string
+	duration           time.Duration
 }
 
 // newDemo is the verb demo: a gateway with everything around it, on this machine only.
@@ -39,6 +40,7 @@ func newDemo() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8080", "address of the gateway; a free port when it is taken")
+	cmd.Flags().StringVar(&f.tls, "tls", "127.0.0.1:8443", "address of the gateway for TLS; a free port when it is taken")
 	cmd.Flags().StringVar(&f.admin, "admin", "127.0.0.1:9180", "address of the admin listener; a free port when it is taken")
 	cmd.Flags().DurationVar(&f.duration, "for", 0, "end this long after everything answers, such as 10s; 0 is never")
 	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error { return demo(cmd, &f) })
@@ -64,7 +66,7 @@ func demo(cmd *cobra.Command, f *demoFlags) (err error) {
 	for _, want := range []struct {
 		flag, address string
 		got           *string
-	}{{"listen", f.listen, &a.Listen}, {"admin", f.admin, &a.Admin}} {
+	}{{"listen", f.listen, &a.Listen}, {"tls", f.tls, &a.TLS}, {"admin", f.admin, &a.Admin}} {
 		if *want.got, err = freeAddress(want.address); err != nil {
 			return usage("--%s %s: %v", want.flag, want.address, err)
 		}
@@ -90,7 +92,7 @@ func demo(cmd *cobra.Command, f *demoFlags) (err error) {
 			if f.duration > 0 {
 				time.AfterFunc(f.duration, end)
 			}
-			unsaid = printDemo(w, &demoScene{Dir: dir, Gateway: s.server.Addresses()[0], Admin: operators, Program: os.Args[0], For: f.duration})
+			unsaid = printDemo(w, &demoScene{Dir: dir, Gateway: s.server.Addresses()[0], TLS: s.server.Addresses()[1], Admin: operators, Program: os.Args[0], For: f.duration})
 		},
 	})
 	return errors.Join(err, unsaid)
@@ -142,7 +144,7 @@ func freeAddress(address string) (string, error) {
 // loadDemo writes the demo's configuration into dir and reads it. Its portals are not there, and their addresses are
 // the same each time, so that what is made of it can be repeated.
 func loadDemo(dir string) (*config.Config, error) {
-	a := demoAddresses{Listen: "127.0.0.1:8080", Admin: "127.0.0.1:9180", endpoints: map[string]string{}}
+	a := demoAddresses{Listen: "127.0.0.1:8080", TLS: "127.0.0.1:8443", Admin: "127.0.0.1:9180", endpoints: map[string]string{}}
 	for i, p := range demoPortals() {
 		a.endpoints[p.backend] = "127.0.0.1:" + strconv.Itoa(18001+i)
 	}
@@ -157,6 +159,7 @@ func loadDemo(dir string) (*config.Config, error) {
 type demoScene struct {
 	Dir     string
 	Gateway netip.AddrPort
+	TLS     netip.AddrPort
 	Admin   string
 	Program string // as it was called
 	For     time.Duration
@@ -164,7 +167,7 @@ type demoScene struct {
 
 // base is the entry address.
 func (s *demoScene) base() string {
-	return fmt.Sprintf("http://pvgate.localhost:%d", s.Gateway.Port())
+	return fmt.Sprintf("http://%s:%d", demoDomain, s.Gateway.Port())
 }
 
 // curl begins the commands: every name leads to the gateway, whatever this machine's resolver says about .localhost.
@@ -222,6 +225,7 @@ func (s *demoScene) tries() []demoTry {
 func printDemo(w io.Writer, s *demoScene) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "pvgate answers at %s/ (%s)\n", s.base(), s.Gateway)
+	fmt.Fprintf(&b, "by TLS at         https://%s:%d/, its CA is %s\n", demoDomain, s.TLS.Port(), filepath.Join(s.Dir, demoCA))
 	fmt.Fprintf(&b, "operators at      http://%s/metrics and /api/v1/status\n", s.Admin)
 	fmt.Fprintf(&b, "configuration in  %s, a change is taken over at once\n", s.Dir)
 	fmt.Fprintf(&b, "\nSimulated portals, and an address for your browser that leads to each:\n")

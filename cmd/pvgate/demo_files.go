@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"text/template"
+	"time"
 )
 
 // demoFiles is the demo's configuration. Its yaml files are templates of demoAddresses.
@@ -20,8 +21,8 @@ var demoFiles embed.FS
 
 // demoAddresses are what the demo's configuration cannot know beforehand.
 type demoAddresses struct {
-	Listen, Admin string
-	endpoints     map[string]string // by backend: host:port
+	Listen, TLS, Admin string
+	endpoints          map[string]string // by backend: host:port
 }
 
 // Endpoint is the address of a backend's endpoint.
@@ -33,7 +34,10 @@ func (a demoAddresses) Endpoint(backend string) (string, error) {
 	return "http://" + e, nil
 }
 
-// writeDemo writes the demo's configuration into dir and returns the path of its pvgate.yaml.
+// demoDomain is the demo's entry host, as its configuration says.
+const demoDomain = "pvgate.localhost"
+
+// writeDemo writes the demo's configuration and certificates into dir and returns the path of its pvgate.yaml.
 func writeDemo(dir string, a demoAddresses) (path string, err error) {
 	err = fs.WalkDir(demoFiles, "demo", func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -57,6 +61,9 @@ func writeDemo(dir string, a demoAddresses) (path string, err error) {
 	})
 	if err != nil {
 		return "", fmt.Errorf("write the demo's configuration: %w", err)
+	}
+	if err := writeDemoTLS(dir, demoDomain, time.Now()); err != nil {
+		return "", err
 	}
 	return filepath.Join(dir, defaultConfig), nil
 }

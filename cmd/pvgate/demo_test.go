@@ -26,7 +26,7 @@ type runningDemo struct {
 func startDemo(t *testing.T, args ...string) *runningDemo {
 	t.Helper()
 	tmp := t.TempDir()
-	args = append([]string{"demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)
+	args = append([]string{"demo", "--listen", "127.0.0.1:0", "--tls", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)
 	p, err := startProcess(tmp, []string{"TMPDIR=" + tmp}, "pvgate", args...)
 	if err != nil {
 		t.Fatal(err)

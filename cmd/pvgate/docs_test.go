@@ -200,6 +200,7 @@ func demoPorts(t *testing.T, d *runningDemo) []string {
 	gateway := find(`pvgate\.localhost:([0-9]+)/`)
 	return []string{
 		".localhost:8080", ".localhost:" + gateway, "*:8080:", "*:" + gateway + ":", "127.0.0.1:8080", "127.0.0.1:" + gateway,
+		".localhost:8443", ".localhost:" + find(`https://pvgate\.localhost:([0-9]+)/`),
 		"127.0.0.1:9180", "127.0.0.1:" + find(`http://127\.0\.0\.1:([0-9]+)/metrics`),
 		"/tmp/pvgate-demo-", find(`configuration in +(\S*/pvgate-demo-)`),
 	}
