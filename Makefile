@@ -54,7 +54,7 @@ need-test:
 
 .PHONY: prove
 prove: build build-lenient need-test ## the full counts behind the figures in README; hours, writes bench/proof/*.json
-	@.ci/need node slowhttptest
+	@.ci/need node slowhttptest testssl
 	PVGATE_PROVE=1 CGO_ENABLED=0 go test -count=1 -timeout 4h ./...
 	go run ./bench/corpora
 	PVGATE_PROVE=1 go run ./bench/corpora -mutations 1000000
@@ -87,6 +87,7 @@ corpora: build build-lenient ## hostile requests and responses through the built
 .PHONY: rig
 rig: build # the fault rigs against the built binary, about a minute each
 	@.ci/need slowhttptest || echo "without slowhttptest the rig called slow is skipped"
+	@.ci/need testssl || echo "without testssl.sh the rig called testssl is skipped"
 	go run ./bench/rig
 
 .PHONY: fuzz

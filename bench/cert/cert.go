@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: EUPL-1.2
 
-// Package cert makes the certificates that the programs of bench listen with: self-signed, ECDSA P-256, valid for a day.
+// Package cert makes the certificates that the programs of bench listen with: self-signed, ECDSA P-256, valid for half a year.
 //
 // The call is [Write]. Nobody checks them: clients of bench measure and test what is behind TLS.
 package cert
@@ -33,7 +33,7 @@ func Write(dir string, hosts ...string) error {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: hosts[0]}, DNSNames: hosts,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(0, 6, 0),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)

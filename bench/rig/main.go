@@ -11,6 +11,7 @@
 //	abort    clients that leave in every phase of a request; nothing of them stays
 //	idle     thousands of connections that have asked once and wait, in bounded memory each
 //	slow     slowhttptest's four attacks with thousands of connections, beside healthy clients
+//	testssl  testssl.sh's judgement of both profiles of TLS: nothing worse than LOW
 //
 // By default it runs counts that end within a minute each; with PVGATE_PROVE=1 the full ones, and then writes the
 // figures to bench/proof.
@@ -46,6 +47,7 @@ var rigs = [...]rig{
 	{"abort", abort},
 	{"idle", idle},
 	{"slow", slow},
+	{"testssl", testssl},
 }
 
 // skipped is why a rig could not run; it is no failure.
