@@ -83,16 +83,18 @@ func (k *Kernel) Add(fd int32, gen uint32) syscall.Errno {
 	return 0
 }
 
-// Poll implements loop.Kernel.
+// Poll implements loop.Kernel. Like epoll it keeps nothing back of what is there; only Wait's reports may come late.
 func (k *Kernel) Poll(events []loop.Event) int {
-	sleep := k.sleep
-	n, _ := k.Wait(events, 0)
-	k.sleep = sleep
+	n, _ := k.wait(events, 0, 0)
 	return n
 }
 
 // Wait implements loop.Kernel; it never sleeps.
 func (k *Kernel) Wait(events []loop.Event, timeout int64) (int, int) {
+	return k.wait(events, timeout, k.net.faults.Late)
+}
+
+func (k *Kernel) wait(events []loop.Event, timeout int64, late int) (int, int) {
 	n := k.net
 	if !n.Order {
 		n.rng.Shuffle(len(k.queue), func(i, j int) { k.queue[i], k.queue[j] = k.queue[j], k.queue[i] })
@@ -110,7 +112,7 @@ func (k *Kernel) Wait(events []loop.Event, timeout int64) (int, int) {
 			s.queued = false
 			continue
 		}
-		if out == len(events) || n.chance(n.faults.Late) {
+		if out == len(events) || n.chance(late) {
 			later = append(later, s)
 			n.moved = true
 			continue
