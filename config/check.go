@@ -90,13 +90,14 @@ func (l *loader) refer(noun string, name Text, known map[string]Origin) bool {
 }
 
 func (l *loader) checkSenders(n *names) {
-	seen := map[netip.Prefix]Text{}
+	seen, certificates := map[netip.Prefix]Text{}, map[string]Text{}
 	for i := range l.cfg.Root.Senders {
 		s := &l.cfg.Root.Senders[i]
 		l.define("sender", s.Name, n.senders)
-		if len(s.V.Networks) == 0 && s.V.HMAC == nil {
-			l.fail(s.V.At, "sender %q has nothing to be known by; write networks: [192.0.2.0/24], or hmac: {keys: FILE}", s.Name.V)
+		if len(s.V.Networks) == 0 && len(s.V.Certs) == 0 && s.V.HMAC == nil {
+			l.fail(s.V.At, "sender %q has nothing to be known by; write networks: [192.0.2.0/24], certificates: [dns:NAME], or hmac: {keys: FILE}", s.Name.V)
 		}
+		l.checkCertificates(s, certificates)
 		for _, t := range s.V.Networks {
 			p, err := Network(t.V)
 			if err != nil {
@@ -112,6 +113,24 @@ func (l *loader) checkSenders(n *names) {
 	}
 	if f := l.cfg.Root.ProxyForm; f.Set() && len(l.cfg.Root.Proxies) == 0 {
 		l.fail(f.Origin, "trusted_fields without trusted_proxies trusts nobody; name the proxies' networks or remove it")
+	}
+}
+
+// checkCertificates holds that a certificate proves one sender, and that somebody asks for it.
+func (l *loader) checkCertificates(s *Named[Sender], seen map[string]Text) {
+	for _, c := range s.V.Certs {
+		if c.V == "" {
+			continue // reported
+		}
+		if other, twice := seen[c.V]; twice {
+			l.fail(c.Origin, "certificate %q already belongs to sender %q at %s; a request has one sender", c.V, other.V, other.Origin)
+			continue
+		}
+		seen[c.V] = Text{V: s.Name.V, Origin: c.Origin}
+	}
+	asks := func(ln Listener) bool { return ln.TLS != nil && ln.TLS.ClientAuth != nil }
+	if len(s.V.Certs) > 0 && !slices.ContainsFunc(l.cfg.Root.Listen, asks) {
+		l.fail(s.V.Certs[0].Origin, "no listener asks for client certificates; write tls: {client_auth: {ca: FILE}} at one")
 	}
 }
 

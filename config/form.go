@@ -227,6 +227,7 @@ var forms = [...]struct {
 	{"address", isAddress, "is no address to listen on; write host:port, such as 127.0.0.1:8080 or :8080"},
 	{"loopback", isLoopback, "is not on the loopback interface; write 127.0.0.1:9180 or [::1]:9180"},
 	{"network", isNetwork, "is no network; write a prefix such as 192.0.2.0/24 (no bits after it) or one address"},
+	{"certname", isCertificateName, "is no certificate; write sha256: and 64 lower-case hexadecimal digits, or dns:NAME, uri:NAME, cn:NAME"},
 	{"origin", isOrigin, "is no origin; write scheme and host as browsers do, https://portal.example.de, without a path and without the usual port"},
 	{"separator", isSeparator, `is no separator; write one character, such as ";"`},
 	{"weburl", isWebURL, "is no web address; write https://host/…"},
@@ -336,6 +337,14 @@ func Network(s string) (netip.Prefix, error) {
 		err = fmt.Errorf("%s has bits after the prefix", s)
 	}
 	return p, err
+}
+
+func isCertificateName(s string) bool {
+	if digits, ok := strings.CutPrefix(s, "sha256:"); ok {
+		return len(digits) == 64 && strings.Trim(digits, "0123456789abcdef") == ""
+	}
+	kind, name, ok := strings.Cut(s, ":")
+	return ok && name != "" && (kind == "dns" || kind == "uri" || kind == "cn")
 }
 
 func isSeparator(s string) bool {

@@ -157,7 +157,8 @@ type AreaFiles struct {
 type Sender struct {
 	At       Origin `key:"-"`
 	Area     Text   `key:"area" need:"yes" is:"digits" help:"area the portal stands for, \"00\" for Bund"`
-	Networks []Text `key:"networks" is:"network" help:"its addresses, as prefixes (192.0.2.0/24) or single ones; they, or hmac, prove it"`
+	Networks []Text `key:"networks" is:"network" help:"its addresses, as prefixes (192.0.2.0/24) or single ones; they, certificates or hmac prove it"`
+	Certs    []Text `key:"certificates" is:"certname" help:"its client certificates: sha256:FINGERPRINT, or dns:NAME, uri:NAME, cn:NAME in any that an authority of client_auth has signed"`
 	HMAC     *HMAC  `key:"hmac" help:"keys with which it signs its requests (PV-Signature)"`
 	Origins  []Text `key:"origins" is:"origin" help:"origins of its pages, https://portal.example.de, whose scripts may ask /_pv/areas and /_pv/route; absent: none"`
 }

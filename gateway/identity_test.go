@@ -3,16 +3,22 @@
 package gateway_test
 
 import (
+	"bufio"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/tls"
 	"fmt"
+	"io"
+	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/pvgate/pvgate/gateway"
 	"github.com/pvgate/pvgate/gateway/gatewaytest"
 	"github.com/pvgate/pvgate/gateway/surface"
+	"github.com/pvgate/pvgate/gateway/tlsconn"
 )
 
 // The addresses of proxies and of a second sender.
@@ -239,4 +245,83 @@ func TestListenerForSendersOnly(t *testing.T) {
 	if a := g.Ask(t, hessenHost, "GET /", sign(portalKeys[0], "bund", time.Now(), "GET", hessenHost, "/")); a.Status != 200 {
 		t.Errorf("a sender that signs: %d %s", a.Status, a.Reason())
 	}
+}
+
+// A client certificate that an authority of the listener has signed proves the sender it belongs to.
+func TestCertificatesProveSendersOverTLS(t *testing.T) {
+	t.Parallel()
+	origin := gatewaytest.NewOrigin(t, nil)
+	servers, portals, strangers := gatewaytest.NewAuthority(t), gatewaytest.NewAuthority(t), gatewaytest.NewAuthority(t)
+	pinned := portals.Issue(t, "cn:pinned")
+	sum := sha256.Sum256(pinned.Certificate[0])
+	o := gatewaytest.StandardOptions(t, origin)
+	o.Surface = func(s *surface.Options) {
+		s.Listeners[0].TLS = true
+		s.Senders = append(
+			s.Senders, surface.Sender{Name: "bund", Certificates: []string{"dns:portal.bund.example"}, Keys: portalKeys},
+			surface.Sender{Name: "berlin", Certificates: []string{fmt.Sprintf("%x", sum)}},
+		)
+	}
+	o.Limits = func(o *gateway.Options) {
+		c, err := tlsconn.New(tlsconn.Options{TLS: &tls.Config{
+			Certificates: []tls.Certificate{servers.Issue(t, hessenHost)}, MinVersion: tls.VersionTLS12,
+			ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: portals.Pool,
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Listen[0].TLS = func() *tlsconn.Config { return c }
+	}
+	g := gatewaytest.Start(t, o)
+	for _, tt := range []struct {
+		name, from string
+		cert       *tls.Certificate
+		fields     string
+		want       string // PV-Sender, a reason, or "" for no connection
+	}{
+		{"none", gatewaytest.Direct, nil, "", "direct"},
+		{"none, from a network", gatewaytest.Known, nil, "", "hessen"},
+		{"by name", gatewaytest.Direct, issued(portals.Issue(t, "portal.bund.example")), "", "bund"},
+		{"by name, from another's network", gatewaytest.Known, issued(portals.Issue(t, "x.example", "portal.bund.example")), "", "bund"},
+		{"by fingerprint", gatewaytest.Direct, &pinned, "", "berlin"},
+		{"the same name, another certificate", gatewaytest.Direct, issued(portals.Issue(t, "cn:pinned")), "", "direct"},
+		{"a common name that looks like a name", gatewaytest.Direct, issued(portals.Issue(t, "cn:portal.bund.example")), "", "direct"},
+		{"of another authority", gatewaytest.Direct, issued(strangers.Issue(t, "portal.bund.example")), "", ""},
+		{"and a signature of the same", gatewaytest.Direct, issued(portals.Issue(t, "portal.bund.example")), sign(portalKeys[0], "bund", time.Now(), "GET", hessenHost, "/") + "\r\n", "bund"},
+		{"and a signature of another", gatewaytest.Direct, &pinned, sign(portalKeys[0], "bund", time.Now(), "GET", hessenHost, "/") + "\r\n", "sender_unknown"},
+	} {
+		if got := askWith(t, g, servers, tt.from, tt.cert, tt.fields, origin); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func issued(c tls.Certificate) *tls.Certificate { return &c }
+
+// askWith asks with a certificate and returns who the portal was told it was, the gateway's reason, or "".
+func askWith(t *testing.T, g *gatewaytest.Gateway, servers *gatewaytest.Authority, from string, cert *tls.Certificate, fields string, origin *gatewaytest.Origin) string {
+	t.Helper()
+	config := &tls.Config{RootCAs: servers.Pool, ServerName: hessenHost, MinVersion: tls.VersionTLS12}
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if cert == nil {
+			return new(tls.Certificate), nil
+		}
+		return cert, nil // even if the gateway names other authorities
+	}
+	raw := dial(t, g, from)
+	c := tls.Client(raw, config)
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: "+hessenHost+"\r\n"+fields+"\r\n"); err != nil {
+		return ""
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return ""
+	}
+	if resp.StatusCode != 200 {
+		return resp.Header.Get("PV-Reason")
+	}
+	if origin.Last(t).Get("X-Forwarded-Proto") != "https" {
+		t.Errorf("from %s: X-Forwarded-Proto %q", from, origin.Last(t).Get("X-Forwarded-Proto"))
+	}
+	return origin.Last(t).Get("PV-Sender")
 }

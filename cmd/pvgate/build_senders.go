@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/netip"
+	"strings"
 
 	"github.com/pvgate/pvgate/config"
 	"github.com/pvgate/pvgate/gateway/keyring"
@@ -18,6 +19,9 @@ func surfaceSender(cfg *config.Config, c *config.Named[config.Sender], errs, war
 	s := surface.Sender{Name: c.Name.V, Networks: networks(c.V.Networks)}
 	for _, o := range c.V.Origins {
 		s.Origins = append(s.Origins, o.V)
+	}
+	for _, cert := range c.V.Certs {
+		s.Certificates = append(s.Certificates, strings.TrimPrefix(cert.V, "sha256:"))
 	}
 	if c.V.HMAC == nil {
 		return s

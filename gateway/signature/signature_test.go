@@ -172,6 +172,18 @@ func TestRT06SignedPartsDoNotRunTogether(t *testing.T) {
 			try(fmt.Sprintf("part %d begun in the one before, with %q", i, separator), m)
 		}
 	}
+	for i := 1; i < n; i++ {
+		for _, separator := range []string{"", ",", ":", ",:", ",1:", "?"} {
+			if separator == "?" && i == 3 {
+				continue // a path ends at the first one
+			}
+			for _, moved := range [][2]string{{"x", "y" + separator + "z"}, {"x" + separator + "y", "z"}} {
+				m := testMessage()
+				*parts(m)[i-1], *parts(m)[i] = []byte(moved[0]), []byte(moved[1])
+				try(fmt.Sprintf("parts %d, %d: %q", i-1, i, moved), m)
+			}
+		}
+	}
 	m := testMessage()
 	m.HasQuery, m.Query = false, nil
 	try("no query", m)
