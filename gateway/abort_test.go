@@ -113,8 +113,14 @@ func (st *stage) leftovers() string {
 		what string
 		n    int
 	}{
-		{"client connections", open}, {"exchanges", active}, {"accepted connections", int(loop.Connections)}, {"sockets", st.net.Owned()},
-		{"streams", loop.Streams}, {"buffers", loop.Lent}, {"panics", int(loop.Panics)}, {"pooled connections", n.cache.Stats().Idle},
+		{"client connections", open},
+		{"exchanges", active},
+		{"accepted connections", int(loop.Connections)},
+		{"sockets", st.net.Owned()},
+		{"streams", loop.Streams},
+		{"buffers", loop.Lent},
+		{"panics", int(loop.Panics)},
+		{"pooled connections", n.cache.Stats().Idle},
 		{"places at the backend", int(st.server.Snapshot().Backends[0].Limiter.Usage(0).InFlight)},
 	} {
 		if x.n != 0 {

@@ -68,23 +68,28 @@ func TestHD04TrustedProxies(t *testing.T) {
 		want       string // X-Forwarded-For|-Proto|-Host, Forwarded, PV-Sender
 	}{
 		{
-			"a client", proxy, []string{"X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https", "X-Forwarded-Host: " + hessenHost},
+			"a client", proxy,
+			[]string{"X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https", "X-Forwarded-Host: " + hessenHost},
 			"203.0.113.9|https|HOST|for=203.0.113.9;host=HOST;proto=https|direct",
 		},
 		{
-			"a client of two proxies", proxy, []string{"X-Forwarded-For: 203.0.113.9, " + second, "X-Forwarded-Proto: https, http"},
+			"a client of two proxies", proxy,
+			[]string{"X-Forwarded-For: 203.0.113.9, " + second, "X-Forwarded-Proto: https, http"},
 			"203.0.113.9|https|HOST|for=203.0.113.9;host=HOST;proto=https|direct",
 		},
 		{
-			"what the client wrote before is gone", proxy, []string{"X-Forwarded-For: 127.0.0.2", "X-Forwarded-For: 203.0.113.9", "Forwarded: for=127.0.0.2;proto=https", "X-Real-IP: 127.0.0.2"},
+			"what the client wrote before is gone", proxy,
+			[]string{"X-Forwarded-For: 127.0.0.2", "X-Forwarded-For: 203.0.113.9", "Forwarded: for=127.0.0.2;proto=https", "X-Real-IP: 127.0.0.2"},
 			"203.0.113.9|http|HOST|for=203.0.113.9;host=HOST;proto=http|direct",
 		},
 		{
-			"a sender's network behind a proxy", proxy, []string{"X-Forwarded-For: 198.51.100.1, 127.0.0.2"},
+			"a sender's network behind a proxy", proxy,
+			[]string{"X-Forwarded-For: 198.51.100.1, 127.0.0.2"},
 			"198.51.100.1, 127.0.0.2|http|HOST|for=127.0.0.2;host=HOST;proto=http|hessen",
 		},
 		{
-			"an IPv6 client", proxy, []string{"X-Forwarded-For: [2001:db8::7]:4711"},
+			"an IPv6 client", proxy,
+			[]string{"X-Forwarded-For: [2001:db8::7]:4711"},
 			`2001:db8::7|http|HOST|for="[2001:db8::7]";host=HOST;proto=http|direct`,
 		},
 		{
@@ -92,15 +97,18 @@ func TestHD04TrustedProxies(t *testing.T) {
 			proxy + "|http|HOST|for=" + proxy + ";host=HOST;proto=http|direct",
 		},
 		{
-			"a hop that is not told", proxy, []string{"X-Forwarded-For: 127.0.0.2, unknown"},
+			"a hop that is not told", proxy,
+			[]string{"X-Forwarded-For: 127.0.0.2, unknown"},
 			proxy + "|http|HOST|for=" + proxy + ";host=HOST;proto=http|direct",
 		},
 		{
-			"the same from a stranger", gatewaytest.Direct, []string{"X-Forwarded-For: 127.0.0.2", "X-Forwarded-Proto: https"},
+			"the same from a stranger", gatewaytest.Direct,
+			[]string{"X-Forwarded-For: 127.0.0.2", "X-Forwarded-Proto: https"},
 			"127.0.0.1|http|HOST|for=127.0.0.1;host=HOST;proto=http|direct",
 		},
 		{
-			"a known sender is believed about others, not about itself", gatewaytest.Known, []string{"X-Forwarded-For: 198.51.100.1", "X-Forwarded-Proto: https"},
+			"a known sender is believed about others, not about itself", gatewaytest.Known,
+			[]string{"X-Forwarded-For: 198.51.100.1", "X-Forwarded-Proto: https"},
 			"198.51.100.1, 127.0.0.2|http|HOST|for=127.0.0.2;host=HOST;proto=http|hessen",
 		},
 	} {

@@ -100,8 +100,12 @@ func TestRS01NetworkLimit(t *testing.T) {
 		format string
 		exempt bool
 	}{
-		{"192.0.2.%d:4000", false}, {"198.51.100.%d:4000", false}, {"[2001:db8:1:%x::1]:4000", false}, {"[2001:db8:2::%x]:4000", false},
-		{"127.0.0.%d:4000", true}, {"203.0.113.%d:4000", true},
+		{"192.0.2.%d:4000", false},
+		{"198.51.100.%d:4000", false},
+		{"[2001:db8:1:%x::1]:4000", false},
+		{"[2001:db8:2::%x]:4000", false},
+		{"127.0.0.%d:4000", true},
+		{"203.0.113.%d:4000", true},
 	} {
 		var in []*simsys.End
 		for i := range 5 {

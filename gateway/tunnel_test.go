@@ -455,7 +455,7 @@ func TestTunnelPinsNoSnapshot(t *testing.T) {
 	st := newStage(t)
 	type big struct {
 		simResolver
-		table [1 << 16]byte
+		_ [1 << 16]byte // no small object, which would share its place
 	}
 	old := *st.server.Snapshot()
 	r := new(big)
@@ -464,7 +464,7 @@ func TestTunnelPinsNoSnapshot(t *testing.T) {
 	st.server.Swap(&old)
 	c, b := st.tunnel()
 	st.server.Swap(&Snapshot{Resolver: simResolver{}, Via: old.Via, Backends: old.Backends})
-	old, r = Snapshot{}, nil
+	old.Resolver = nil
 	for range 50 {
 		runtime.GC()
 		if held.Value() == nil {

@@ -211,7 +211,7 @@ func (c *secureClient) answer() (a answer, octets uint64, err error) {
 		switch {
 		case bad != nil:
 			return a, octets, bad
-		case done, err == io.EOF && a.eof():
+		case done, errors.Is(err, io.EOF) && a.eof():
 			return a, octets, nil
 		case err != nil:
 			return a, octets, err

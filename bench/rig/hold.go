@@ -83,6 +83,7 @@ func dialOne(address string, secure bool, i int) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer res.Body.Close()
 	if _, err := io.Copy(io.Discard, res.Body); err != nil {
 		return nil, err
 	}

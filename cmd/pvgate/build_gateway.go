@@ -87,7 +87,7 @@ func buildLive(ctx context.Context, cfg *config.Config, book *limit.Book, own ow
 	warnOfSharedOrigins(cfg, rt)
 	if l.edge, err = buildEdge(cfg, own.issuer, time.Now()); err == nil {
 		rt.warnings = append(rt.warnings, l.edge.warnings...)
-	} else if faults := (config.Errors)(nil); errors.As(err, &faults) {
+	} else if faults := config.Errors(nil); errors.As(err, &faults) {
 		errs = append(errs, faults...)
 	}
 	options.SecurityTxt = securityTxt(cfg.Root.Security, time.Now(), &errs, &rt.warnings)

@@ -44,8 +44,11 @@ func BenchmarkLine(b *testing.B) {
 	whole := *rec
 	var head message.Head
 	for _, f := range [][2]string{
-		{"Host", "hessen.gw.example.de"}, {"Accept", "application/json, text/plain, */*"}, {"Accept-Language", "de-DE,de;q=0.9,en;q=0.8"},
-		{"Accept-Encoding", "gzip, deflate, br"}, {"Cookie", "session=0123456789abcdef0123456789abcdef"},
+		{"Host", "hessen.gw.example.de"},
+		{"Accept", "application/json, text/plain, */*"},
+		{"Accept-Language", "de-DE,de;q=0.9,en;q=0.8"},
+		{"Accept-Encoding", "gzip, deflate, br"},
+		{"Cookie", "session=0123456789abcdef0123456789abcdef"},
 		{"User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"},
 	} {
 		head.Fields = append(head.Fields, message.Field{Name: []byte(f[0]), Value: []byte(f[1]), ID: message.Classify([]byte(f[0]))})

@@ -167,7 +167,8 @@ func appendMillis(dst []byte, ns int64) []byte {
 var octets = func() (t [256]struct {
 	text [4]byte
 	n    uint8
-}) {
+},
+) {
 	for i := range t {
 		t[i].n = uint8(copy(t[i].text[:], strconv.Itoa(i)+"."))
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -218,7 +219,7 @@ func TestACMENeedsAFolderAndFaultlessAuthorities(t *testing.T) {
 		if i, err := certs.NewIssuer(o); err == nil {
 			i.Close()
 			t.Errorf("%s: no error", name)
-		} else if _, ok := err.(certs.Faults); !ok {
+		} else if !errors.As(err, new(certs.Faults)) {
 			t.Errorf("%s: %s", name, fmt.Sprintf("%T", err))
 		}
 	}

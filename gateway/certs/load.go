@@ -263,7 +263,7 @@ func (l *loader) clientAuth() {
 
 // judge says what a profile has against a certificate, "" for nothing.
 func (p Profile) judge(leaf *x509.Certificate) string {
-	bits, want := 0, 0
+	var bits, want int
 	switch key := leaf.PublicKey.(type) {
 	case *rsa.PublicKey:
 		bits, want = key.N.BitLen(), p.rsaBits()

@@ -27,6 +27,8 @@ const (
 
 // String returns the label.
 func (c Cause) String() string {
-	return [Causes]string{"network_limit", "crowded", "no_request", "slow_head", "slow_body", "slow_reader", "idle", "proxy_untrusted", "proxy_invalid", "proxy_late",
-		"not_tls", "handshake_failed", "handshake_slow", "handshake_crowded"}[c]
+	return [Causes]string{
+		"network_limit", "crowded", "no_request", "slow_head", "slow_body", "slow_reader", "idle", "proxy_untrusted", "proxy_invalid", "proxy_late",
+		"not_tls", "handshake_failed", "handshake_slow", "handshake_crowded",
+	}[c]
 }

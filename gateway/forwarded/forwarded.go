@@ -138,7 +138,7 @@ func cutValue(b []byte) (value, rest []byte, ok bool) {
 		return nil, nil, false
 	}
 	b = b[1:]
-	n := 0
+	var n int
 	if b[0] == '"' {
 		n = quotedString(b)
 	} else {

@@ -160,7 +160,8 @@ func TestTunnelsHaveTheirOwnPlaces(t *testing.T) {
 	if err := b.configure(Limits{InFlight: 1, Tunnels: 2}, 0); err != nil {
 		t.Fatal(err)
 	}
-	if !b.AdmitTunnel() || !b.AdmitTunnel() || b.AdmitTunnel() {
+	first, second, third := b.AdmitTunnel(), b.AdmitTunnel(), b.AdmitTunnel()
+	if !first || !second || third {
 		t.Error("two tunnels have a place, and no more")
 	}
 	if got, _ := b.Admit(0); got != Admitted {

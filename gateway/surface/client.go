@@ -182,7 +182,7 @@ func (c *call) behind() bool {
 	var client forwarded.Client
 	var list, host, proto []byte
 	if c.s.trustForwarded {
-		ok := false
+		var ok bool
 		list, p.Scratch = header.Join(fields, message.Forwarded, p.Scratch)
 		if client, ok = forwarded.Read(list, c.s.trusted); !ok {
 			return false

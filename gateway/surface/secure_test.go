@@ -95,8 +95,12 @@ func TestStrictTransportSecurityOverTLSOnly(t *testing.T) {
 		listener   int
 		host, want string
 	}{
-		{0, "gw.example.de", ""}, {1, "gw.example.de", ""}, {2, "gw.example.de", "max-age=31536000"},
-		{3, "gw.example.de", "max-age=0"}, {3, "hessen.gw.example.de", "max-age=0"}, {3, "evil.example", "max-age=0"},
+		{0, "gw.example.de", ""},
+		{1, "gw.example.de", ""},
+		{2, "gw.example.de", "max-age=31536000"},
+		{3, "gw.example.de", "max-age=0"},
+		{3, "hessen.gw.example.de", "max-age=0"},
+		{3, "evil.example", "max-age=0"},
 	} {
 		for _, target := range []string{"/", "/leistung/" + gewerbe + "/065340004004", "/nowhere"} {
 			r := request(t, "GET "+target+" HTTP/1.1\r\nHost: "+c.host+"\r\n\r\n", c.listener, direct)

@@ -137,15 +137,6 @@ func (s *stage) drained() {
 	}
 }
 
-func (s *stage) says(c *simsys.Secure, text string) {
-	s.t.Helper()
-	for b := []byte(text); len(b) > 0; {
-		n := c.Write(b)
-		b = b[n:]
-		s.settle(c)
-	}
-}
-
 func TestOctetsPassWhole(t *testing.T) {
 	t.Parallel()
 	for name, version := range versions {
