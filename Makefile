@@ -57,6 +57,7 @@ prove: build build-lenient need-test ## the full counts behind the figures in RE
 	@.ci/need node slowhttptest testssl
 	PVGATE_PROVE=1 CGO_ENABLED=0 go test -count=1 -timeout 4h ./...
 	go run ./bench/corpora
+	go run ./bench/corpora -tls -lenient ""
 	PVGATE_PROVE=1 go run ./bench/corpora -mutations 1000000
 	PVGATE_PROVE=1 go run ./bench/rig
 
@@ -82,6 +83,7 @@ corpora: build build-lenient ## hostile requests and responses through the built
 	@.ci/need node
 	go run ./bench/corpora
 	go run ./bench/corpora -loops 2 -lenient ""
+	go run ./bench/corpora -tls -lenient ""
 	go run ./bench/corpora -mutations 20000
 
 .PHONY: rig

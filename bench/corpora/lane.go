@@ -157,7 +157,7 @@ func (l *lane) requestOnce(k *kase, raw []byte, followed bool) []finding {
 	}
 	found = append(found, counted(k, judged, arrived, followed)...)
 	found = append(found, unaltered(judged, arrived)...)
-	return append(found, fields(k, arrived)...)
+	return append(found, l.fields(k, arrived)...)
 }
 
 // accepted sends a stream that must be served, reads one answer for each request and tries the connection again.
@@ -338,7 +338,7 @@ func isPlain(target string) bool {
 }
 
 // fields checks what a case says of the fields that arrive: "name: value", "name", or a remark in angle brackets.
-func fields(k *kase, arrived []*arrival) (found []finding) {
+func (l *lane) fields(k *kase, arrived []*arrival) (found []finding) {
 	if len(arrived) == 0 {
 		return nil
 	}
@@ -360,13 +360,13 @@ func fields(k *kase, arrived []*arrival) (found []finding) {
 		}
 	}
 	if slices.ContainsFunc(append(slices.Clone(k.Have), k.HaveNot...), func(s string) bool { return strings.Contains(s, "<") }) {
-		found = append(found, identity(k, req)...)
+		found = append(found, l.identity(k, req)...)
 	}
 	return found
 }
 
 // identity checks that no field that says who the client is, or how it came, arrives as the client wrote it.
-func identity(k *kase, req *strict.Request) (found []finding) {
+func (l *lane) identity(k *kase, req *strict.Request) (found []finding) {
 	judged := strict.Requests(k.Raw, strict.Sent)
 	if len(judged.Requests) == 0 {
 		return nil
@@ -375,6 +375,10 @@ func identity(k *kase, req *strict.Request) (found []finding) {
 		switch strings.ToLower(f.Name) {
 		case "host", "connection":
 			continue
+		case "x-forwarded-proto":
+			if l.secure != nil && f.Value == "https" {
+				continue // the truth, this time
+			}
 		}
 		if f.Value != "" && req.Count(f.Name) == 1 && req.Get(f.Name) == f.Value {
 			found = append(found, finding{field, fmt.Sprintf("the client's own value reaches the origin: %s: %.60s", f.Name, f.Value)})

@@ -222,6 +222,14 @@ func (l *lane) responseOnce(k *kase, request []byte, method string, judged rawAn
 	for _, f := range faults {
 		found = append(found, finding{forwarded, "judge 1: " + f})
 	}
+	// A kept connection that ends without a word gets the request repeated on a new one; it is one request all the same.
+	asked := 0
+	for _, a := range all {
+		if a.complete && a.request.Target == target {
+			asked++
+		}
+	}
+	l.forwarded -= max(0, asked-1)
 	return append(found, unreused(target, judged, all)...)
 }
 

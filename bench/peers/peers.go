@@ -19,6 +19,7 @@ import (
 	"regexp"
 	"text/template"
 
+	"github.com/pvgate/pvgate/bench/cert"
 	"github.com/pvgate/pvgate/bench/entries"
 )
 
@@ -35,9 +36,9 @@ type Setting struct {
 	Dir string
 	// Origin is where the backend listens.
 	Origin netip.AddrPort
-	// Plain is where the program shall listen; Features is nginx's second server,
-	// Admin pvgate's admin listener.
-	Plain, Features, Admin netip.AddrPort
+	// Plain and TLS are where the program shall listen; Features is nginx's server
+	// for what costs look-ups, Admin pvgate's admin listener.
+	Plain, TLS, Features, Admin netip.AddrPort
 	// Rows is the size of pvgate's registry, for the comment in its file.
 	Rows int
 }
@@ -66,6 +67,9 @@ func Nginx(s Setting, pairs []entries.Pair) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if err := cert.Write(s.Dir, BackendHost, EntryHost); err != nil {
+		return "", err
+	}
 	path = filepath.Join(s.Dir, "nginx.conf")
 	return path, render(path, nginxText, s)
 }
@@ -84,6 +88,9 @@ func Pvgate(s Setting, set *entries.Set) (path string, err error) {
 		return "", fmt.Errorf("peers: %w", err)
 	}
 	if err := render(filepath.Join(routes, "00-bench.yaml"), routesText, s); err != nil {
+		return "", err
+	}
+	if err := cert.Write(s.Dir, BackendHost, EntryHost); err != nil {
 		return "", err
 	}
 	path = filepath.Join(s.Dir, "pvgate.yaml")

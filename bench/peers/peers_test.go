@@ -18,7 +18,7 @@ import (
 
 func setting(dir string) peers.Setting {
 	return peers.Setting{
-		Dir: dir, Origin: netip.MustParseAddrPort("127.0.0.1:9000"), Plain: netip.MustParseAddrPort("127.0.0.1:10000"),
+		Dir: dir, Origin: netip.MustParseAddrPort("127.0.0.1:9000"), Plain: netip.MustParseAddrPort("127.0.0.1:10000"), TLS: netip.MustParseAddrPort("127.0.0.1:10001"),
 		Features: netip.MustParseAddrPort("127.0.0.1:10002"), Admin: netip.MustParseAddrPort("127.0.0.1:9180"), Rows: 500,
 	}
 }
@@ -49,7 +49,7 @@ func TestNginxConfigIsFilledIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	conf := read(t, path)
-	for _, want := range []string{"listen 127.0.0.1:10000 ", "listen 127.0.0.1:10002 ", "server 127.0.0.1:9000;", "include " + dir + "/map.inc;"} {
+	for _, want := range []string{"listen 127.0.0.1:10000 ", "listen 127.0.0.1:10001 ssl ", "listen 127.0.0.1:10002 ", "server 127.0.0.1:9000;", "include " + dir + "/map.inc;"} {
 		if !strings.Contains(conf, want) {
 			t.Errorf("nginx.conf lacks %q", want)
 		}
@@ -83,6 +83,7 @@ func TestPvgateConfigIsFilledIn(t *testing.T) {
 		Listen []struct {
 			Address string
 			Hosts   []string
+			TLS     struct{ Cert, Key string }
 		}
 		Admin   struct{ Address string }
 		Sources []struct{ Name, Type, Path, Separator string }
@@ -90,7 +91,7 @@ func TestPvgateConfigIsFilledIn(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(read(t, path)), &root); err != nil {
 		t.Fatal(err)
 	}
-	if root.Loops != 1 || root.Listen[0].Address != "127.0.0.1:10000" || root.Admin.Address != "127.0.0.1:9180" ||
+	if root.Loops != 1 || root.Listen[0].Address != "127.0.0.1:10000" || root.Listen[1].Address != "127.0.0.1:10001" || root.Listen[1].TLS.Cert != "cert.pem" || root.Admin.Address != "127.0.0.1:9180" ||
 		root.Domain != peers.EntryHost || !strings.HasSuffix(peers.BackendHost, "."+root.Domain) || root.Sources[0].Path != "entries.csv" {
 		t.Errorf("got %+v", root)
 	}

@@ -28,6 +28,7 @@ type benchCase struct {
 	answer string // last path segment: size of the answer
 	length int64  // the same in octets
 	close  bool   // a new connection for each request
+	tls    bool
 }
 
 // In the cases at the backend's host pvgate finds the backend by Host, admits it by
@@ -45,7 +46,10 @@ func allCases() []benchCase {
 		{Name: "h1-1k-c64", What: "GET 1 KiB, 64 connections, " + atHost, Conns: 64, Limit: 0.75, Default: true, answer: "1k", length: 1 << 10},
 		{Name: "h1-1k-c4", What: "GET 1 KiB, 4 connections, " + atHost, Conns: 4, Limit: 0.9, Default: true, answer: "1k", length: 1 << 10},
 		{Name: "h1-1k-entry-post", What: "POST 200 octets, answer 1 KiB, 64 connections, " + atEntry, Conns: 64, Limit: 0.75, Default: true, entry: true, body: 200, answer: "1k", length: 1 << 10},
-		{Name: "h1-close", What: "GET 1 KiB, a new connection for each request, 64 at a time, " + atHost, Conns: 64, answer: "1k", length: 1 << 10, close: true},
+		{Name: "h1-close", What: "GET 1 KiB, a new connection for each request, 64 at a time, " + atHost, Conns: 64, Limit: 0.9, Default: true, answer: "1k", length: 1 << 10, close: true},
+		{Name: "tls-1k-c64", What: "GET 1 KiB over TLS 1.3, 64 connections, " + atHost, Conns: 64, Limit: 0.7, Default: true, answer: "1k", length: 1 << 10, tls: true},
+		{Name: "tls-close", What: "GET 1 KiB, a new TLS 1.3 connection with a whole handshake (P-256) for each request, 32 at a time, " + atHost, Conns: 32, Limit: 0.95, Default: true, answer: "1k", length: 1 << 10, close: true, tls: true},
+		{Name: "tls-1m", What: "GET 1 MiB over TLS 1.3, 16 connections, " + atHost, Conns: 16, answer: "1m", length: 1 << 20, tls: true},
 		{Name: "h1-post64k", What: "POST 64 KiB, answer 1 KiB, 32 connections, " + atHost, Conns: 32, body: 64 << 10, answer: "1k", length: 1 << 10},
 		{Name: "h1-1m", What: "GET 1 MiB, 16 connections, " + atHost, Conns: 16, answer: "1m", length: 1 << 20},
 	}
@@ -92,7 +96,7 @@ func pick(list string) ([]benchCase, error) {
 const (
 	pairCount = 10_000
 	// Of large bodies so many would only wash out the caches of the load generator,
-	// and with large answers the pairs are not what costs.
+	// and with large answers and handshakes the pairs are not what costs.
 	fewPairs = 200
 	large    = 32 << 10
 )
@@ -100,7 +104,7 @@ const (
 // requests are the messages of the case: one for each pair, with six fields as a
 // browser sends them.
 func (c *benchCase) requests(pairs []entries.Pair) [][]byte {
-	if c.body > large || c.length > large {
+	if c.body > large || c.length > large || c.tls && c.close {
 		pairs = pairs[:min(fewPairs, len(pairs))]
 	}
 	method, host, prefix := "GET", peers.BackendHost, entries.BasePath

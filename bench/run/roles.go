@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/pvgate/pvgate/bench/entries"
 	"github.com/pvgate/pvgate/bench/load"
 	"github.com/pvgate/pvgate/bench/origin"
+	"github.com/pvgate/pvgate/bench/peers"
 	"github.com/pvgate/pvgate/bench/proc"
 )
 
@@ -100,6 +102,9 @@ func runLoad(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	lo := load.Options{
 		Address: o.Address, Conns: c.Conns, Requests: msgs, First: o.First % len(msgs), WarmUp: o.WarmUp, Duration: o.Duration,
 		WantStatus: 200, WantLength: c.length, ReconnectEach: c.close, Alone: true,
+	}
+	if c.tls {
+		lo.TLS = &tls.Config{ServerName: peers.BackendHost, MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519}, InsecureSkipVerify: true} //nolint:gosec // the bench made the certificate
 	}
 	if o.Duration == 0 {
 		lo.Count = uint64(len(msgs))

@@ -157,7 +157,7 @@ func TestFlagsAreRefusedWithWhatIsAllowed(t *testing.T) {
 		}
 	}
 	o, err := parse(nil, io.Discard)
-	if err != nil || o.rounds < 7 || o.duration < 3*time.Second || o.rows != 1_000_000 || o.disturbed || o.out != "bench/results/latest.json" || len(o.cases) != 3 {
+	if err != nil || o.rounds < 7 || o.duration < 3*time.Second || o.rows != 1_000_000 || o.disturbed || o.out != "bench/results/latest.json" || len(o.cases) != 6 {
 		t.Errorf("defaults: got %+v, %v", o, err)
 	}
 	o, err = parse([]string{"-quick", "-cases", "all"}, io.Discard)
@@ -179,7 +179,7 @@ func TestQuickRunOfNginxBesideItselfWritesBothFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := filepath.Join(t.TempDir(), "r.json")
-	cmd := exec.Command(self, "-quick", "-subject", "nginx", "-cases", "h1-1k-c4,h1-1k-entry-post,h1-close", "-out", out)
+	cmd := exec.Command(self, "-quick", "-subject", "nginx", "-cases", "h1-1k-c4,h1-1k-entry-post,h1-close,tls-1k-c64,tls-close", "-out", out)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	text, err := cmd.CombinedOutput()
 	if err != nil {
@@ -196,7 +196,7 @@ func TestQuickRunOfNginxBesideItselfWritesBothFiles(t *testing.T) {
 			t.Fatalf("%s: %v", path, err)
 		}
 	}
-	if len(results) != 3 || len(k.Cases) != 3 || k.Cases[0].Rounds != 1 || !k.Disturbed || k.SubjectRSS == 0 {
+	if len(results) != 5 || len(k.Cases) != 5 || k.Cases[0].Rounds != 1 || !k.Disturbed || k.SubjectRSS == 0 {
 		t.Errorf("got %+v\n%+v", results, k)
 	}
 	for _, r := range results {

@@ -36,11 +36,15 @@ type program struct {
 	cmd             *exec.Cmd
 	log             string // file with its output
 	plain, features netip.AddrPort
+	secure          netip.AddrPort // over TLS
 	exited          chan struct{}
 }
 
 // at is where the program takes the requests of c.
 func (p *program) at(c *benchCase) netip.AddrPort {
+	if c.tls {
+		return p.secure
+	}
 	if c.entry && p.features.IsValid() {
 		return p.features
 	}
@@ -223,16 +227,16 @@ func (st *stage) startNginx(ctx context.Context, name, dir, bin string, origin n
 		return nil, err
 	}
 	for range 5 {
-		ports, err := freePorts(2)
+		ports, err := freePorts(3)
 		if err != nil {
 			return nil, err
 		}
-		path, err := peers.Nginx(peers.Setting{Dir: dir, Origin: origin, Plain: ports[0], Features: ports[1]}, pairs)
+		path, err := peers.Nginx(peers.Setting{Dir: dir, Origin: origin, Plain: ports[0], Features: ports[1], TLS: ports[2]}, pairs)
 		if err != nil {
 			return nil, err
 		}
 		p = &program{
-			name: name, log: filepath.Join(dir, "out.log"), plain: ports[0], features: ports[1],
+			name: name, log: filepath.Join(dir, "out.log"), plain: ports[0], features: ports[1], secure: ports[2],
 			cmd: exec.CommandContext(ctx, bin, "-c", path, "-p", dir),
 		}
 		if err := st.launch(p, st.o.proxyCore); err != nil {
@@ -269,7 +273,7 @@ func (st *stage) startPvgate(ctx context.Context, name, dir string, origin netip
 		return nil, err
 	}
 	anyPort := netip.MustParseAddrPort(binary.AnyPort)
-	path, err := peers.Pvgate(peers.Setting{Dir: dir, Origin: origin, Plain: anyPort, Admin: anyPort, Rows: st.o.rows}, set)
+	path, err := peers.Pvgate(peers.Setting{Dir: dir, Origin: origin, Plain: anyPort, TLS: anyPort, Admin: anyPort, Rows: st.o.rows}, set)
 	if err != nil {
 		return nil, err
 	}
@@ -308,8 +312,10 @@ func (p *program) says() bool {
 	if at.Admin == "" {
 		return false
 	}
-	p.plain, err = netip.ParseAddrPort(at.Listeners[0])
-	return err == nil
+	var errs [2]error
+	p.plain, errs[0] = netip.ParseAddrPort(at.Listeners[0])
+	p.secure, errs[1] = netip.ParseAddrPort(at.Listeners[1])
+	return errors.Join(errs[:]...) == nil
 }
 
 // await waits until p is there.

@@ -249,7 +249,7 @@ func (x *Exchange) connect(h *message.Head) {
 		x.fail(fault)
 		return
 	}
-	x.up, x.rec.Forwarded = up, true
+	x.up = up
 	up.SendHead(h, x.plan.Target, x.replayable && up.Reused())
 }
 
@@ -357,7 +357,7 @@ func (x *Exchange) UpstreamFailed(fault message.Fault) {
 		if again, f := x.backend.Connect(x, NewConnection); f == message.FaultNone {
 			old := x.up
 			again.SendKept(old.Kept(), x.isHEAD)
-			x.up = again
+			x.up, x.rec.Forwarded = again, old.Begun()
 			old.Abort()
 			again.Flush()
 			return
@@ -484,10 +484,10 @@ func (x *Exchange) leave(clean bool) {
 		if x.logged {
 			x.rec.Endpoint = up.Endpoint()
 		}
+		x.rec.Forwarded = x.rec.Forwarded || x.answered || up.Begun()
 		if x.answered {
 			up.Done(clean && x.tunnel.protocol == nil)
 		} else {
-			x.rec.Forwarded = up.Begun()
 			up.Abort()
 		}
 	}
