@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,20 +13,8 @@ import (
 
 	"github.com/pvgate/pvgate/gateway"
 	"github.com/pvgate/pvgate/gateway/conn"
+	"github.com/pvgate/pvgate/gateway/gatewaytest"
 )
-
-// protocol is a way to speak to a gateway.
-type protocol struct {
-	name   string
-	listen gateway.Listener
-	dial   func(address string) (net.Conn, error)
-}
-
-func protocols(testing.TB) []protocol {
-	return []protocol{
-		{"plain", gateway.Listener{Address: "127.0.0.1:0"}, func(a string) (net.Conn, error) { return net.Dial("tcp", a) }},
-	}
-}
 
 // RS-02: the same deadlines over every protocol, in every phase of a request.
 func TestRS02DeadlinesOverEveryProtocol(t *testing.T) {
@@ -42,9 +29,9 @@ func TestRS02DeadlinesOverEveryProtocol(t *testing.T) {
 	)
 	times := conn.DefaultTimeouts()
 	times.Head, times.Body, times.Write, times.Idle, times.Linger = 600*time.Millisecond, 600*time.Millisecond, 600*time.Millisecond, 900*time.Millisecond, 100*time.Millisecond
-	for _, p := range protocols(t) {
+	gatewaytest.Each(t, func(t *testing.T, p *gatewaytest.Protocol) {
 		_, address := start(t, back, func(o *gateway.Options, _ *gateway.Snapshot) {
-			o.Timeouts, o.Listen = times, []gateway.Listener{p.listen}
+			o.Timeouts, o.Listen = times, []gateway.Listener{p.Listener(t, "a")}
 		})
 		for _, tt := range []struct {
 			name, begin, drip string
@@ -60,12 +47,9 @@ func TestRS02DeadlinesOverEveryProtocol(t *testing.T) {
 			{"trailer", post + "Transfer-Encoding: chunked\r\n\r\n0\r\n", "a: b\r\n", 408, times.Body},
 			{"next request", "GET /own HTTP/1.1\r\nHost: a\r\n\r\n", "", 404, times.Idle},
 		} {
-			t.Run(p.name+"/"+tt.name, func(t *testing.T) {
+			t.Run(tt.name, func(t *testing.T) {
 				t.Parallel()
-				c, err := p.dial(address)
-				if err != nil {
-					t.Fatal(err)
-				}
+				c := p.Dial(t, gatewaytest.Direct, address, "a")
 				defer c.Close()
 				begin := time.Now()
 				_ = c.SetDeadline(begin.Add(20 * time.Second))
@@ -96,12 +80,9 @@ func TestRS02DeadlinesOverEveryProtocol(t *testing.T) {
 				}
 			})
 		}
-		t.Run(p.name+"/answer", func(t *testing.T) {
+		t.Run("answer", func(t *testing.T) {
 			t.Parallel()
-			c, err := p.dial(address)
-			if err != nil {
-				t.Fatal(err)
-			}
+			c := p.Dial(t, gatewaytest.Direct, address, "a")
 			defer c.Close()
 			_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 			if _, err := io.WriteString(c, "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
@@ -119,5 +100,5 @@ func TestRS02DeadlinesOverEveryProtocol(t *testing.T) {
 				t.Errorf("%d octets more, %v; want a reset", n, err)
 			}
 		})
-	}
+	})
 }

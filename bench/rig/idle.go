@@ -30,7 +30,7 @@ const (
 type idleFigures struct {
 	Connections int         `json:"connections"`
 	Plain       *idleFigure `json:"plain"`
-	TLS         *idleFigure `json:"tls,omitempty"`
+	TLS         *idleFigure `json:"tls"`
 }
 
 // idleFigure is about one protocol. The kernel's memory is that of the whole machine, so it holds both ends of each
@@ -50,11 +50,10 @@ func idle(ctx context.Context, b *bed) (any, error) {
 		return nil, err
 	}
 	f := &idleFigures{Connections: min(proof.Count(6000, 12_000), most)}
-	f.Plain, err = b.idle(ctx, "plain", f.Connections, "")
-	if err == nil && f.Plain.BytesPerConnection > idlePlain {
-		err = fmt.Errorf("an idle connection costs %.0f bytes, at most %d", f.Plain.BytesPerConnection, idlePlain)
-	}
-	return f, err
+	var errs [2]error
+	f.Plain, errs[0] = b.idle(ctx, "plain", f.Connections, idlePlain)
+	f.TLS, errs[1] = b.idle(ctx, "tls", f.Connections, idleTLS)
+	return f, errors.Join(errs[:]...)
 }
 
 // holdable is how many connections fit into the descriptors of a process, with some left for everything else.
@@ -66,7 +65,7 @@ func holdable() (int, error) {
 	return int(min(r.Cur, 1<<20))/4*3 - 200, nil
 }
 
-func (b *bed) idle(ctx context.Context, how string, connections int, more string) (*idleFigure, error) {
+func (b *bed) idle(ctx context.Context, how string, connections int, most float64) (*idleFigure, error) {
 	back, err := origin.New(netip.MustParseAddrPort(binary.AnyPort))
 	if err != nil {
 		return nil, err
@@ -76,11 +75,18 @@ func (b *bed) idle(ctx context.Context, how string, connections int, more string
 	wg.Go(func() { _ = back.Run(originCtx) })
 	defer wg.Wait()
 	defer stopOrigin()
-	p, address, err := b.gateway(ctx, back.Addr().String(), more)
+	start := b.gateway
+	if how == "tls" {
+		start = b.secure
+	}
+	p, address, err := start(ctx, back.Addr().String(), "")
 	if err != nil {
 		return nil, err
 	}
 	f, err := idleSlope(ctx, p, address, how, connections)
+	if err == nil && f.BytesPerConnection > most {
+		err = fmt.Errorf("%s: an idle connection costs %.0f bytes, at most %.0f", how, f.BytesPerConnection, most)
+	}
 	return f, end(p, err)
 }
 

@@ -25,11 +25,13 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/pvgate/pvgate/bench/binary"
+	"github.com/pvgate/pvgate/bench/cert"
 	"github.com/pvgate/pvgate/bench/proof"
 )
 
@@ -127,8 +129,25 @@ func run(ctx context.Context, args []string) error {
 
 // gateway starts the binary with one listener whose default backend is at origin.
 func (b *bed) gateway(ctx context.Context, origin, more string) (p *binary.Process, address string, err error) {
-	config := fmt.Sprintf("listen: [{address: %q, hosts: any, default: origin}]\n%s"+
-		"backends:\n  origin: {mode: proxy, endpoints: [\"http://%s\"]}\n", binary.AnyPort, more, origin)
+	return b.start(ctx, origin, "", more)
+}
+
+// secure is gateway with a listener over TLS.
+func (b *bed) secure(ctx context.Context, origin, more string) (p *binary.Process, address string, err error) {
+	dir, err := os.MkdirTemp("", "pvgate-rig-")
+	if err != nil {
+		return nil, "", err
+	}
+	defer os.RemoveAll(dir) // read when the gateway starts
+	if err := cert.Write(dir, tlsHost); err != nil {
+		return nil, "", err
+	}
+	return b.start(ctx, origin, fmt.Sprintf(", tls: {cert: %q, key: %q}", filepath.Join(dir, cert.CertFile), filepath.Join(dir, cert.KeyFile)), more)
+}
+
+func (b *bed) start(ctx context.Context, origin, listener, more string) (p *binary.Process, address string, err error) {
+	config := fmt.Sprintf("listen: [{address: %q, hosts: any, default: origin%s}]\n%s"+
+		"backends:\n  origin: {mode: proxy, endpoints: [\"http://%s\"]}\n", binary.AnyPort, listener, more, origin)
 	p, err = binary.Start(ctx, binary.Options{Path: b.binary, Config: config})
 	if err != nil {
 		return nil, "", err

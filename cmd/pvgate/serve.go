@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -26,6 +27,10 @@ import (
 
 // drainTime is how long requests in flight have after SIGTERM.
 const drainTime = 30 * time.Second
+
+// gcPercent is how much garbage there may be for what lives, in percent, unless GOGC says otherwise. Requests leave none,
+// handshakes do; with Go's hundred an idle TLS connection costs 13 KiB of resident memory, with fifty 10.4 KiB [7.1 live; bench/rig idle].
+const gcPercent = 50
 
 func newServe() *cobra.Command {
 	var flags configFlags
@@ -84,6 +89,9 @@ func serve(ctx context.Context, o serveOptions) error {
 			err = errors.Join(err, watcher.Close())
 		}
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	operators, err := listenAdmin(s)
 	if err != nil {
