@@ -240,6 +240,9 @@ func (l *Log) write() {
 		if l.torn && n > 0 {
 			whole--
 		}
+		if n > 0 && n < len(batch) && batch[n-1] != '\n' && batch[n] == '\n' {
+			whole++ // it lacks only its end, which the next batch begins with
+		}
 		l.lost.Add(uint64(l.lines - whole))
 		if !l.failing {
 			l.failing = true
