@@ -62,9 +62,7 @@ func load(t *testing.T, o certs.Options) *certs.Set {
 // shake does a handshake and returns what the client saw. The errors are the client's and the server's.
 func shake(t *testing.T, server, client *tls.Config) (tls.ConnectionState, error, error) {
 	t.Helper()
-	a, b := net.Pipe()
-	defer a.Close()
-	defer b.Close()
+	a, b := connected(t)
 	s, c := tls.Server(a, server), tls.Client(b, client)
 	ended := make(chan error, 1)
 	go func() {
@@ -72,19 +70,39 @@ func shake(t *testing.T, server, client *tls.Config) (tls.ConnectionState, error
 		if err == nil {
 			_, err = s.Write([]byte("x")) // under TLS 1.3 a client hears only now that it was refused
 		}
-		if err != nil {
-			_ = a.Close()
-		}
+		_ = a.CloseWrite()
 		ended <- err
 	}()
 	err := c.Handshake()
 	if err == nil {
 		_, err = c.Read(make([]byte, 1))
 	}
-	if err != nil {
-		_ = b.Close()
-	}
+	_ = b.CloseWrite()
 	return c.ConnectionState(), err, <-ended
+}
+
+// connected returns the ends of a TCP connection: one whose two sides may write at once, as a refusing server and its client do.
+// Both are closed when the test ends, so that an alert is read before its connection is reset.
+func connected(t *testing.T) (accepted, dialed *net.TCPConn) {
+	t.Helper()
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if dialed, err = net.DialTCP("tcp", nil, l.Addr().(*net.TCPAddr)); err != nil {
+		t.Fatal(err)
+	}
+	if accepted, err = l.AcceptTCP(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*net.TCPConn{accepted, dialed} {
+		t.Cleanup(func() { _ = c.Close() })
+		if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return accepted, dialed
 }
 
 func TestCertificatesAreChosenByName(t *testing.T) {
