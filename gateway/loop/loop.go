@@ -192,7 +192,8 @@ func (l *Loop) Turn() {
 	n := l.polled
 	if l.polled = 0; n == 0 {
 		timeout := int64(0)
-		if len(l.ready) == 0 && !l.holds() {
+		// The look before the last turn's writes may have taken the wake-up of a message that came behind messages.
+		if len(l.ready) == 0 && !l.holds() && l.mailbox.empty() {
 			timeout = l.wheel.wait(l.now)
 		}
 		l.poll()

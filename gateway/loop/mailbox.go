@@ -27,9 +27,12 @@ func (m *mailbox) put(run func()) bool {
 	}
 }
 
+// empty reports whether there is nothing to take.
+func (m *mailbox) empty() bool { return m.head.Load() == nil }
+
 // take empties the box and returns the messages in the order of posting.
 func (m *mailbox) take() *message {
-	if m.head.Load() == nil {
+	if m.empty() {
 		return nil
 	}
 	var ordered *message

@@ -35,8 +35,14 @@ func (c *scribe) Readable() {
 func desk(t *testing.T, readable func(*scribe)) (*simsys.Net, *loop.Loop, *simsys.End, *scribe) {
 	t.Helper()
 	net := simsys.New(1, simsys.Faults{})
+	l, end, c := deskOf(t, net, net.Kernel(), readable)
+	return net, l, end, c
+}
+
+func deskOf(t *testing.T, net *simsys.Net, k *simsys.Kernel, readable func(*scribe)) (*loop.Loop, *simsys.End, *scribe) {
+	t.Helper()
 	here := netip.MustParseAddrPort("10.0.0.1:80")
-	l := loop.New(loop.Options{Kernel: net.Kernel()})
+	l := loop.New(loop.Options{Kernel: k})
 	c := &scribe{readable: readable}
 	_, err := l.Listen(net.LoopSocket(here), func(*loop.Loop) loop.Accepted {
 		return func(l *loop.Loop, fd int32, peer netip.AddrPort) {
@@ -51,7 +57,7 @@ func desk(t *testing.T, readable func(*scribe)) (*simsys.Net, *loop.Loop, *simsy
 	end := net.Dial(netip.MustParseAddrPort("192.0.2.1:1"), here)
 	l.Turn()
 	l.Turn()
-	return net, l, end, c
+	return l, end, c
 }
 
 func TestWhatATurnWritesLeavesTogetherAtItsEnd(t *testing.T) {
@@ -150,5 +156,24 @@ func TestClosingSendsWhatIsHeldAndResettingDoesNot(t *testing.T) {
 		if got := string(end.Read()); got != want || !end.EOF() {
 			t.Errorf("%s: got %q, ended %v", what, got, end.EOF())
 		}
+	}
+}
+
+func TestPostDuringATurnThatWritesIsNotSleptOver(t *testing.T) {
+	t.Parallel()
+	net := simsys.New(1, simsys.Faults{})
+	k := net.Kernel()
+	l, end, _ := deskOf(t, net, k, func(c *scribe) {
+		var b [16]byte
+		if _, st := c.stream.Read(b[:]); st == loop.Data {
+			c.stream.Write([]byte("answer"))
+			c.stream.Loop().Post(func() {})
+		}
+	})
+	end.Write([]byte("go"))
+	l.Turn() // its look before it sends takes the wake-up of the post
+	l.Turn()
+	if k.Sleep() != 0 {
+		t.Errorf("with a message in the box the loop would sleep %v", k.Sleep())
 	}
 }
