@@ -104,6 +104,8 @@ func families() [][]string {
 		{"pvgate_config_last_reload_timestamp_seconds", "When a reload was last tried."},
 		{"pvgate_config_info", "The configuration in service.", "hash"},
 		{"pvgate_tls_certificate_expiry_timestamp_seconds", "When a certificate of a listener ends.", "name"},
+		{"pvgate_tls_handshakes_total", "TLS handshakes done, full ones and resumed sessions; others are in pvgate_connections_closed_total.", "kind"},
+		{"pvgate_tls_handshakes_waiting", "TLS handshakes that have begun and wait for their client now."},
 		{"pvgate_tls_last_reload_successful", "1 if the files of certificates, keys and authorities, as they are now, are in service."},
 		{"pvgate_connections", "Client connections, by state.", "state"},
 		{"pvgate_connections_limit", "Client connections that may be open at once."},
@@ -143,12 +145,17 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	s := sink{c: c, ch: ch}
+	s, state := sink{c: c, ch: ch}, c.in.State()
 	if st, err := c.in.Stats(); err == nil {
 		s.traffic(&st.Meter)
 		s.backends(st)
 		s.loops(st)
 		s.counter("pvgate_log_dropped_total", float64(st.LogDropped))
+		if state.TLS {
+			s.counter("pvgate_tls_handshakes_total", float64(st.TLS.Done-st.TLS.Resumed), "full")
+			s.counter("pvgate_tls_handshakes_total", float64(st.TLS.Resumed), "resumed")
+			s.gauge("pvgate_tls_handshakes_waiting", float64(st.TLS.Waiting))
+		}
 	}
 	for name, l := range c.in.Limits() {
 		s.gauge("pvgate_backend_in_flight", float64(l.InFlight), name)
@@ -157,7 +164,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			s.counter("pvgate_limited_total", float64(n), name, "backend")
 		}
 	}
-	s.state(c.in.State(), c.in.Now())
+	s.state(state, c.in.Now())
 }
 
 // sink sends samples of one scrape.

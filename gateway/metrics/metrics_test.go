@@ -22,15 +22,16 @@ import (
 	"github.com/pvgate/pvgate/gateway/meter"
 	"github.com/pvgate/pvgate/gateway/metrics"
 	"github.com/pvgate/pvgate/gateway/reason"
+	"github.com/pvgate/pvgate/gateway/tlsconn"
 )
 
 // crowd is the worst that labels can come to: every counter of every label value in use.
 type crowd struct {
-	backends, loops, sources int
+	backends, loops, sources, certificates int
 }
 
 func (c crowd) stats() *gateway.Stats {
-	st := &gateway.Stats{Open: 3, Active: 1, Uptime: time.Minute, Loops: make([]loop.Stats, c.loops)}
+	st := &gateway.Stats{Open: 3, Active: 1, Uptime: time.Minute, Loops: make([]loop.Stats, c.loops), TLS: tlsconn.Stats{Done: 7, Resumed: 3, Waiting: 2}}
 	m := &st.Meter
 	for i := range m.Codes {
 		m.Codes[i] = 1
@@ -63,7 +64,10 @@ const causes = "empty truncated oversized shrunk shrunk_land older signature che
 
 func (c crowd) state() metrics.State {
 	now := time.Unix(1_800_000_000, 0)
-	st := metrics.State{ConfigHash: "0123abcd", ReloadOK: true, ReloadTime: now, Entries: map[metrics.Bin]int{}, NextExpiry: now}
+	st := metrics.State{ConfigHash: "0123abcd", ReloadOK: true, ReloadTime: now, Entries: map[metrics.Bin]int{}, NextExpiry: now, TLS: true, Certificates: map[string]time.Time{}}
+	for i := range c.certificates {
+		st.Certificates[fmt.Sprintf("%d.pem", i)] = now
+	}
 	for i := range c.sources {
 		s := metrics.Source{Name: fmt.Sprintf("source-%d", i), Success: now, Refused: map[string]int{}}
 		for _, cause := range strings.Fields(causes) {
@@ -123,7 +127,7 @@ func series(text []byte) []string {
 
 func TestMetricsPassPromlint(t *testing.T) {
 	t.Parallel()
-	text := exposition(t, crowd{3, 2, 2}.gatherer())
+	text := exposition(t, crowd{3, 2, 2, 1}.gatherer())
 	problems, err := promlint.New(bytes.NewReader(text)).Lint()
 	if err != nil {
 		t.Fatal(err)
@@ -158,9 +162,9 @@ func (c crowd) ceiling() int {
 	const (
 		byLoop   = 9
 		bySource = 3
-		others   = 1 + 4 + int(conn.Causes) + 6 + 3 + 2*meter.Lands + 3 + 3 // log, connections, closed ones, ended tunnels, upstreams, entries, blocked and overrides, config
+		others   = 1 + 4 + int(conn.Causes) + 6 + 3 + 2*meter.Lands + 3 + 3 + 4 // log, connections, closed ones, ended tunnels, upstreams, entries, blocked and overrides, config, TLS
 	)
-	return (c.backends+1)*byBackend + c.backends*limits + fixed + c.loops*byLoop + c.sources*(bySource+len(strings.Fields(causes))) + others
+	return (c.backends+1)*byBackend + c.backends*limits + fixed + c.loops*byLoop + c.sources*(bySource+len(strings.Fields(causes))) + c.certificates + others
 }
 
 const parserReasons = 10
@@ -168,7 +172,7 @@ const parserReasons = 10
 // The budget of the contract: 500 backends, every label value in use, on a machine of 64 cores.
 func TestSeriesStayInTheirBudget(t *testing.T) {
 	t.Parallel()
-	c := crowd{backends: 500, loops: 64, sources: 8}
+	c := crowd{backends: 500, loops: 64, sources: 8, certificates: 16}
 	got, most := len(series(exposition(t, c.gatherer()))), c.ceiling()
 	if most > 25_000 {
 		t.Errorf("the formula allows %d series for %d backends, the budget is 25000", most, c.backends)
@@ -182,7 +186,7 @@ func TestSeriesStayInTheirBudget(t *testing.T) {
 func TestBackendsMeetOnlyReasonsOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	for _, s := range series(exposition(t, crowd{2, 1, 1}.gatherer())) {
+	for _, s := range series(exposition(t, crowd{2, 1, 1, 1}.gatherer())) {
 		name, labels, _ := strings.Cut(s, "{")
 		if strings.Contains(labels, "backend=") && strings.Contains(labels, "land=") {
 			t.Errorf("%s has backend and land", s)
@@ -209,10 +213,10 @@ func TestBackendsMeetOnlyReasonsOfTheirOwn(t *testing.T) {
 func TestLabelsAreOfTheClosedSet(t *testing.T) {
 	t.Parallel()
 	known := []string{
-		"proto", "code", "reason", "land", "kind", "backend", "class", "direction", "whose", "source", "cause", "hash", "state", "loop", "le", "result",
+		"proto", "code", "reason", "land", "kind", "backend", "class", "direction", "whose", "source", "cause", "hash", "state", "loop", "le", "result", "name",
 	}
 	lands := map[string]bool{}
-	for _, s := range series(exposition(t, crowd{2, 1, 1}.gatherer())) {
+	for _, s := range series(exposition(t, crowd{2, 1, 1, 1}.gatherer())) {
 		_, labels, _ := strings.Cut(s, "{")
 		for label := range strings.SplitSeq(strings.TrimSuffix(labels, "}"), ",") {
 			name, value, ok := strings.Cut(label, "=")
@@ -236,7 +240,7 @@ func TestScrapeOfAStoppedServer(t *testing.T) {
 	reg.MustRegister(metrics.New(metrics.Inputs{
 		Stats:  func() (*gateway.Stats, error) { return nil, fmt.Errorf("stopped") },
 		Limits: func() map[string]metrics.Limit { return nil },
-		State:  crowd{0, 0, 1}.state, Now: time.Now,
+		State:  crowd{0, 0, 1, 0}.state, Now: time.Now,
 	}))
 	text := string(exposition(t, reg))
 	if !strings.Contains(text, "pvgate_config_info") || strings.Contains(text, "pvgate_requests_total") {
@@ -246,7 +250,7 @@ func TestScrapeOfAStoppedServer(t *testing.T) {
 
 func TestCertificatesTellWhenTheyEnd(t *testing.T) {
 	t.Parallel()
-	c := crowd{0, 0, 1}
+	c := crowd{0, 0, 1, 0}
 	show := func(st metrics.State) string {
 		reg := prometheus.NewPedanticRegistry()
 		reg.MustRegister(metrics.New(metrics.Inputs{
@@ -256,6 +260,7 @@ func TestCertificatesTellWhenTheyEnd(t *testing.T) {
 		return string(exposition(t, reg))
 	}
 	st := c.state()
+	st.TLS = false
 	if text := show(st); strings.Contains(text, "pvgate_tls_") {
 		t.Errorf("without TLS there is\n%s", text)
 	}
@@ -265,7 +270,8 @@ func TestCertificatesTellWhenTheyEnd(t *testing.T) {
 		st.TLSReloadOK = ok
 		text := show(st)
 		for _, want := range []string{
-			want, `pvgate_tls_certificate_expiry_timestamp_seconds{name="gw.pem"} 1.8e+09`,
+			want, `pvgate_tls_handshakes_total{kind="full"} 4`, `pvgate_tls_handshakes_total{kind="resumed"} 3`, "pvgate_tls_handshakes_waiting 2\n",
+			`pvgate_tls_certificate_expiry_timestamp_seconds{name="gw.pem"} 1.8e+09`,
 			`pvgate_tls_certificate_expiry_timestamp_seconds{name="portal.example.de"} 1.9e+09`,
 		} {
 			if !strings.Contains(text, want) {
@@ -278,7 +284,7 @@ func TestCertificatesTellWhenTheyEnd(t *testing.T) {
 // BenchmarkCollect is a scrape of 500 backends beside the loops; what a loop itself pays is BenchmarkAddTo of
 // gateway/meter.
 func BenchmarkCollect(b *testing.B) {
-	c := crowd{500, 2, 2}
+	c := crowd{500, 2, 2, 2}
 	st := c.stats()
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(metrics.New(metrics.Inputs{
