@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: EUPL-1.2
 
-// Package conn is one client connection: it moves bytes between a loop's stream and the HTTP/1.1 machine, and events
-// between that machine and an exchange.
+// Package conn is one client connection: it moves bytes between a loop's stream and the machine of its protocol, and
+// events between that machine and exchanges.
 //
 // The calls to know: [NewHost] for what the connections of one loop share, [Host.Accept] for a new one and
 // [Host.Drain] for the end of all.
+//
+// In the order of a connection's life its stream belongs to proxied (proxied.go), to TLS's handshake (secure.go), to
+// [H1] and to lingering (linger.go). All of them share the link below them (this file).
 //
 // It deliberately decides nothing about a request; it decides only when to read, when to close, and how an answer is
 // framed for this client.
 package conn
 
 import (
-	"syscall"
-
 	"github.com/pvgate/pvgate/gateway/exchange"
-	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/message"
 	"github.com/pvgate/pvgate/gateway/tlsconn"
@@ -24,550 +24,194 @@ const (
 	// turnBytes and turnReads bound what one connection may read per turn of the loop.
 	turnBytes = 64 << 10
 	turnReads = 16
-	// turnRequests bounds how many requests of a batch are answered per turn without waiting for anybody.
-	turnRequests = 16
 	// direct is the size from which a piece of a body is written from where it stands instead of being gathered.
 	direct = 16 << 10
 	// maxQueued is how much may wait for a client that goes on sending: reading TLS can make output too.
 	maxQueued = 64 << 10
 )
 
-// H1 is one HTTP/1.x client connection. It implements [exchange.Front] and [loop.Owner]; owned by its loop's thread.
-type H1 struct {
-	stream  loop.Stream
-	wire    wire            // the stream as it is, or TLS over it
-	config  *tlsconn.Config // of TLS, nil without
-	secure  *tlsconn.Conn   // the wire, once it is TLS
-	host    *Host
-	machine http1.Server
-	x       *exchange.Exchange // the request in flight, nil between requests
-	client  exchange.Client
-	text    [45]byte // longest IPv6 text form
-	in      []byte   // read, not yet used: an incomplete head, or what must wait
-	gather  []byte   // the answer's bytes, not yet written
+// link is a client connection below HTTP: the stream and TLS over it, who the client is, the wait that is under way, and
+// the place in the host's account. Owned by its loop's thread.
+type link struct {
+	stream loop.Stream
+	wire   wire            // the stream as it is, or TLS over it
+	config *tlsconn.Config // of TLS, nil without
+	secure *tlsconn.Conn   // the wire, once it is TLS
+	host   *Host
+	speaks protocol
+	client exchange.Client
+	text   [45]byte // longest IPv6 text form
+	in     []byte   // read, not yet used
 
 	since  int64 // loop time at which the present wait began
-	window int64 // body octets since then; while taking, what the client had acknowledged when that began
+	window int64 // octets of a body since then; while taking, what the client had acknowledged when that began
 
-	unfed     bool  // in holds bytes that the machine has not seen
-	awaits    bool  // the wait for the body has begun
-	taking    bool  // it is measured how fast the client takes what is written
-	served    bool  // a request has come
-	parting   bool  // the client said that this request is its last; of a tunnel: it has finished sending
-	minor     uint8 // of the request's version
-	lastOne   bool  // the client wants no further request
-	bodyDone  bool  // the request has been read to its end
-	chunked   bool  // framing of the answer
-	closing   bool  // no further request is served
-	ended     bool  // the answer has been handed over whole
-	lingering bool
-	lingered  int
-	tunnel    bool // HTTP is over: tunnel.go
-	finishing bool // FIN follows when the client has taken everything
+	unfed    bool // in holds bytes that nobody has looked at
+	taking   bool // it is measured how fast the client takes what is written
+	lingered int
 
-	prev, next *H1
+	prev, next *link
+}
+
+// protocol is what is spoken on a link, HTTP or what comes before and after it, as the host sees it.
+type protocol interface {
+	// resting is whether the connection has been waiting for a request since a time.
+	resting(since int64) bool
+	// drain says that the gateway ends; quiet is the time since which a connection must have been resting to be closed.
+	// It is told again and again.
+	drain(quiet int64)
+	// gone ends everything: the client has left. cut ends everything because the gateway does.
+	gone()
+	cut()
+}
+
+// wire is the bytes of HTTP. Everything else is the stream's.
+type wire interface {
+	Read(b []byte) (int, loop.ReadStatus)
+	Write(b []byte) bool
+	// Give is Write for a buffer of the loop, which is returned when it is sent.
+	Give(b []byte) bool
+	// Ready reports whether a Read might find something.
+	Ready() bool
+	// CloseWrite ends what is written; call it again when the stream has drained, if it had not.
+	CloseWrite()
+	Close()
+	Reset()
+}
+
+// own makes o the stream's owner, and p what the host sees.
+func (l *link) own(o loop.Owner, p protocol) {
+	l.stream.Own(o)
+	l.speaks = p
+}
+
+// open begins with the client's own octets, whoever has passed them on.
+func (l *link) open() {
+	if l.config != nil {
+		l.handshake()
+		return
+	}
+	l.http1()
+	l.wait(int64(l.host.timeouts.Head))
+	if l.unfed || l.stream.Ready() {
+		l.stream.Again()
+	}
 }
 
 // wait starts a wait of at most ns.
-func (c *H1) wait(ns int64) {
-	c.since, c.window, c.taking = c.host.loop.Now(), 0, false
-	c.stream.SetTimer(c.since + ns)
+func (l *link) wait(ns int64) {
+	l.since, l.window, l.taking = l.host.loop.Now(), 0, false
+	l.stream.SetTimer(l.since + ns)
 }
 
-// wants reports whether input may be read now.
-func (c *H1) wants() bool {
-	switch {
-	case c.closing || c.stream.Closed():
-		return false
-	case c.x == nil:
-		return c.stream.Pending() == 0
-	}
-	return !c.bodyDone && c.x.WantsBody() && c.stream.Pending() < maxQueued
-}
-
-// Readable reads and feeds until there is nothing more, nobody wants more, or the turn is used up.
-func (c *H1) Readable() {
-	if c.lingering {
-		c.discardInput()
-		return
-	}
-	if c.stream.Lost() { // a write heard of it first
-		c.gone()
-		return
-	}
-	if c.tunnel {
-		c.pump()
-		return
-	}
-	buf := c.host.loop.ReadBuffer()
-	got := 0
-	for range turnReads {
-		if !c.wants() {
-			return
-		}
-		k := copy(buf, c.in)
-		n := 0
-		if !c.unfed {
-			var st loop.ReadStatus
-			n, st = c.wire.Read(buf[k:])
-			switch st {
-			case loop.Again:
-				return
-			case loop.EOF:
-				c.eof()
-				return
-			case loop.Failed:
-				c.gone()
-				return
-			}
-		}
-		got += n
-		if !c.taking {
-			c.window += int64(n)
-		}
-		c.feed(buf[:k+n])
-		if c.unfed {
-			if c.wants() {
-				c.stream.Again()
-			}
-			return
-		}
-		if !c.wire.Ready() {
-			return
-		}
-		if got >= turnBytes {
-			break
-		}
-	}
-	c.stream.Again()
-}
-
-// feed uses a batch of input and sends what it gathered.
-func (c *H1) feed(b []byte) {
-	if c.unfed { // c.in has been copied into b
-		c.in, c.unfed = c.in[:0], false
-	}
-	head := &c.host.head
-	for requests := 1; ; {
-		n, ev, data := c.machine.Feed(b, head)
-		b = b[n:]
-		switch ev {
-		case http1.More:
-			c.more(b)
-			return
-		case http1.HeadDone:
-			head.Upgrade = head.Upgrade && len(b) <= heldBytes && !c.host.draining
-			c.begin(head)
-		case http1.Data:
-			if c.x != nil {
-				c.x.Body(data)
-			}
-		case http1.End:
-			c.bodyDone = true
-			if c.x != nil {
-				c.x.BodyEnd()
-				c.x.FlushRequest()
-			}
-			if c.x != nil || c.closing || c.stream.Pending() > 0 || requests == turnRequests {
-				c.retain(b, true)
-				return
-			}
-			requests++
-		case http1.Failed:
-			c.fault(head.Method, c.machine.Fault())
-			return
-		}
-		if c.closing {
-			return
-		}
-		if c.x != nil && !c.bodyDone && c.x.Expecting() {
-			c.retain(b, true)
-			c.x.FlushRequest()
-			c.wait(int64(c.host.timeouts.Expect))
-			return
-		}
-	}
-}
-
-// more keeps the rest of a batch that the machine cannot use yet.
-func (c *H1) more(rest []byte) {
-	first := len(c.in) == 0
-	c.retain(rest, false)
-	switch {
-	case c.x != nil:
-		c.x.FlushRequest()
-		if c.x != nil && !c.bodyDone && !c.awaits {
-			c.awaits = true
-			c.wait(int64(c.host.timeouts.Body))
-		}
-	case first && len(rest) > 0 && !c.closing:
-		c.wait(int64(c.host.timeouts.Head))
-	}
-}
-
-// begin starts the exchange of a request.
-func (c *H1) begin(h *message.Head) {
-	c.minor, c.lastOne, c.bodyDone, c.ended, c.awaits = h.Minor, h.Close, !h.HasBody(), false, false
-	c.parting, c.served = h.Close, true
-	c.x = c.host.exchange()
-	c.x.Start(c.host.services, c, &c.client, h)
-}
-
-// fault ends a request that breaks the protocol: its answer says why, and nothing after it is read.
-func (c *H1) fault(method message.Method, f message.Fault) {
-	c.lastOne = true
-	if c.x != nil {
-		c.x.ClientFault(f, c.machine.Cause())
-		return
-	}
-	c.bodyDone, c.ended, c.minor = false, false, 1
-	c.x = c.host.exchange()
-	c.x.StartFault(c.host.services, c, &c.client, method, f, c.machine.Cause())
-}
-
-// retain keeps bytes for later; unfed says that the machine has not seen them.
-func (c *H1) retain(b []byte, unfed bool) {
+// retain keeps bytes for later; unfed says that nobody has looked at them.
+func (l *link) retain(b []byte, unfed bool) {
 	if len(b) == 0 {
-		c.giveBack(&c.in)
-		c.unfed = false
+		l.giveBack(&l.in)
+		l.unfed = false
 		return
 	}
-	if cap(c.in) < len(b) {
-		c.giveBack(&c.in)
-		c.in = c.host.loop.Buffer(len(b))
+	if cap(l.in) < len(b) {
+		l.giveBack(&l.in)
+		l.in = l.host.loop.Buffer(len(b))
 	}
-	c.in = append(c.in[:0], b...)
-	c.unfed = unfed
+	l.in = append(l.in[:0], b...)
+	l.unfed = unfed
 }
 
-func (c *H1) giveBack(b *[]byte) {
+func (l *link) giveBack(b *[]byte) {
 	if *b != nil {
-		c.host.loop.Return(*b)
+		l.host.loop.Return(*b)
 		*b = nil
 	}
 }
 
-// Last ends the connection with the answer that comes.
-func (c *H1) Last() { c.lastOne = true }
-
-// Frame decides how the answer is framed. An answer that comes before the request has ended is the last one on the
-// connection.
-func (c *H1) Frame(length int64, bodyless bool) exchange.Framing {
-	last := c.lastOne || !c.bodyDone || c.host.draining
-	c.chunked = false
-	if !bodyless && length < 0 {
-		if c.minor == 1 {
-			c.chunked = true
-		} else {
-			last = true
-		}
-	}
-	c.lastOne = last
-	return exchange.Framing{Chunked: c.chunked, Close: last, KeepAlive10: c.minor == 0 && !last}
-}
-
-// room returns the buffer that gathers the answer.
-func (c *H1) room(n int) []byte {
-	if c.gather == nil {
-		c.gather = c.host.loop.Buffer(n)
-	}
-	c.gather = c.host.loop.Grow(c.gather, n)
-	return c.gather
-}
-
-// Head gathers the head of the answer.
-func (c *H1) Head(status int, fields []message.Field) {
-	c.gather = http1.AppendResponse(c.room(1), status, fields)
-}
-
-// Body gathers octets of the answer; a large piece is written from where it stands.
-func (c *H1) Body(b []byte) {
-	if len(b) < direct {
-		if c.chunked {
-			c.gather = http1.AppendChunk(c.room(len(b)+32), b)
-		} else {
-			c.gather = append(c.room(len(b)), b...)
-		}
-		return
-	}
-	if c.chunked {
-		c.gather = http1.AppendChunkSize(c.room(32), len(b))
-	}
-	c.write()
-	c.wire.Write(b)
-	if c.chunked {
-		c.gather = append(c.room(2), "\r\n"...)
-	}
-}
-
-// End ends the answer.
-func (c *H1) End() {
-	if c.chunked {
-		c.gather = append(c.room(len(http1.LastChunk)), http1.LastChunk...)
-	}
-	c.ended = true
-}
-
-// Continue sends 100 at once.
-func (c *H1) Continue() {
-	c.wire.Write(continueLine)
-}
-
-var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")
-
-func (c *H1) write() {
-	if len(c.gather) > 0 {
-		c.wire.Give(c.gather)
-		c.gather = nil
-	}
-	c.giveBack(&c.gather)
-}
-
-// Flush sends the answer as far as it is there; after its end the connection goes on to the next request.
-func (c *H1) Flush() int {
-	c.write()
-	c.fin()
-	pending := c.stream.Pending()
-	if c.ended && c.x != nil {
-		c.after()
-	}
-	if pending > 0 && !c.stream.Closed() {
-		c.late()
-	}
-	return pending
-}
-
 // late begins to measure how fast the client takes what is written, if that is not under way.
-func (c *H1) late() {
-	if !c.taking {
-		c.wait(int64(c.host.timeouts.Write))
-		c.taking, c.window = true, c.stream.Acked()
-		if c.tunnel {
-			c.stream.SetTimer(min(c.since+int64(c.host.timeouts.Write), c.x.TunnelDue()))
-		}
+func (l *link) late() {
+	if !l.taking {
+		l.wait(int64(l.host.timeouts.Write))
+		l.taking, l.window = true, l.stream.Acked()
 	}
 }
 
-// Stuck says that the client does not take what was written: it is given time, and the backend is not read meanwhile.
-func (c *H1) Stuck() {
-	c.late()
-	if c.x != nil {
-		c.x.Stuck()
+// tooSlow reports whether a client has taken what waits for it below the least rate; if not, the measure begins anew.
+// What the kernel takes from us comes in large pieces and says little; what the client has acknowledged does.
+func (l *link) tooSlow() bool {
+	t := &l.host.timeouts
+	if l.taking && l.stream.Acked()-l.window < int64(t.Rate)*int64(t.Write)/1e9 {
+		l.host.closed[SlowReader]++
+		return true
 	}
-}
-
-// after leaves an exchange that is over.
-func (c *H1) after() {
-	c.host.release(c.x)
-	c.x, c.ended = nil, false
-	c.untunnel()
-	if c.lastOne || c.host.draining {
-		c.closing = true
-		c.farewell()
-		if c.stream.Flush(); c.stream.Pending() > 0 {
-			c.late()
-		} else {
-			c.close()
-		}
-		return
-	}
-	c.wait(c.host.idle())
-	if c.unfed || c.wire.Ready() {
-		c.stream.Again()
-	}
-}
-
-// Resume goes on reading the request in the loop's next turn.
-func (c *H1) Resume() {
-	if !c.tunnel {
-		c.wait(int64(c.host.timeouts.Body))
-	}
-	c.stream.Again()
-}
-
-// Abort breaks the answer off: the client must not take it for a whole one.
-func (c *H1) Abort() {
-	c.write()
-	c.stream.Flush()
-	c.leave()
-	c.wire.Reset()
-}
-
-// Connected is of no meaning for an accepted connection.
-func (c *H1) Connected(syscall.Errno) {}
-
-// Drained says that the client has taken what was written.
-func (c *H1) Drained() {
-	switch {
-	case c.closing:
-		c.close()
-	case c.x != nil:
-		c.fin()
-		c.x.Drained()
-		if c.wire.Ready() && (c.tunnel || c.wants()) {
-			c.stream.Again()
-		}
-	default:
-		c.wait(c.host.idle())
-		if c.unfed || c.wire.Ready() {
-			c.stream.Again()
-		}
-	}
-}
-
-// Broken says that the client has reset the connection.
-func (c *H1) Broken() { c.gone() }
-
-// resting is whether the connection has been waiting for a request since a time.
-func (c *H1) resting(since int64) bool {
-	return c.x == nil && !c.closing && c.since <= since && len(c.in) == 0 && c.stream.Pending() == 0
+	l.taking = false
+	return false
 }
 
 // end closes a connection without a request.
-func (c *H1) end(why Cause) {
-	c.host.closed[why]++
-	c.gone()
+func (l *link) end(why Cause) {
+	l.host.closed[why]++
+	l.speaks.gone()
 }
 
-// slowReader looks how fast a client has taken what waits for it. What the kernel takes from us comes in large pieces
-// and says little; what the client has acknowledged does.
-func (c *H1) slowReader() {
-	t := &c.host.timeouts
-	if c.taking && c.stream.Acked()-c.window < int64(t.Rate)*int64(t.Write)/1e9 {
-		c.host.closed[SlowReader]++
-		if c.x != nil {
-			c.x.ClientGone()
-		}
-		c.leave()
-		c.wire.Reset() // the kernel must not keep for it what it does not take
-		return
-	}
-	c.taking = false
-	c.late()
+// What follows is what the host sees before HTTP has begun.
+
+func (l *link) resting(since int64) bool {
+	return l.since <= since && len(l.in) == 0 && l.stream.Pending() == 0
 }
 
-// gone ends everything: the client has left.
-func (c *H1) gone() {
-	if c.x != nil {
-		c.x.ClientGone()
-		c.mute()
+func (l *link) drain(quiet int64) {
+	if l.resting(quiet) && l.stream.Healthy() && !l.wire.Ready() {
+		l.close()
 	}
-	c.leave()
-	c.part()
 }
 
-// cut ends everything because the gateway ends.
-func (c *H1) cut() {
-	if c.x != nil {
-		c.x.Cut()
-	}
-	c.leave()
-	c.part()
+func (l *link) gone() {
+	l.leave()
+	l.part()
+}
+
+func (l *link) cut() { l.gone() }
+
+// leave takes the connection out of the host's account; the stream is closed by the caller.
+func (l *link) leave() {
+	l.giveBack(&l.in)
+	l.host.exit(l)
 }
 
 // part closes the connection; what is left unsent must not look like the end of an answer.
-func (c *H1) part() {
-	if c.stream.Flush(); c.stream.Pending() > 0 {
-		c.wire.Reset()
+func (l *link) part() {
+	if l.stream.Flush(); l.stream.Pending() > 0 {
+		l.wire.Reset()
 	} else {
-		c.wire.Close()
+		l.wire.Close()
 	}
 }
 
-// eof takes the client's FIN: inside a request it is an abort, between requests the end, once the client has its answer.
-func (c *H1) eof() {
-	if c.x == nil {
-		c.stream.Flush()
-		if c.stream.Pending() > 0 {
-			c.closing = true
-			c.late()
-			return
-		}
-	}
-	c.gone()
+// close ends a connection whose client has all that it gets.
+func (l *link) close() {
+	l.leave()
+	l.wire.Close()
 }
 
-// close ends the connection after its last answer. While unread input may be there, or come, a plain close would reset
-// the connection and destroy the answer on its way: shut down writing, read a while, then close (RFC 9112, section 9.6).
-func (c *H1) close() {
-	if c.parting && c.bodyDone && !c.unfed && !c.wire.Ready() {
-		c.leave()
-		c.wire.Close()
-		return
+// Carries reports whether requests for an authority belong on this connection.
+func (l *link) Carries(authority []byte) bool {
+	if l.secure == nil {
+		return true
 	}
-	c.lingering = true
-	c.giveBack(&c.in)
-	c.wire.CloseWrite()
-	c.wait(int64(c.host.timeouts.Linger))
-	c.discardInput()
+	host, _, ok := message.SplitAuthority(authority)
+	name := l.client.ServerName
+	return !ok || message.EqualFold(host, name) || l.secure.Carries(name, host)
 }
 
-// discardInput reads and drops what a client still sends.
-func (c *H1) discardInput() {
-	buf := c.host.loop.ReadBuffer()
-	for range turnReads {
-		n, st := c.wire.Read(buf)
-		c.lingered += n
-		switch {
-		case st == loop.Again:
-			return
-		case st != loop.Data || c.lingered > c.host.lingerBytes:
-			c.leave()
-			c.wire.Close()
-			return
-		}
+// farewell lets close_notify leave with the end of the last answer.
+func (l *link) farewell() {
+	if l.secure != nil {
+		l.secure.Farewell()
 	}
-	c.stream.Again()
 }
 
-// leave takes the connection out of the host's account; the stream is closed by the caller.
-func (c *H1) leave() {
-	c.untunnel()
-	if c.x != nil {
-		c.host.release(c.x)
-		c.x = nil
-	}
-	c.giveBack(&c.in)
-	c.giveBack(&c.gather)
-	c.closing = true
-	c.host.exit(c)
-}
-
-// Expire finds out what the client is late with.
-func (c *H1) Expire(now int64) {
-	t := &c.host.timeouts
-	switch {
-	case c.lingering:
-		c.leave()
-		c.wire.Close()
-	case c.tunnel:
-		c.overdue(now)
-	case c.stream.Pending() > 0:
-		c.slowReader()
-	case c.x == nil && len(c.in) > 0:
-		c.host.closed[SlowHead]++
-		c.fault(message.Other, message.FaultTimeout)
-	case c.x == nil && c.served:
-		if until := c.since + c.host.idle(); until > now { // less crowded than when the wait began
-			c.stream.SetTimer(until)
-			return
-		}
-		c.end(IdleTime)
-	case c.x == nil:
-		c.end(NoRequest)
-	case c.x.Expecting():
-		c.x.ExpectTimeout()
-		if c.x != nil && c.x.Expecting() {
-			c.stream.SetTimer(now + int64(t.Expect))
-		}
-	case c.wants():
-		if !c.taking && c.window < int64(t.Rate)*int64(t.Body)/1e9 {
-			c.host.closed[SlowBody]++
-			c.fault(message.Other, message.FaultTimeout)
-			return
-		}
-		c.wait(int64(t.Body))
-	default:
-		c.wait(int64(t.Idle))
+// mute keeps close_notify back: half an answer must not look like a whole one.
+func (l *link) mute() {
+	if l.secure != nil {
+		l.secure.Mute()
 	}
 }

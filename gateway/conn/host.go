@@ -66,13 +66,13 @@ type Host struct {
 	networks    *Networks
 	head        message.Head // scratch of whoever is being fed
 	free        []*exchange.Exchange
-	first       *H1
+	first       *link
 	open        int
 	active      int
 	tunnels     int
 	draining    bool
-	crowded     bool // few places are left
-	hand        *H1  // who is looked at next when room is needed
+	crowded     bool  // few places are left
+	hand        *link // who is looked at next when room is needed
 	closed      [Causes]uint64
 	drainFrom   int64 // loop time
 }
@@ -97,25 +97,19 @@ func (h *Host) Accept(fd int32, peer netip.AddrPort, listener int, secure *tlsco
 		h.loop.Refuse(fd)
 		return
 	}
-	c := &H1{host: h}
-	c.wire = &c.stream
-	owner := loop.Owner(c)
-	if speaks {
-		owner = (*proxied)(c)
-	}
-	if h.loop.Adopt(fd, peer, &c.stream, owner) != 0 {
+	l := &link{host: h, config: secure}
+	l.wire, l.speaks = &l.stream, l
+	if h.loop.Adopt(fd, peer, &l.stream, proxied{l}) != 0 {
 		h.networks.leave(peer.Addr())
 		h.loop.Release()
 		return
 	}
-	c.client = exchange.Client{Addr: peer.Addr(), Text: peer.Addr().AppendTo(c.text[:0]), Listener: listener}
-	c.machine.Init(h.limits)
-	c.config = secure
-	c.wait(int64(h.timeouts.Head))
-	if secure != nil && !speaks {
-		c.handshake()
+	l.client = exchange.Client{Addr: peer.Addr(), Text: peer.Addr().AppendTo(l.text[:0]), Listener: listener}
+	l.wait(int64(h.timeouts.Head))
+	if !speaks {
+		l.open()
 	}
-	h.enter(c)
+	h.enter(l)
 }
 
 // Closed returns how many connections were closed by cause.
@@ -144,7 +138,7 @@ func (h *Host) release(x *exchange.Exchange) {
 	}
 }
 
-func (h *Host) enter(c *H1) {
+func (h *Host) enter(c *link) {
 	c.next = h.first
 	if h.first != nil {
 		h.first.prev = c
@@ -173,14 +167,14 @@ func (h *Host) idle() int64 {
 // makeRoom closes, of the next few connections, the one that has waited longest for a request. So those who hold
 // connections without using them do not keep others out.
 func (h *Host) makeRoom() {
-	var longest *H1
+	var longest *link
 	for range min(crowdedLook, h.open) {
 		if h.hand == nil {
 			h.hand = h.first
 		}
 		c := h.hand
 		h.hand = c.next
-		if c.resting(h.loop.Now()-int64(crowdedRest)) && (longest == nil || c.since < longest.since) {
+		if c.speaks.resting(h.loop.Now()-int64(crowdedRest)) && (longest == nil || c.since < longest.since) {
 			longest = c
 		}
 	}
@@ -189,7 +183,7 @@ func (h *Host) makeRoom() {
 	}
 }
 
-func (h *Host) exit(c *H1) {
+func (h *Host) exit(c *link) {
 	if c.host == nil || c.prev == nil && h.first != c {
 		return // has left already
 	}
@@ -222,13 +216,7 @@ func (h *Host) Drain() {
 	quiet := h.loop.Now() - int64(drainRest)
 	for c := h.first; c != nil; {
 		next := c.next
-		if c.resting(quiet) && c.stream.Healthy() && !c.wire.Ready() {
-			c.leave()
-			c.wire.Close()
-		}
-		if c.tunnel && h.loop.Now()-h.drainFrom >= int64(tunnelGrace) {
-			c.x.Cut()
-		}
+		c.speaks.drain(quiet)
 		c = next
 	}
 }
@@ -236,6 +224,6 @@ func (h *Host) Drain() {
 // Cut breaks off every connection that is left.
 func (h *Host) Cut() {
 	for h.first != nil {
-		h.first.cut()
+		h.first.speaks.cut()
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 // proxied is a connection whose PROXY header is awaited, before anything else is read: the first owner of its stream. It
 // has the time of a head.
-type proxied H1
+type proxied struct{ *link }
 
 // speaksProxy reports whether connections of a listener begin with a PROXY header, and whether this peer may send one.
 func (h *Host) speaksProxy(listener int, peer netip.Addr) (speaks, trusted bool) {
@@ -25,69 +25,59 @@ func (h *Host) speaksProxy(listener int, peer netip.Addr) (speaks, trusted bool)
 }
 
 // Readable reads the header. What follows it in the same read is the client's.
-func (p *proxied) Readable() {
-	c := (*H1)(p)
-	buf := c.host.loop.ReadBuffer()
-	k := copy(buf, c.in)
-	n, st := c.stream.Read(buf[k:])
+func (p proxied) Readable() {
+	buf := p.host.loop.ReadBuffer()
+	k := copy(buf, p.in)
+	n, st := p.stream.Read(buf[k:])
 	switch st {
 	case loop.Again:
 		return
 	case loop.EOF, loop.Failed:
-		if len(c.in) > 0 {
-			c.host.closed[ProxyHeader]++
+		if len(p.in) > 0 {
+			p.host.closed[ProxyHeader]++
 		}
-		c.gone() // without a byte: a proxy that looks whether we are there
+		p.gone() // without a byte: a proxy that looks whether we are there
 		return
 	}
 	header, used, err := proxyproto.Parse(buf[:k+n])
 	switch {
 	case err != nil:
-		c.end(ProxyHeader)
+		p.end(ProxyHeader)
 	case used == 0:
-		c.retain(buf[:k+n], false)
-		if c.stream.Ready() {
-			c.stream.Again()
+		p.retain(buf[:k+n], false)
+		if p.stream.Ready() {
+			p.stream.Again()
 		}
 	default:
-		c.retain(buf[used:k+n], used < k+n)
+		p.retain(buf[used:k+n], used < k+n)
 		p.arrived(header.Source.Addr())
 	}
 }
 
 // arrived hands the connection on, as that of the client behind the proxy. A proxy that speaks for itself is the client.
-func (p *proxied) arrived(client netip.Addr) {
-	c := (*H1)(p)
+func (p proxied) arrived(client netip.Addr) {
 	if client.IsValid() {
-		c.host.networks.leave(c.client.Addr)
-		c.client.Addr, c.client.Text = client, client.AppendTo(c.text[:0])
-		if !c.host.networks.enter(client) {
-			c.end(NetworkLimit)
+		p.host.networks.leave(p.client.Addr)
+		p.client.Addr, p.client.Text = client, client.AppendTo(p.text[:0])
+		if !p.host.networks.enter(client) {
+			p.end(NetworkLimit)
 			return
 		}
 	}
-	if c.config != nil {
-		c.handshake()
-		return
-	}
-	c.stream.Own(c)
-	c.wait(int64(c.host.timeouts.Head))
-	if c.unfed || c.stream.Ready() {
-		c.stream.Again()
-	}
+	p.open()
 }
 
 // Connected is of no meaning for an accepted connection.
-func (p *proxied) Connected(syscall.Errno) {}
+func (p proxied) Connected(syscall.Errno) {}
 
 // Stuck and Drained are of no meaning where nothing is written.
-func (p *proxied) Stuck() {}
+func (p proxied) Stuck() {}
 
 // Drained: see Stuck.
-func (p *proxied) Drained() {}
+func (p proxied) Drained() {}
 
 // Broken says that the proxy has reset the connection.
-func (p *proxied) Broken() { (*H1)(p).gone() }
+func (p proxied) Broken() { p.gone() }
 
 // Expire ends a connection whose header did not come in time.
-func (p *proxied) Expire(int64) { (*H1)(p).end(ProxyLate) }
+func (p proxied) Expire(int64) { p.end(ProxyLate) }

@@ -29,8 +29,7 @@ const (
 
 // Owner is who the plaintext is for.
 type Owner interface {
-	loop.Owner
-	// Secured says that the handshake is done: the stream calls the owner from now on. The first request may have
+	// Secured says that the handshake is done; the stream has to be given its next owner now. The first request may have
 	// arrived already, so Read before waiting for an event. serverName is empty if the client named none, peer nil if
 	// it showed no certificate that could be verified.
 	Secured(serverName string, peer *Peer)
@@ -123,7 +122,7 @@ var (
 	errPanic     = errors.New("broken invariant")
 )
 
-// Accept makes a connection of a stream, whose owner it is until the owner given here is told Secured. Begin it.
+// Accept makes a connection of a stream, which it owns until the owner given here is told Secured. Begin it.
 func (h *Host) Accept(config *Config, stream *loop.Stream, owner Owner) *Conn {
 	c := &Conn{host: h, stream: stream, owner: owner, config: config, handshake: new(handshake)}
 	c.tls = tls.Server((*transport)(c), config.tls)
@@ -277,7 +276,6 @@ func (c *Conn) secured() {
 	}
 	c.state = open
 	c.stream.StopTimer()
-	c.stream.Own(c.owner)
 	name, peer := c.name, c.peer
 	c.handshake = nil
 	c.owner.Secured(name, peer)
