@@ -108,9 +108,9 @@ func addUpgrade(fields []message.Field, protocol []byte) []message.Field {
 	return append(fields, message.Field{Name: nameUpgrade, Value: protocol, ID: message.Upgrade})
 }
 
-// addVia appends our entry, for a message of HTTP/1.minor, to the Via list, which
-// becomes one line.
-func addVia(fields []message.Field, minor uint8, list, pseudonym, scratch []byte) (_ []message.Field, _ []byte) {
+// addVia appends our entry, for a message of HTTP/major.minor, to the Via list,
+// which becomes one line.
+func addVia(fields []message.Field, major, minor uint8, list, pseudonym, scratch []byte) (_ []message.Field, _ []byte) {
 	if len(pseudonym) == 0 {
 		return add(fields, message.Via, nameVia, list), scratch
 	}
@@ -119,7 +119,7 @@ func addVia(fields []message.Field, minor uint8, list, pseudonym, scratch []byte
 	if len(list) > 0 {
 		scratch = append(scratch, ", "...)
 	}
-	scratch = append(scratch, '1', '.', '0'+minor, ' ')
+	scratch = append(scratch, '0'+max(major, 1), '.', '0'+minor, ' ')
 	scratch = append(scratch, pseudonym...)
 	return add(fields, message.Via, nameVia, scratch[from:]), scratch
 }

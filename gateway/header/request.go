@@ -87,7 +87,7 @@ func (r *Request) Apply(h *message.Head) (removed Removed, fault message.Fault) 
 	if h.Expect100 {
 		out = add(out, message.Expect, nameExpect, valueContinue)
 	}
-	out, r.Scratch = addVia(out, h.Minor, via, r.Via, r.Scratch)
+	out, r.Scratch = addVia(out, h.Major, h.Minor, via, r.Via, r.Scratch)
 	out = r.addForwarded(out, hops, hopsX)
 	out = add(out, message.PVLeistung, namePVLeistung, r.Leistung)
 	out = add(out, message.PVARS, namePVARS, r.ARS)

@@ -276,3 +276,18 @@ func TestRequestUpgradeIsOurs(t *testing.T) {
 		}
 	}
 }
+
+func TestViaSaysInWhichVersionTheRequestCame(t *testing.T) {
+	t.Parallel()
+	for major, want := range map[uint8]string{0: "Via: 1.1 gw", 2: "Via: 2.0 gw", 3: "Via: 3.0 gw"} {
+		h := head()
+		if h.Major = major; major > 0 {
+			h.Minor = 0
+		}
+		r := Request{Host: []byte("a"), Via: []byte("gw"), ContentLength: -1}
+		r.Apply(h)
+		if got := lines(h.Fields); len(got) != 2 || got[1] != want {
+			t.Errorf("HTTP/%d: got %q, want %q", major, got, want)
+		}
+	}
+}

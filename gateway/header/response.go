@@ -99,7 +99,7 @@ func (r *Response) Apply(h *message.Head) []message.Field {
 	case r.KeepAlive10:
 		kept = add(kept, message.Connection, nameConnection, valueKeepAlive)
 	}
-	kept, r.Scratch = addVia(kept, h.Minor, via, r.Via, r.Scratch)
+	kept, r.Scratch = addVia(kept, h.Major, h.Minor, via, r.Via, r.Scratch)
 	kept = add(kept, message.StrictTransportSecurity, nameStrictTransport, r.StrictTransport)
 	h.Fields = add(kept, message.PVOther, namePVTrace, r.Trace)
 	return h.Fields

@@ -8,9 +8,6 @@ import (
 	"github.com/pvgate/pvgate/gateway/message"
 )
 
-// maxMethod is longer than any registered method (UPDATEREDIRECTREF has 17).
-const maxMethod = 24
-
 const versionLen = len(" HTTP/1.1\r\n")
 
 // requestLine parses the request line with its CRLF. It returns its length, or 0
@@ -20,15 +17,13 @@ func requestLine(b []byte, h *message.Head) (n int, c cause) {
 		return lenientRequestLine(b, h)
 	}
 	m := message.Token.Prefix(b)
-	if m == 0 || m > maxMethod || m == len(b) || b[m] != ' ' {
+	if m == 0 || m > message.MaxMethod || m == len(b) || b[m] != ' ' {
 		return 0, causeBadMethod
 	}
 	h.MethodText, h.Method = b[:m], message.ParseMethod(b[:m])
 	target := b[m+1:]
-	q := message.PathChar.Prefix(target)
-	t := q
-	if q < len(target) && target[q] == '?' {
-		t = q + 1 + message.QueryChar.Prefix(target[q+1:])
+	q, t := message.ScanTarget(target)
+	if q < t {
 		h.Query, h.HasQuery = target[q+1:t], true
 	}
 	rest := target[t:]
@@ -197,22 +192,10 @@ func codingList(list []byte) bool {
 // The path of an absolute-form target that has none.
 var rootPath = []byte("/")
 
-// foreign reports that a method is one of RTSP (RFC 7826, section 13) or of ICY: who sends it takes us for another kind
-// of server, and backends that speak both would too.
-func foreign(method []byte) bool {
-	switch string(method) { // compiled to comparisons, no conversion
-	case "ANNOUNCE", "DESCRIBE", "GET_PARAMETER", "PAUSE", "PLAY", "PLAY_NOTIFY", "RECORD", "REDIRECT", "SETUP",
-		"SET_PARAMETER", "SOURCE", "TEARDOWN":
-		return true
-	default:
-		return false
-	}
-}
-
 // requestTarget judges the form of the target and Host together (RFC 9112,
 // section 3.2).
 func requestTarget(h *message.Head, host []byte, hosts int) cause {
-	if h.Method == message.CONNECT || h.Method == message.TRACE || strict && h.Method == message.Other && foreign(h.MethodText) {
+	if message.RefusedMethod(h.Method, h.MethodText) && (strict || h.Method != message.Other) {
 		return causeMethodRefused
 	}
 	if strict {

@@ -25,6 +25,7 @@ type Head struct {
 
 	Status int // response status code, 100…599
 
+	Major  uint8   // of HTTP: 2 or 3, and 0 for 1
 	Minor  uint8   // of HTTP/1.x: 0 or 1
 	Fields []Field // in the order received
 

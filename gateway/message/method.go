@@ -71,3 +71,30 @@ func ParseMethod(token []byte) Method {
 		return Other
 	}
 }
+
+// MaxMethod is longer than any registered method (UPDATEREDIRECTREF has 17).
+const MaxMethod = 24
+
+// RefusedMethod reports whether a method is refused in every protocol version before anything is decided: CONNECT and
+// TRACE, and the methods of RTSP (RFC 7826, section 13) and ICY, for who sends those takes us for another kind of server,
+// and backends that speak both would too.
+func RefusedMethod(m Method, text []byte) bool {
+	switch m {
+	case CONNECT, TRACE:
+		return true
+	case Other:
+		return foreign(text)
+	default:
+		return false
+	}
+}
+
+func foreign(method []byte) bool {
+	switch string(method) { // compiled to comparisons, no conversion
+	case "ANNOUNCE", "DESCRIBE", "GET_PARAMETER", "PAUSE", "PLAY", "PLAY_NOTIFY", "RECORD", "REDIRECT", "SETUP",
+		"SET_PARAMETER", "SOURCE", "TEARDOWN":
+		return true
+	default:
+		return false
+	}
+}
