@@ -146,7 +146,7 @@ func (x *Exchange) ask(h *message.Head) {
 	p = append(p, x.trace[:]...)
 	p = append(p, '-')
 	hex(p[len(p):len(p)+16], id[16:24])
-	copy(x.parent[52:], "-01")
+	copy(x.parent[52:], "-00") // we record no span: whether theirs are is for those behind us to say (W3C Trace Context, section 3.2.2.5.1)
 }
 
 // decide normalises the path and asks the resolver: our own answer, or which backend.
