@@ -3,6 +3,7 @@
 package gateway_test
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -244,6 +245,62 @@ func TestContract7ByPathARetrievalIsLedBelowThePrefix(t *testing.T) {
 	}
 }
 
+var link = regexp.MustCompile(`[?&]_pv=[\w-]+`)
+
+// withoutLink takes the context out of an address that a portal redirected to.
+func withoutLink(address string) string { return link.ReplaceAllString(address, "") }
+
+// 7 and 14: a redirect by the portal after a request in place leads to the portal's own address, and takes the context
+// along, as a handover does.
+func TestContract7RedirectAfterARequestInPlaceTakesTheContextAlong(t *testing.T) {
+	t.Parallel()
+	g, origin := gatewaytest.Standard(t, nil)
+	byPath := "POST /leistung/" + gatewaytest.Fischen + "/06/x"
+	for _, tt := range []struct{ line, status, location, host, target, leistung string }{
+		{"POST " + inPlace, "303 See Other", "/next", hessenHost, "/next", gatewaytest.Gewerbe},
+		{"POST " + inPlace, "302 Found", "next?a=b#c", hessenHost, "/gewerbe/next?a=b", gatewaytest.Gewerbe},
+		{"PUT " + inPlace, "307 Temporary Redirect", "http://portal.hessen.internal/x#?", hessenHost, "/x", gatewaytest.Gewerbe},
+		{byPath, "303 See Other", "next?", entryHost, "/_pv/b/inplace/fischen/next?", gatewaytest.Fischen},
+	} {
+		origin.Answer(func(*gatewaytest.Seen) string { return gatewaytest.Respond(tt.status, "", "Location: "+tt.location) })
+		a := g.Ask(t, entryHost, tt.line, "Content-Length: 0")
+		to, fragment, _ := strings.Cut(a.Header.Get("Location"), "#")
+		host, target, _ := strings.Cut(strings.TrimPrefix(to, "http://"), "/")
+		if _, want, _ := strings.Cut(tt.location, "#"); fragment != want || host == "" && tt.host != entryHost || host != "" && host != tt.host {
+			t.Errorf("%s to %s: %q", tt.line, tt.location, a.Header.Get("Location"))
+			continue
+		}
+		there := g.Ask(t, tt.host, "GET /"+target)
+		cookie, _, _ := strings.Cut(there.Header.Get("Set-Cookie"), ";")
+		if got := strings.TrimPrefix(there.Header.Get("Location"), "http://"+tt.host); there.Status != 303 || got != tt.target || cookie == "" {
+			t.Errorf("%s to %s: arrives with %d at %q, cookie %q; want %q", tt.line, tt.location, there.Status, got, cookie, tt.target)
+		}
+		origin.Answer(func(*gatewaytest.Seen) string { return gatewaytest.OK("ok") })
+		g.Ask(t, tt.host, "GET "+tt.target, "Cookie: "+cookie)
+		if got := origin.Last(t).Get("PV-Leistung"); got != tt.leistung {
+			t.Errorf("%s to %s: the next request is about %q, want %q", tt.line, tt.location, got, tt.leistung)
+		}
+		if tt.status[:3] == "307" { // the same method again, with the context in its address
+			g.Ask(t, tt.host, "PUT /"+target, "Content-Length: 0")
+			if s := origin.Last(t); s.Target() != tt.target || s.Get("PV-Leistung") != tt.leistung {
+				t.Errorf("sent again: %s about %q", s.Target(), s.Get("PV-Leistung"))
+			}
+		}
+	}
+	for status, location := range map[string]string{
+		"201 Created": "/next", "303 See Other": "https://www.bund.de/n", "302 Found": "//www.bund.de/", "307 Temporary Redirect": "javascript:1",
+	} {
+		origin.Answer(func(*gatewaytest.Seen) string { return gatewaytest.Respond(status, "", "Location: "+location, "Content-Location: /next") })
+		if a := g.Ask(t, entryHost, "POST "+inPlace, "Content-Length: 0"); strings.Contains(a.Header.Get("Location")+a.Header.Get("Content-Location"), "_pv") {
+			t.Errorf("%s to %s: %v: the context leads somewhere else", status, location, a.Header)
+		}
+	}
+	origin.Answer(func(*gatewaytest.Seen) string { return gatewaytest.Respond("303 See Other", "", "Location: /next") })
+	if a := g.Ask(t, hessenHost, "POST /x", "Content-Length: 0"); a.Header.Get("Location") != "/next" {
+		t.Errorf("at the portal's own host: %q", a.Header.Get("Location"))
+	}
+}
+
 // 14 and isolation by path: references of a backend lead where clients find it, whatever form they have.
 func TestContract14ReferencesByPath(t *testing.T) {
 	t.Parallel()
@@ -273,7 +330,7 @@ func TestContract14ReferencesByPath(t *testing.T) {
 			return gatewaytest.Respond("303 See Other", "", "Location: "+tt.location, "Content-Location: "+tt.location, "Refresh: 5; url="+tt.location)
 		})
 		a := g.Ask(t, entryHost, tt.line, "Content-Length: 0")
-		if got := a.Header.Get("Location"); got != tt.want || a.Header.Get("Content-Location") != tt.want || a.Header.Get("Refresh") != "5; url="+tt.want {
+		if got := withoutLink(a.Header.Get("Location")); got != tt.want || a.Header.Get("Content-Location") != tt.want || a.Header.Get("Refresh") != "5; url="+tt.want {
 			t.Errorf("%s to %s: got %q %q %q, want %q", tt.line, tt.location, got, a.Header.Get("Content-Location"), a.Header.Get("Refresh"), tt.want)
 		}
 	}
@@ -293,7 +350,7 @@ func TestContract14ReferencesAfterARequestInPlace(t *testing.T) {
 			return gatewaytest.Respond("303 See Other", "", "Location: "+location, "Refresh: 0;URL='"+location+"'")
 		})
 		a := g.Ask(t, entryHost, "POST "+inPlace, "Content-Length: 0")
-		if a.Header.Get("Location") != want || a.Header.Get("Refresh") != "0;URL='"+want+"'" {
+		if withoutLink(a.Header.Get("Location")) != want || a.Header.Get("Refresh") != "0;URL='"+want+"'" {
 			t.Errorf("to %s: got %q and %q, want %q", location, a.Header.Get("Location"), a.Header.Get("Refresh"), want)
 		}
 	}

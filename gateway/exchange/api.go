@@ -69,6 +69,9 @@ type Plan struct {
 	// InPlace says that the client asked, and sees the answer, at an address that is not the backend's own: no cookie
 	// goes or comes, nothing is said about the whole host, and relative references are resolved here.
 	InPlace bool
+	// Link is the parameter that takes the context of a request in place along when the backend redirects it to its own
+	// address: "?_pv=…"; empty: none.
+	Link []byte
 	// CookieName is the name of the gateway's own cookie at the backend's origin, which no backend sets; OwnCookie says
 	// that the request bears it, and it ends here.
 	CookieName string

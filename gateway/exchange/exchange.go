@@ -85,6 +85,7 @@ type Exchange struct {
 	path      []byte   // storage of the normalised path
 	authority []byte   // where clients reach the backend, for rewriting Location
 	target    []byte   // what the backend was asked for, if it is known under other paths here
+	link      []byte   // storage of Plan.Link
 	number    [20]byte // Content-Length of our own answers
 	kept      []byte   // storage of what wish remembers
 	wish      message.Head
@@ -293,7 +294,7 @@ func (x *Exchange) UpstreamHead(h *message.Head) {
 	x.incoming.Chunked, x.incoming.Close, x.incoming.KeepAlive10 = f.Chunked, f.Close, f.KeepAlive10
 	fields := x.incoming.Apply(h)
 	if x.incoming.Refers {
-		x.relocate(fields)
+		x.relocate(h.Status, fields)
 	}
 	x.front.Head(h.Status, fields)
 }

@@ -3,6 +3,9 @@
 package exchange
 
 import (
+	"bytes"
+	"slices"
+
 	"github.com/pvgate/pvgate/gateway/header"
 	"github.com/pvgate/pvgate/gateway/message"
 )
@@ -17,24 +20,29 @@ func (x *Exchange) leaveOrigin(h *message.Head) {
 	case p.OwnCookie:
 		p.Scratch = header.CutCookie(h.Fields, p.CookieName, p.Scratch)
 	}
-	x.target = x.target[:0]
+	x.target, x.link = x.target[:0], append(x.link[:0], p.Link...)
 	if p.InPlace || len(p.Prefix) > 0 {
 		x.target = append(x.target, p.Target...)
 	}
 }
 
 // relocate turns what refers to the backend's own addresses into what refers to the address that clients know: the one
-// behind the gateway is none of the client's business and often not reachable for it.
-func (x *Exchange) relocate(fields []message.Field) {
+// behind the gateway is none of the client's business and often not reachable for it. Who is redirected there from an
+// entry address brings the context along, as by a handover.
+func (x *Exchange) relocate(status int, fields []message.Field) {
 	b := x.plan.Scratch[:0]
 	for i := range fields {
 		f := &fields[i]
 		switch f.ID {
 		case message.Location, message.ContentLocation:
 			at := len(b)
-			if b = x.appendReference(b, f.Value); len(b) > at {
-				f.Value = b[at:len(b):len(b)]
+			if b = x.appendReference(b, f.Value); len(b) == at {
+				continue
 			}
+			if x.plan.InPlace && status/100 == 3 && f.ID == message.Location {
+				b = insertParameter(b, at, x.link)
+			}
+			f.Value = b[at:len(b):len(b)]
 		case message.Refresh:
 			from, to := header.RefreshURL(f.Value)
 			at := len(b)
@@ -80,6 +88,22 @@ func (x *Exchange) appendReference(dst, ref []byte) []byte {
 	}
 	dst = append(dst, x.plan.Prefix...)
 	return header.AppendResolved(dst, rest, x.target)
+}
+
+// insertParameter makes parameter ("?name=value", or nothing) the last one of the reference that begins at an offset.
+func insertParameter(b []byte, at int, parameter []byte) []byte {
+	if len(parameter) == 0 {
+		return b
+	}
+	end := len(b)
+	if i := bytes.IndexByte(b[at:], '#'); i >= 0 {
+		end = at + i
+	}
+	more := bytes.IndexByte(b[at:end], '?') >= 0
+	if b = slices.Insert(b, end, parameter...); more {
+		b[end] = '&'
+	}
+	return b
 }
 
 // own is OwnLocation for references without a scheme too.

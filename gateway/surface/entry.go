@@ -257,6 +257,12 @@ func (c *call) proxied(to int, k *keys, q *routing.Query, d *routing.Decision) {
 	target := c.p.Scratch[at:len(c.p.Scratch):len(c.p.Scratch)]
 	c.tell(k, q, d)
 	c.p.InPlace, c.p.Prefix = true, b.prefix
+	if b.host != nil || b.prefix != nil {
+		at = len(c.p.Scratch)
+		link := c.appendLink(c.p.Scratch[at:], b, k, q, d)
+		c.p.Scratch = append(c.p.Scratch[:at], link...)
+		c.p.Link = c.p.Scratch[at:len(c.p.Scratch):len(c.p.Scratch)]
+	}
 	if b.host != nil {
 		at = len(c.p.Scratch)
 		c.p.Scratch = c.l.appendAuthority(c.p.Scratch, c.authority, b.Name, ".", c.s.domain)

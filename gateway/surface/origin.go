@@ -177,7 +177,7 @@ func (c *call) appendCookie(dst []byte, b *backend, k *handover.Context) []byte 
 }
 
 // appendLink appends the context of a request to the address it is led to, as
-// the last of its parameters.
+// the last of its parameters; to an empty address, the parameter alone.
 func (c *call) appendLink(address []byte, b *backend, k *keys, q *routing.Query, d *routing.Decision) []byte {
 	if c.s.keys == nil {
 		return address
