@@ -502,8 +502,8 @@ func (c *simClient) check() {
 	}
 }
 
-// TestSimulatedKernel plays many small worlds. PVGATE_SIM_SEED repeats one, PVGATE_SIM_WORLDS says how many to play,
-// PVGATE_PROVE plays 200 000.
+// TestSimulatedKernel plays many small worlds. PVGATE_SIM_SEED repeats one, PVGATE_SIM_WORLDS says how many to play (from
+// that one on), PVGATE_PROVE plays 200 000.
 func TestSimulatedKernel(t *testing.T) {
 	t.Parallel()
 	worlds := uint64(300)
@@ -511,19 +511,19 @@ func TestSimulatedKernel(t *testing.T) {
 		worlds = 200_000
 	}
 	first := uint64(1)
-	if s := os.Getenv("PVGATE_SIM_WORLDS"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		worlds = n
-	}
 	if s := os.Getenv("PVGATE_SIM_SEED"); s != "" {
 		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
 			t.Fatal(err)
 		}
 		first, worlds = n, 1
+	}
+	if s := os.Getenv("PVGATE_SIM_WORLDS"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		worlds = n
 	}
 	faults := []simsys.Faults{
 		{},

@@ -52,7 +52,7 @@ func newStageWith(t *testing.T, edit func(*Options), endpoints ...[]netip.AddrPo
 		t.Fatal(err)
 	}
 	st.server = s
-	if err := s.nodes[0].listen(st.net.LoopSocket(simFront), 0, nil); err != nil {
+	if err := s.nodes[0].listen(st.net.LoopSocket(simFront), 0, append(o.Listen, Listener{})[0].TLS); err != nil {
 		t.Fatal(err)
 	}
 	st.back = st.net.Listen(simBack)
@@ -62,6 +62,8 @@ func newStageWith(t *testing.T, edit func(*Options), endpoints ...[]netip.AddrPo
 // settle turns the loop until nothing moves.
 func (st *stage) settle() {
 	for quiet := 0; quiet < 3; quiet++ {
+		for st.server.workers != nil && st.server.workers.Work() {
+		}
 		st.server.nodes[0].loop.Turn()
 		if st.net.Moved() {
 			quiet = 0

@@ -4,19 +4,13 @@ package tlsconn_test
 
 import (
 	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"net"
-	"strings"
 	"testing"
 
 	"github.com/pvgate/pvgate/gateway/gatewaytest"
+	"github.com/pvgate/pvgate/gateway/loop/simsys"
 )
 
 // What the package takes for granted about crypto/tls, by itself: a temporary error is forgotten after the handshake,
@@ -140,71 +134,16 @@ func TestCryptoTLSKeepsTemporaryErrorsOfTheHandshake(t *testing.T) {
 	}
 }
 
-// updater writes records of TLS 1.3 with AES-128-GCM as a client, and can change its keys, which the client of
-// crypto/tls never does.
-type updater struct {
-	t      *testing.T
-	secret []byte
-	aead   cipher.AEAD
-	iv     []byte
-	seq    byte
-}
-
-func newUpdater(t *testing.T, keys string) *updater {
+func newUpdater(t *testing.T, keys string) *simsys.Updater {
 	t.Helper()
-	for line := range strings.Lines(keys) {
-		var label, random, secret string
-		if _, err := fmt.Sscan(line, &label, &random, &secret); err == nil && label == "CLIENT_TRAFFIC_SECRET_0" {
-			b, err := hex.DecodeString(secret)
-			if err != nil || len(b) != sha256.Size {
-				t.Skipf("not a suite with SHA-256: %s", line)
-			}
-			u := &updater{t: t}
-			u.use(b)
-			return u
-		}
+	u, err := simsys.NewUpdater(keys)
+	switch {
+	case errors.Is(err, simsys.ErrSuite):
+		t.Skip(err)
+	case err != nil:
+		t.Fatal(err)
 	}
-	t.Fatal("no traffic secret was logged")
-	return nil
-}
-
-func (u *updater) expand(label string, n int) []byte {
-	label = "tls13 " + label
-	info := append([]byte{0, byte(n), byte(len(label))}, label...)
-	out, err := hkdf.Expand(sha256.New, u.secret, string(append(info, 0)), n)
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	return out
-}
-
-func (u *updater) use(secret []byte) {
-	u.secret, u.seq = secret, 0
-	block, err := aes.NewCipher(u.expand("key", 16))
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	if u.aead, err = cipher.NewGCM(block); err != nil {
-		u.t.Fatal(err)
-	}
-	u.iv = u.expand("iv", 12)
-}
-
-// record seals content of a type.
-func (u *updater) record(kind byte, content string) []byte {
-	nonce := bytes.Clone(u.iv)
-	nonce[11] ^= u.seq
-	u.seq++
-	inner := append([]byte(content), kind)
-	head := []byte{23, 3, 3, 0, byte(len(inner) + 16)}
-	return u.aead.Seal(head, nonce, inner, head)
-}
-
-// update seals a KeyUpdate that asks for one (RFC 8446, section 4.6.3), and changes the keys.
-func (u *updater) update() []byte {
-	r := u.record(22, "\x18\x00\x00\x01\x01")
-	u.use(u.expand("traffic upd", sha256.Size))
-	return r
+	return u
 }
 
 func TestCryptoTLSForgetsTemporaryErrorsAroundAKeyUpdate(t *testing.T) {
@@ -214,13 +153,13 @@ func TestCryptoTLSForgetsTemporaryErrorsAroundAKeyUpdate(t *testing.T) {
 	for range 3 {
 		gate.left = 0
 		wantsNotYet(t, server)
-		update := u.update()
+		update := u.Update()
 		if _, err := wire.Write(update); err != nil {
 			t.Fatal(err)
 		}
 		gate.left = len(update) // answers with a KeyUpdate of its own
 		wantsNotYet(t, server)
-		if _, err := wire.Write(u.record(23, "question")); err != nil {
+		if _, err := wire.Write(u.Record(23, "question")); err != nil {
 			t.Fatal(err)
 		}
 		gate.left = -1

@@ -185,9 +185,9 @@ func TestKeysMayChangeAtAnyTime(t *testing.T) {
 	s.settle(c)
 	u := newUpdater(t, keys.String())
 	for range 20 {
-		c.Raw(u.update())
+		c.Raw(u.Update())
 		s.settle(c)
-		c.Raw(u.record(23, "question"))
+		c.Raw(u.Record(23, "question"))
 		s.settle(c)
 		if got := string(c.Read()); got != "question" {
 			t.Fatalf("got %q, %v", got, c.Err())
@@ -195,7 +195,7 @@ func TestKeysMayChangeAtAnyTime(t *testing.T) {
 	}
 	// Without a word between them they are a flood, which crypto/tls ends.
 	for range 100 {
-		c.Raw(u.update())
+		c.Raw(u.Update())
 	}
 	s.settle(c)
 	if !s.echoes[0].ended {
