@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pvgate/pvgate/gateway/exchange"
 )
 
 func (st *stage) drain() {
@@ -87,7 +89,7 @@ func TestDrainThatTakesTooLongSaysSo(t *testing.T) {
 	if !a.Broken() || !o.Broken() || st.net.Owned() != 0 {
 		t.Errorf("backends left %v %v, %d sockets", a.Broken(), o.Broken(), st.net.Owned())
 	}
-	if n := st.server.nodes[0].meter.Codes[503]; n != 1 {
+	if n := st.server.nodes[0].meter.Codes[exchange.HTTP1][503]; n != 1 {
 		t.Errorf("%d counted as 503, want 1", n)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/loop/simsys"
 )
 
@@ -68,7 +69,7 @@ func TestClientThatLeftIsNotServedOn(t *testing.T) {
 	if !b.EOF() || st.net.Owned() != 0 {
 		t.Errorf("backend read on: %v, %d sockets are left", !b.EOF(), st.net.Owned())
 	}
-	if n := st.server.nodes[0].meter.Codes[499]; n != 1 {
+	if n := st.server.nodes[0].meter.Codes[exchange.HTTP1][499]; n != 1 {
 		t.Errorf("%d exchanges counted as left by the client, want 1", n)
 	}
 }
@@ -150,9 +151,9 @@ func TestPipelinedOwnAnswersTakeTurns(t *testing.T) {
 	l := st.server.nodes[0].loop
 	answers := 0
 	for range 200 {
-		before := st.server.nodes[0].meter.Codes[404]
+		before := st.server.nodes[0].meter.Codes[exchange.HTTP1][404]
 		l.Turn()
-		if n := st.server.nodes[0].meter.Codes[404] - before; n > 2*16 { // once for its event, once from the ready list
+		if n := st.server.nodes[0].meter.Codes[exchange.HTTP1][404] - before; n > 2*16 { // once for its event, once from the ready list
 			t.Fatalf("%d requests of one connection in one turn", n)
 		}
 		answers += bytes.Count(e.Read(), []byte("HTTP/1.1 404"))

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -280,9 +281,10 @@ func (w *world) checkLog() {
 	for _, n := range w.server.nodes {
 		n.meter.AddTo(&counted)
 	}
-	var logged [len(counted.Codes)]uint64
+	logged := new(meter.Meter).Codes
 	for line := range bytes.Lines(w.lines.Bytes()) {
 		var l struct {
+			Proto   string `json:"proto"`
 			Status  int    `json:"status"`
 			Trace   string `json:"trace_id"`
 			Reason  string `json:"reason"`
@@ -296,7 +298,7 @@ func (w *world) checkLog() {
 		if (l.Mode == "proxy") != (l.Backend != "") || l.Attempt > 0 && l.Mode != "proxy" {
 			w.fatal("line %q: mode, backend and attempt do not fit", line)
 		}
-		logged[l.Status]++
+		logged[slices.Index([]string{"h1", "h2", "h3"}, l.Proto)][l.Status]++
 	}
 	if w.log.Dropped() > 0 {
 		w.fatal("%d lines dropped", w.log.Dropped())

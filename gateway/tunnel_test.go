@@ -39,8 +39,8 @@ func (st *stage) ended(how exchange.TunnelEnd) {
 	st.t.Helper()
 	st.settle()
 	m := &st.server.nodes[0].meter
-	if m.Tunnels[how] != 1 || m.Codes[101] != 1 || m.Backends[0].Requests[1] != 1 {
-		st.t.Errorf("tunnels that ended %v, answers with 101 %d, by class %v; want one %v", m.Tunnels, m.Codes[101], m.Backends[0].Requests, how)
+	if m.Tunnels[how] != 1 || m.Codes[exchange.HTTP1][101] != 1 || m.Backends[0].Requests[1] != 1 {
+		st.t.Errorf("tunnels that ended %v, answers with 101 %d, by class %v; want one %v", m.Tunnels, m.Codes[exchange.HTTP1][101], m.Backends[0].Requests, how)
 	}
 	st.noneTaken(how.String())
 	if n := st.server.nodes[0].loop.Stats(); st.net.Owned() != 0 || n.Streams != 0 || n.Lent != 0 {
@@ -84,7 +84,7 @@ func TestUP03TunnelPassesOctetsAndCountsThemAsTheyPass(t *testing.T) {
 	if got, want := st.metered(), [2]uint64{uint64(len(up)) + 1, uint64(len(down))}; got != want {
 		t.Errorf("metered %v after its end, want %v", got, want)
 	}
-	if n := st.server.nodes[0].meter.Overhead.Sum; n > int64(time.Second) {
+	if n := st.server.nodes[0].meter.Overhead[exchange.HTTP1].Sum; n > int64(time.Second) {
 		t.Errorf("its life of %v is counted as our overhead", time.Duration(n))
 	}
 }
@@ -344,7 +344,7 @@ func TestClientThatLeftBeforeThe101(t *testing.T) {
 		t.Error("the backend is asked on")
 	}
 	st.noneTaken("left")
-	if n := st.server.nodes[0].meter.Codes[499]; n != 1 {
+	if n := st.server.nodes[0].meter.Codes[exchange.HTTP1][499]; n != 1 {
 		t.Errorf("%d counted as left, want 1", n)
 	}
 }

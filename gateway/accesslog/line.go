@@ -38,6 +38,7 @@ func (e *entry) append(b []byte, l *Log, backends []string) []byte {
 	w := &words
 	b = l.clock.append(append(b, `{"time":"`...), e.time)
 	b = appendWord(append(b, `","trace_id":"`...), e.trace[:])
+	b = append(b, w.protocols[e.protocol]...)
 	b = append(b, w.methods[e.method]...)
 	b = appendUint(b, uint64(e.status))
 	b = append(b, w.reasons[e.reason]...)
@@ -75,12 +76,13 @@ func (e *entry) append(b []byte, l *Log, backends []string) []byte {
 // words are the closed lists as they stand in a line, by number; what is in no list reads as its type says it.
 var words = makeWords()
 
-type wordTables struct{ methods, reasons, faults, lands, modes, agents [256]string }
+type wordTables struct{ protocols, methods, reasons, faults, lands, modes, agents [256]string }
 
 func makeWords() (w wordTables) {
 	modes := [256]string{modeRedirect: "redirect", modeProxy: "proxy", modeNone: "none"}
 	for i := range 256 {
-		w.methods[i] = `","proto":"h1","method":"` + message.Method(i).String() + `","status":`
+		w.protocols[i] = `","proto":"` + exchange.Protocol(i).String()
+		w.methods[i] = `","method":"` + message.Method(i).String() + `","status":`
 		w.reasons[i] = `,"reason":"` + reason.Code(i).String() + `","note":"`
 		w.faults[i] = `","fault":"` + reason.Code(i).Fault().String() + `","sender":"`
 		w.lands[i] = `","land":"none","kreis":"`

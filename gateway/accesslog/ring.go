@@ -28,6 +28,7 @@ type entry struct {
 	status   uint16
 	port     uint16 // of the endpoint
 
+	protocol exchange.Protocol
 	reason   reason.Code
 	method   message.Method
 	agent    exchange.Agent
@@ -83,7 +84,7 @@ func (r *Ring) Record(rec *exchange.Record, now int64) {
 	e := &r.entries[r.next%ringSize]
 	e.time, e.total, e.upstream = now, rec.Total, rec.Upstream
 	e.bytesIn, e.bytesOut = rec.BytesIn, rec.BytesOut
-	e.status, e.reason, e.method, e.land = uint16(rec.Status), rec.Reason, rec.Method, rec.Land
+	e.protocol, e.status, e.reason, e.method, e.land = rec.Protocol, uint16(rec.Status), rec.Reason, rec.Method, rec.Land
 	e.leistung, e.kreis, e.backend = rec.Key, rec.Kreis, int32(rec.Backend)
 	e.agent, e.attempt, e.snapshot = rec.Agent, rec.Attempts, rec.Snapshot
 	e.mode = modeNone

@@ -119,6 +119,25 @@ func (p *Plan) BehindProxies() *Behind {
 	return p.Behind
 }
 
+// Protocol is the version of HTTP that a client speaks.
+type Protocol uint8
+
+// The protocols, and how many there are.
+const (
+	HTTP1 Protocol = iota
+	HTTP2
+	HTTP3
+	Protocols
+)
+
+// String returns the word used in metrics and logs.
+func (p Protocol) String() string {
+	if p >= Protocols {
+		return "unknown"
+	}
+	return [Protocols]string{"h1", "h2", "h3"}[p]
+}
+
 // Account says whether a request at a backend's own origin could be told to belong to a handover.
 type Account uint8
 
@@ -328,6 +347,7 @@ type Host interface {
 
 // Record is the account of one exchange. Times are nanoseconds.
 type Record struct {
+	Protocol  Protocol    // of the client
 	Status    int         // sent to the client; 499 if it left first (but 101 stays)
 	Reason    reason.Code // None for a backend's own answer
 	Land      uint8       // as in Plan

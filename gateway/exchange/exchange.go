@@ -48,6 +48,7 @@ type Client struct {
 	Addr        netip.Addr
 	Text        []byte // Addr in text form
 	Listener    int
+	Protocol    Protocol
 	TLS         bool
 	ServerName  string       // that the client asked for in its handshake, empty if it named none
 	Certificate *Certificate // that the client has proved to own and the listener verified, nil without one
@@ -126,7 +127,7 @@ func (x *Exchange) begin(host Host, front Front, client *Client) {
 	x.isHEAD, x.replayable, x.bodyEnded, x.expecting = false, false, false, false
 	x.answered, x.retried = false, false
 	x.earlyLeft = earlyBody
-	x.rec = Record{Backend: -1, Land: LandNone, Snapshot: x.snapshot.ID}
+	x.rec = Record{Protocol: client.Protocol, Backend: -1, Land: LandNone, Snapshot: x.snapshot.ID}
 	x.logged = x.snapshot.Logged // the snapshot is let go before a tunnel ends
 	x.plan.reset()
 }

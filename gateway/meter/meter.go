@@ -70,11 +70,11 @@ type Backend struct {
 
 // Meter is one loop's account. Owned by the loop's thread.
 type Meter struct {
-	Codes    [600]uint64 // by status
+	Codes    [exchange.Protocols][600]uint64 // by status
 	Reasons  [reason.Count][Lands]uint64
 	Backends []Backend // by exchange.Record.Backend
 	Other    Backend   // all targets of no configured backend
-	Overhead Histogram
+	Overhead [exchange.Protocols]Histogram
 	Removed  [4]uint64 // pv, forwarded, identity, alias
 	// Tunnels counts those that have ended, by how.
 	Tunnels  [exchange.TunnelEnds]uint64
@@ -83,8 +83,8 @@ type Meter struct {
 
 // Record counts one finished exchange.
 func (m *Meter) Record(r *exchange.Record) {
-	if r.Status > 0 && r.Status < len(m.Codes) {
-		m.Codes[r.Status]++
+	if r.Status > 0 && r.Status < len(m.Codes[r.Protocol]) {
+		m.Codes[r.Protocol][r.Status]++
 	}
 	if r.Account != exchange.AccountNone {
 		m.Accounts[r.Account]++
@@ -120,7 +120,7 @@ func (m *Meter) Record(r *exchange.Record) {
 	b.BytesOut += uint64(r.BytesOut)
 	// Bodies that fill more than a buffer measure the client's line, not us.
 	if r.BytesIn+r.BytesOut < 64<<10 {
-		m.Overhead.observe(max(r.Total-r.Upstream, 0), overheadBounds[:])
+		m.Overhead[r.Protocol].observe(max(r.Total-r.Upstream, 0), overheadBounds[:])
 	}
 }
 
@@ -144,8 +144,11 @@ func (m *Meter) Tunnelled(backend, in, out int) {
 
 // AddTo adds this account to a sum.
 func (m *Meter) AddTo(sum *Meter) {
-	for i, n := range m.Codes {
-		sum.Codes[i] += n
+	for p := range m.Codes {
+		for i, n := range m.Codes[p] {
+			sum.Codes[p][i] += n
+		}
+		sum.Overhead[p].add(&m.Overhead[p])
 	}
 	for i := range m.Reasons {
 		for j, n := range m.Reasons[i] {
@@ -161,7 +164,6 @@ func (m *Meter) AddTo(sum *Meter) {
 	for i, n := range m.Accounts {
 		sum.Accounts[i] += n
 	}
-	sum.Overhead.add(&m.Overhead)
 	for len(sum.Backends) < len(m.Backends) {
 		sum.Backends = append(sum.Backends, Backend{})
 	}

@@ -21,63 +21,63 @@ func TestRecordCountsAnExchangeWhereItBelongs(t *testing.T) {
 		want func(m *Meter)
 	}{
 		"forwarded": {
-			exchange.Record{Status: 201, Land: 6, Backend: 1, Forwarded: true, BytesIn: 10, BytesOut: 20, Total: 7 * ms, Upstream: 6 * ms},
+			exchange.Record{Protocol: exchange.HTTP2, Status: 201, Land: 6, Backend: 1, Forwarded: true, BytesIn: 10, BytesOut: 20, Total: 7 * ms, Upstream: 6 * ms},
 			func(m *Meter) {
-				m.Codes[201] = 1
+				m.Codes[exchange.HTTP2][201] = 1
 				m.Backends = make([]Backend, 2)
 				b := &m.Backends[1]
 				b.Requests[2], b.BytesIn, b.BytesOut = 1, 10, 20
 				b.Seconds.Sum, b.Seconds.Counts[1] = 6*ms, 1
-				m.Overhead.Sum, m.Overhead.Counts[5] = ms, 1
+				m.Overhead[exchange.HTTP2].Sum, m.Overhead[exchange.HTTP2].Counts[5] = ms, 1
 			},
 		},
 		"handover to a configured backend": {
 			exchange.Record{Status: 303, Reason: reason.Handover, Land: 6, Backend: 0, Total: 20_000},
 			func(m *Meter) {
-				m.Codes[303], m.Reasons[reason.Handover][6] = 1, 1
+				m.Codes[exchange.HTTP1][303], m.Reasons[reason.Handover][6] = 1, 1
 				m.Backends = make([]Backend, 1)
 				m.Backends[0].Requests[3] = 1
-				m.Overhead.Sum, m.Overhead.Counts[0] = 20_000, 1
+				m.Overhead[exchange.HTTP1].Sum, m.Overhead[exchange.HTTP1].Counts[0] = 20_000, 1
 			},
 		},
 		"handover to any other": {
 			exchange.Record{Status: 303, Reason: reason.Handover, Land: 0, Backend: exchange.BackendOther, Total: 30_000},
 			func(m *Meter) {
-				m.Codes[303], m.Reasons[reason.Handover][0] = 1, 1
+				m.Codes[exchange.HTTP1][303], m.Reasons[reason.Handover][0] = 1, 1
 				m.Other.Requests[3] = 1
-				m.Overhead.Sum, m.Overhead.Counts[1] = 30_000, 1
+				m.Overhead[exchange.HTTP1].Sum, m.Overhead[exchange.HTTP1].Counts[1] = 30_000, 1
 			},
 		},
 		"no backend": {
 			exchange.Record{Status: 404, Reason: reason.NoRoute, Land: 16, Backend: -1, Total: ms},
-			func(m *Meter) { m.Codes[404], m.Reasons[reason.NoRoute][16] = 1, 1 },
+			func(m *Meter) { m.Codes[exchange.HTTP1][404], m.Reasons[reason.NoRoute][16] = 1, 1 },
 		},
 		"failed at the backend": {
 			exchange.Record{Status: 502, Reason: reason.ConnectRefused, Land: exchange.LandNone, Backend: 0},
 			func(m *Meter) {
-				m.Codes[502], m.Reasons[reason.ConnectRefused][exchange.LandNone] = 1, 1
+				m.Codes[exchange.HTTP1][502], m.Reasons[reason.ConnectRefused][exchange.LandNone] = 1, 1
 				m.Backends = make([]Backend, 1)
 				m.Backends[0].Requests[0], m.Backends[0].Failures[reason.ConnectRefused] = 1, 1
-				m.Overhead.Counts[0] = 1
+				m.Overhead[exchange.HTTP1].Counts[0] = 1
 			},
 		},
 		"the client's fault before the backend saw anything": {
 			exchange.Record{Status: 408, Reason: reason.RequestTimeout, Land: 6, Backend: 0},
-			func(m *Meter) { m.Codes[408], m.Reasons[reason.RequestTimeout][6] = 1, 1 },
+			func(m *Meter) { m.Codes[exchange.HTTP1][408], m.Reasons[reason.RequestTimeout][6] = 1, 1 },
 		},
 		"the client left while the backend worked": {
 			exchange.Record{Status: 499, Reason: reason.ClientGone, Land: 6, Backend: 0, Forwarded: true, Aborted: true},
 			func(m *Meter) {
-				m.Codes[499], m.Reasons[reason.ClientGone][6] = 1, 1
+				m.Codes[exchange.HTTP1][499], m.Reasons[reason.ClientGone][6] = 1, 1
 				m.Backends = make([]Backend, 1)
 				m.Backends[0].Requests[0], m.Backends[0].Failures[reason.ClientGone] = 1, 1
-				m.Overhead.Counts[0] = 1
+				m.Overhead[exchange.HTTP1].Counts[0] = 1
 			},
 		},
 		"a tunnel, whose octets are counted as they pass": {
 			exchange.Record{Status: 101, Backend: 0, Forwarded: true, BytesIn: 10, BytesOut: 20, Total: 3600e9, Upstream: 6 * ms, Tunnel: exchange.TunnelFinished},
 			func(m *Meter) {
-				m.Codes[101], m.Tunnels[exchange.TunnelFinished] = 1, 1
+				m.Codes[exchange.HTTP1][101], m.Tunnels[exchange.TunnelFinished] = 1, 1
 				m.Backends = make([]Backend, 1)
 				m.Backends[0].Requests[1] = 1
 				m.Backends[0].Seconds.Sum, m.Backends[0].Seconds.Counts[1] = 6*ms, 1
@@ -86,7 +86,7 @@ func TestRecordCountsAnExchangeWhereItBelongs(t *testing.T) {
 		"a tunnel that the client broke off": {
 			exchange.Record{Status: 101, Reason: reason.ClientGone, Land: 6, Backend: 0, Forwarded: true, Total: 3600e9, Aborted: true, Tunnel: exchange.TunnelClient},
 			func(m *Meter) {
-				m.Codes[101], m.Reasons[reason.ClientGone][6], m.Tunnels[exchange.TunnelClient] = 1, 1, 1
+				m.Codes[exchange.HTTP1][101], m.Reasons[reason.ClientGone][6], m.Tunnels[exchange.TunnelClient] = 1, 1, 1
 				m.Backends = make([]Backend, 1)
 				m.Backends[0].Requests[1], m.Backends[0].Failures[reason.ClientGone] = 1, 1
 			},
@@ -94,13 +94,13 @@ func TestRecordCountsAnExchangeWhereItBelongs(t *testing.T) {
 		"forged fields": {
 			exchange.Record{Status: 400, Reason: reason.BadPath, Land: 255, Backend: -1, Removed: header.Removed{PV: 1, Forwarded: 2, Identity: 3, Alias: 4}},
 			func(m *Meter) {
-				m.Codes[400], m.Reasons[reason.BadPath][exchange.LandNone], m.Removed = 1, 1, [4]uint64{1, 2, 3, 4}
+				m.Codes[exchange.HTTP1][400], m.Reasons[reason.BadPath][exchange.LandNone], m.Removed = 1, 1, [4]uint64{1, 2, 3, 4}
 			},
 		},
 		"a large body measures the client's line": {
 			exchange.Record{Status: 200, Backend: 0, Forwarded: true, BytesOut: 64 << 10, Total: 90_000 * ms, Upstream: 60_000 * ms},
 			func(m *Meter) {
-				m.Codes[200] = 1
+				m.Codes[exchange.HTTP1][200] = 1
 				m.Backends = make([]Backend, 1)
 				b := &m.Backends[0]
 				b.Requests[2], b.BytesOut = 1, 64<<10
@@ -136,9 +136,9 @@ func TestSumOfLoopsIsWhatWasServed(t *testing.T) {
 	}
 	var sum Meter
 	for i := range loops {
-		before := loops[i].Codes
+		before := loops[i].Codes[exchange.HTTP1]
 		loops[i].AddTo(&sum)
-		if loops[i].Codes != before {
+		if loops[i].Codes[exchange.HTTP1] != before {
 			t.Error("AddTo changed what it added")
 		}
 	}
@@ -146,7 +146,7 @@ func TestSumOfLoopsIsWhatWasServed(t *testing.T) {
 		t.Errorf("-counted at one place +added up\n%s", d)
 	}
 	total := uint64(0)
-	for _, n := range sum.Codes {
+	for _, n := range sum.Codes[exchange.HTTP1] {
 		total += n
 	}
 	if total != served {

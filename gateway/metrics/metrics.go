@@ -216,14 +216,8 @@ func statusLabel(code int) string {
 }
 
 func (s sink) traffic(m *meter.Meter) {
-	codes := map[string]uint64{}
-	for code, n := range m.Codes {
-		if n > 0 {
-			codes[statusLabel(code)] += n
-		}
-	}
-	for code, n := range codes {
-		s.counter("pvgate_requests_total", float64(n), "h1", code)
+	for p := range exchange.Protocols {
+		s.protocol(m, p)
 	}
 	for r := range m.Reasons {
 		code, total := reason.Code(r), uint64(0)
@@ -245,7 +239,22 @@ func (s sink) traffic(m *meter.Meter) {
 			s.counter("pvgate_context_total", float64(m.Accounts[i]), result)
 		}
 	}
-	s.histogram("pvgate_overhead_seconds", &m.Overhead, meter.OverheadBuckets(), "h1")
+}
+
+// protocol shows what is counted by the client's version of HTTP; those that nobody has spoken have no series.
+func (s sink) protocol(m *meter.Meter, p exchange.Protocol) {
+	codes := map[string]uint64{}
+	for code, n := range m.Codes[p] {
+		if n > 0 {
+			codes[statusLabel(code)] += n
+		}
+	}
+	for code, n := range codes {
+		s.counter("pvgate_requests_total", float64(n), p.String(), code)
+	}
+	if p == exchange.HTTP1 || len(codes) > 0 {
+		s.histogram("pvgate_overhead_seconds", &m.Overhead[p], meter.OverheadBuckets(), p.String())
+	}
 }
 
 // refusedByParser reports whether a reason is the protocol machines' or the path form's.

@@ -33,8 +33,11 @@ type crowd struct {
 func (c crowd) stats() *gateway.Stats {
 	st := &gateway.Stats{Open: 3, Active: 1, Uptime: time.Minute, Loops: make([]loop.Stats, c.loops), TLS: tlsconn.Stats{Done: 7, Resumed: 3, Waiting: 2}}
 	m := &st.Meter
-	for i := range m.Codes {
-		m.Codes[i] = 1
+	for p := range m.Codes {
+		for i := range m.Codes[p] {
+			m.Codes[p][i] = 1
+		}
+		m.Overhead[p].Counts[0] = 1
 	}
 	for r := range m.Reasons {
 		for l := range m.Reasons[r] {
@@ -42,7 +45,6 @@ func (c crowd) stats() *gateway.Stats {
 		}
 	}
 	m.Removed = [4]uint64{1, 1, 1, 1}
-	m.Overhead.Counts[0] = 1
 	full := meter.Backend{BytesIn: 1, BytesOut: 1}
 	for i := range full.Requests {
 		full.Requests[i] = 1
@@ -158,7 +160,8 @@ func (c crowd) ceiling() int {
 		}
 	}
 	codes++ // 499 has no registered text
-	fixed := codes + reason.Count*meter.Lands + parserReasons + len(meter.Meter{}.Removed) + int(exchange.Accounts) - 1 + histogram(meter.OverheadBuckets())
+	byProtocol := codes + histogram(meter.OverheadBuckets())
+	fixed := int(exchange.Protocols)*byProtocol + reason.Count*meter.Lands + parserReasons + len(meter.Meter{}.Removed) + int(exchange.Accounts) - 1
 	const (
 		byLoop   = 9
 		bySource = 3
