@@ -290,7 +290,9 @@ func TestContract7RedirectAfterARequestInPlaceTakesTheContextAlong(t *testing.T)
 	for status, location := range map[string]string{
 		"201 Created": "/next", "303 See Other": "https://www.bund.de/n", "302 Found": "//www.bund.de/", "307 Temporary Redirect": "javascript:1",
 	} {
-		origin.Answer(func(*gatewaytest.Seen) string { return gatewaytest.Respond(status, "", "Location: "+location, "Content-Location: /next") })
+		origin.Answer(func(*gatewaytest.Seen) string {
+			return gatewaytest.Respond(status, "", "Location: "+location, "Content-Location: /next")
+		})
 		if a := g.Ask(t, entryHost, "POST "+inPlace, "Content-Length: 0"); strings.Contains(a.Header.Get("Location")+a.Header.Get("Content-Location"), "_pv") {
 			t.Errorf("%s to %s: %v: the context leads somewhere else", status, location, a.Header)
 		}
