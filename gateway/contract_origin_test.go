@@ -76,7 +76,7 @@ func TestContract7HandoverBecomesACookie(t *testing.T) {
 		if a.Status != 200 || s.Target() != "/senden?x" || s.Body != "abc" {
 			t.Errorf("%d, the portal got %q %q", a.Status, s.Line, s.Body)
 		}
-		origin.Clear()
+		origin.Forget()
 	}
 	samples := g.Samples(t)
 	for series, want := range map[string]float64{

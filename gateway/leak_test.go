@@ -35,7 +35,7 @@ func descriptors(t *testing.T) int {
 func TestStartAndDrainLeaveNothing(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("PVGATE_ALONE") == "" {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestStartAndDrainLeaveNothing$")
+		cmd := exec.Command(os.Args[0], "-test.run=^TestStartAndDrainLeaveNothing$", "-test.timeout=3m")
 		cmd.Env = append(os.Environ(), "PVGATE_ALONE=1")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)

@@ -127,7 +127,7 @@ func TestRS11NoVersionBefore12AndNoSuiteBeyond(t *testing.T) {
 	ca := gatewaytest.NewAuthority(t)
 	addr, _, _ := secured(t, ca, nil)
 	for _, v := range []uint16{tls.VersionTLS10, tls.VersionTLS11} {
-		c, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: ca.Pool, ServerName: "a.example", MinVersion: v, MaxVersion: v})
+		c, err := tls.DialWithDialer(&net.Dialer{Timeout: 20 * time.Second}, "tcp", addr, &tls.Config{RootCAs: ca.Pool, ServerName: "a.example", MinVersion: v, MaxVersion: v})
 		if err == nil {
 			c.Close()
 			t.Errorf("version %x was spoken", v)
@@ -183,7 +183,7 @@ func TestRS11AnHonestHandshakeBesideSlowOnesIsQuick(t *testing.T) {
 		_, _ = d.Write([]byte{22}) // the next octet would come in a second
 	}
 	best := time.Hour
-	for range 10 {
+	for first := time.Now(); best > 50*time.Millisecond && time.Since(first) < tlsconn.Timeout/2; { // while the slow ones are there
 		begun := time.Now()
 		dialTLS(t, addr, &tls.Config{RootCAs: ca.Pool, ServerName: "a.example", MinVersion: tls.VersionTLS12}).Close()
 		best = min(best, time.Since(begun))

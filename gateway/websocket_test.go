@@ -58,7 +58,9 @@ func dialSocket(t *testing.T, address string, secure ...*tls.Config) *websocket.
 	if len(secure) > 0 {
 		c.TlsConfig = secure[0]
 	}
-	ws, err := websocket.DialConfig(c)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	ws, err := c.DialContext(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,6 +153,7 @@ func bothWaysAtOnce(t *testing.T, edit func(*gateway.Options, *gateway.Snapshot)
 	}
 	server := make(chan error, 1)
 	srv := httptest.NewServer(websocket.Handler(func(ws *websocket.Conn) {
+		_ = ws.SetDeadline(time.Now().Add(30 * time.Second))
 		server <- talk(ws, 1, 2)
 		_, _ = ws.Read(make([]byte, 1)) // until the client leaves
 	}))
@@ -158,7 +161,7 @@ func bothWaysAtOnce(t *testing.T, edit func(*gateway.Options, *gateway.Snapshot)
 	s, address := start(t, srv.Listener.Addr().String(), sockets, edit)
 	ws := dialSocket(t, address, secure...)
 	if err := talk(ws, 2, 1); err != nil {
-		t.Errorf("client: %v", err)
+		t.Fatalf("client: %v", err)
 	}
 	if err := <-server; err != nil {
 		t.Errorf("backend: %v", err)
@@ -236,17 +239,22 @@ func TestTunnelDoesNotAllocate(t *testing.T) {
 	}
 	defer ln.Close()
 	_, address := start(t, ln.Addr().String(), sockets, func(o *gateway.Options, _ *gateway.Snapshot) { o.Loops = 1 })
+	if err := ln.(*net.TCPListener).SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	c, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	_, _ = io.WriteString(c, "GET /a HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	b, err := ln.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
+	_ = b.SetDeadline(time.Now().Add(time.Minute))
 	buf := make([]byte, 64<<10)
 	for got := ""; !bytes.HasSuffix([]byte(got), []byte("\r\n\r\n")); {
 		n, err := b.Read(buf)

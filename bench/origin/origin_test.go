@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -43,7 +44,7 @@ func start(t *testing.T) string {
 func TestLastPathSegmentPicksTheLength(t *testing.T) {
 	t.Parallel()
 	addr := start(t)
-	client := &http.Client{Transport: &http.Transport{}}
+	client := &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
 	defer client.CloseIdleConnections()
 	for _, c := range []struct {
 		method, path string
@@ -83,6 +84,7 @@ func TestPipelinedAndSplitRequestsAreAnsweredInOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	all := "GET /0 HTTP/1.1\r\nHost: o\r\n\r\n" +
 		"POST /1k HTTP/1.1\r\nHost: o\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nT: 1\r\n\r\n" +
 		"GET /1m HTTP/1.1\r\nHost: o\r\n\r\n" +
@@ -118,6 +120,7 @@ func TestExpectIsAnsweredWithContinue(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	if _, err := io.WriteString(conn, "POST /0 HTTP/1.1\r\nHost: o\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"crypto/tls"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -53,7 +54,7 @@ admin: {address: "127.0.0.1:0"}
 						t.Fatal(err)
 					}
 				}
-				c, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", ports[0]), &tls.Config{ServerName: "gw.example.de", InsecureSkipVerify: true})
+				c, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", fmt.Sprintf("127.0.0.1:%d", ports[0]), &tls.Config{ServerName: "gw.example.de", InsecureSkipVerify: true})
 				if err != nil {
 					t.Fatal(err)
 				}

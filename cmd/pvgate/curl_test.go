@@ -84,7 +84,7 @@ func curl(args []string, stdout io.Writer) (int, error) {
 	if err != nil {
 		return curlUsage, err
 	}
-	client := http.Client{Transport: &http.Transport{DialContext: c.dial, TLSClientConfig: secure, DisableCompression: true, DisableKeepAlives: true}}
+	client := http.Client{Timeout: patience, Transport: &http.Transport{DialContext: c.dial, TLSClientConfig: secure, DisableCompression: true, DisableKeepAlives: true}}
 	if c.cookies {
 		jar, err := cookiejar.New(nil)
 		if err != nil {

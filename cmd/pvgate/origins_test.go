@@ -250,7 +250,7 @@ func TestDemoBehindTLSRequestsAreAttributed(t *testing.T) {
 			}
 		}
 	}
-	resp, err := http.Get(operators[1] + "/metrics") //nolint:noctx // of a server that ends with the test
+	resp, err := (&http.Client{Timeout: patience}).Get(operators[1] + "/metrics") //nolint:noctx // has its time
 	if err != nil {
 		t.Fatal(err)
 	}

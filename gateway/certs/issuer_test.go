@@ -107,7 +107,7 @@ func patience(t *testing.T) context.Context {
 
 // served returns the certificate that a client of the site gets.
 func (s *site) served(name string) (*tls.ConnectionState, error) {
-	c, err := tls.Dial("tcp", s.address, &tls.Config{ServerName: name, InsecureSkipVerify: true})
+	c, err := tls.DialWithDialer(&net.Dialer{Timeout: 20 * time.Second}, "tcp", s.address, &tls.Config{ServerName: name, InsecureSkipVerify: true})
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func TestACMEOverTLS(t *testing.T) {
 		t.Errorf("expiries of the second process: %v", got)
 	}
 	// The challenge is gone, and asking for it gets nobody anywhere.
-	if c, err := tls.Dial("tcp", s.address, &tls.Config{ServerName: "gw.example.de", NextProtos: []string{"acme-tls/1"}, InsecureSkipVerify: true}); err == nil {
+	if c, err := tls.DialWithDialer(&net.Dialer{Timeout: 20 * time.Second}, "tcp", s.address, &tls.Config{ServerName: "gw.example.de", NextProtos: []string{"acme-tls/1"}, InsecureSkipVerify: true}); err == nil {
 		_ = c.Close()
 		t.Error("a challenge nobody waits for was answered")
 	}

@@ -94,7 +94,11 @@ func NewOrigin(t testing.TB, script Script) *Origin {
 				return
 			}
 			o.mu.Lock()
-			open[c] = true
+			if open == nil { // the test has ended
+				_ = c.Close()
+			} else {
+				open[c] = true
+			}
 			o.mu.Unlock()
 			conns.Go(func() {
 				o.serve(c)
@@ -110,6 +114,7 @@ func NewOrigin(t testing.TB, script Script) *Origin {
 		for c := range open {
 			_ = c.Close()
 		}
+		open = nil
 		o.mu.Unlock()
 		conns.Wait()
 	})
@@ -128,13 +133,6 @@ func (o *Origin) Requests() []*Seen {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return append([]*Seen(nil), o.seen...)
-}
-
-// Clear forgets what has arrived so far.
-func (o *Origin) Clear() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.seen = nil
 }
 
 // Forget drops what has arrived so far.

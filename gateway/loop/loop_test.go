@@ -31,9 +31,13 @@ func TestMailboxLosesAndReordersNothing(t *testing.T) {
 			}
 		})
 	}
-	got := 0
+	got, hangs := 0, time.After(time.Minute)
 	for got < posters*each {
-		<-woken // an empty box that gets a letter always wakes
+		select {
+		case <-woken: // an empty box that gets a letter always wakes
+		case <-hangs:
+			t.Fatalf("nobody was woken after %d of %d letters", got, posters*each)
+		}
 		for letter := m.take(); letter != nil; letter = letter.next {
 			letter.run()
 			got++
@@ -109,6 +113,11 @@ func TestPostsWhileStoppingDoNotHang(t *testing.T) {
 		})
 	}
 	l.Post(l.Stop)
-	wg.Wait()
-	<-l.Done()
+	ended := make(chan struct{})
+	go func() { wg.Wait(); <-l.Done(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		t.Fatal("somebody waits for a loop that has ended, or it has not")
+	}
 }

@@ -120,9 +120,18 @@ func TestBusyBackendIs503WithRetryAfter(t *testing.T) {
 		}
 	}
 	g := gatewaytest.Start(t, o)
-	first := make(chan *gatewaytest.Answer)
-	go func() { first <- g.Ask(t, "hessen."+host, "GET /slow") }()
-	<-entered
+	release := sync.OnceFunc(func() { close(leave) })
+	t.Cleanup(release) // the origin ends after its requests
+	first := make(chan *gatewaytest.Answer, 1)
+	go func() {
+		defer close(first) // also when Ask ends the test
+		first <- g.Ask(t, "hessen."+host, "GET /slow")
+	}()
+	select {
+	case <-entered:
+	case a := <-first:
+		t.Fatalf("was answered without the backend: %v", a)
+	}
 	a := g.Ask(t, "hessen."+host, "GET /x")
 	if wait, err := strconv.Atoi(a.Header.Get("Retry-After")); a.Status != 503 || a.Reason() != "backend_busy" || err != nil || wait < 1 {
 		t.Errorf("%d %s, Retry-After %q; want 503 backend_busy, 1 or more", a.Status, a.Reason(), a.Header.Get("Retry-After"))
@@ -132,9 +141,9 @@ func TestBusyBackendIs503WithRetryAfter(t *testing.T) {
 		`pvgate_backend_in_flight{backend="hessen"}`:             1,
 		`pvgate_backend_in_flight_limit{backend="hessen"}`:       1,
 	})
-	close(leave)
-	if a := <-first; a.Status != 200 || a.Body != "late" {
-		t.Errorf("the request inside got %d %q", a.Status, a.Body)
+	release()
+	if a := <-first; a == nil || a.Status != 200 || a.Body != "late" {
+		t.Errorf("the request inside got %v", a)
 	}
 	wants(t, g.Samples(t), map[string]float64{`pvgate_backend_in_flight{backend="hessen"}`: 0})
 }

@@ -301,7 +301,7 @@ func TestRS11SlowHandshakesHoldNoSlot(t *testing.T) {
 	}
 }
 
-// 10 000 clients say hello and no more: only so many keep memory, the eldest go, and an honest one gets through.
+// More clients than have room say hello and no more: only so many keep memory, the eldest go, and an honest one gets through.
 func TestRS11AFloodOfHellosIsBounded(t *testing.T) {
 	t.Parallel()
 	const floods = 1300
