@@ -305,3 +305,49 @@ func TestRequestThatMayHaveBeenAppliedIsNotRepeated(t *testing.T) {
 		st.wants(e, 502, "connection_lost", false)
 	}
 }
+
+// RP-01: an answer that comes before the whole request has left ends its connection, also when the rest would have left in
+// the same turn.
+func TestRP01EarlyAnswerEndsItsConnection(t *testing.T) {
+	t.Parallel()
+	for _, whole := range []bool{false, true} {
+		st := newStage(t)
+		st.net.Order = true
+		e := st.send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbo")
+		b := st.accept()
+		e.Write([]byte("dy"))
+		if whole {
+			st.settle()
+		}
+		b.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
+		st.settle()
+		st.wants(e, 200, "", false)
+		if got := string(b.Read()); !strings.HasSuffix(got, "\r\n\r\nbody") {
+			t.Errorf("the backend got %q", got)
+		}
+		if b.EOF() == whole {
+			t.Errorf("request sent whole %v: connection kept %v", whole, !b.EOF())
+		}
+	}
+}
+
+func TestConnectionThatWasResumedForTheLastOctetsIsKept(t *testing.T) {
+	t.Parallel()
+	st := newStage(t)
+	st.net.Order = true
+	e := st.send(getA)
+	b := st.accept()
+	b.Read()
+	n := st.net.Capacity() + 100 // more than the client's buffer takes
+	st.write(b, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", n+1)+strings.Repeat("x", n))
+	e.Read() // the backend is read again
+	b.Write([]byte("x"))
+	st.settle()
+	if e.Read(); b.EOF() {
+		t.Error("closed, although its answer ended well")
+	}
+	st.write(e, getA)
+	if got := string(b.Read()); !strings.HasPrefix(got, "GET /a ") {
+		t.Errorf("the connection is not used again: %q", got)
+	}
+}

@@ -295,10 +295,12 @@ func (c *Conn) Broken() {
 // Readable reads the response. An idle connection has nothing to say: whatever it sends, it is closed.
 func (c *Conn) Readable() {
 	if c.user == nil {
-		if c.listed {
-			if _, st := c.stream.Read(c.loop.ReadBuffer()); st == loop.Data {
-				c.pool.cache.stats.Surplus++
-			}
+		_, st := c.stream.Read(c.loop.ReadBuffer())
+		if st == loop.Again { // it had been resumed for the end of its last answer
+			return
+		}
+		if st == loop.Data {
+			c.pool.cache.stats.Surplus++
 		}
 		c.discard()
 		return
@@ -483,12 +485,12 @@ func (c *Conn) Resume() {
 	}
 }
 
-// Done gives the connection back. It is kept if clean (the request was sent whole) and if the response was framed
-// perfectly, nothing came after it and the backend keeps the connection too.
+// Done gives the connection back. It is kept if clean (the request was handed over whole, and all of it has left) and if
+// the response was framed perfectly, nothing came after it and the backend keeps the connection too.
 func (c *Conn) Done(clean bool) {
 	c.user = nil
 	c.giveBack(&c.kept)
-	if clean && c.ended && !c.surplus && !c.pool.closed && c.keep > 0 && c.Pending() == 0 && !c.stream.Ready() &&
+	if clean && c.ended && !c.surplus && !c.pool.closed && c.keep > 0 && c.Pending() == 0 && !c.stream.Held() && !c.stream.Ready() &&
 		c.machine.Reusable() {
 		c.list()
 		if !c.closed {
