@@ -109,6 +109,10 @@ func setUp(fd int, addr netip.AddrPort) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
 		return err
 	}
+	// What is accepted has it too, without a call for each.
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		return err
+	}
 	var sa unix.Sockaddr = &unix.SockaddrInet4{Port: int(addr.Port())}
 	if addr.Addr().Is4() {
 		sa.(*unix.SockaddrInet4).Addr = addr.Addr().As4()

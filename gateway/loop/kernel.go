@@ -42,7 +42,7 @@ type Kernel interface {
 	Wait(events []Event, timeout int64) (n, sleeps int)
 	// Wake ends a Wait from any goroutine.
 	Wake()
-	// Accept takes one connection from a listening socket: non-blocking, close-on-exec, TCP_NODELAY.
+	// Accept takes one connection from a listening socket: non-blocking, close-on-exec, TCP_NODELAY if the socket has it.
 	Accept(fd int32) (conn int32, peer netip.AddrPort, err syscall.Errno)
 	// Socket opens a stream socket for an address family: non-blocking, close-on-exec, TCP_NODELAY.
 	Socket(ip6 bool) (fd int32, err syscall.Errno)

@@ -154,7 +154,6 @@ func (k *linuxKernel) Accept(fd int32) (int32, netip.AddrPort, syscall.Errno) {
 	if e != 0 {
 		return -1, netip.AddrPort{}, e
 	}
-	noDelay(int32(r))
 	return int32(r), addrPort(&sa), 0
 }
 
