@@ -69,6 +69,7 @@ type Loop struct {
 	turn    []*Stream        // the ready list being served
 	held    [sides][]*Stream // written to in this turn
 	polled  int              // events that stand in events already
+	guarded bool             // a Guard may be among what is held
 	events  [eventBatch]Event
 	wheel   wheel
 	pool    pool
@@ -221,10 +222,13 @@ func (l *Loop) Turn() {
 	for !l.expire() {
 	}
 	if l.holds() {
-		// A look before the requests leave: what a backend says unasked must not be taken for an answer (Stream.Guard).
-		l.poll()
-		l.polled = l.kernel.Poll(l.events[:])
-		l.foresee(l.polled)
+		if l.guarded {
+			l.guarded = false
+			// A look before the requests leave: what a backend says unasked must not be taken for an answer (Stream.Guard).
+			l.poll()
+			l.polled = l.kernel.Poll(l.events[:])
+			l.foresee(l.polled)
+		}
 		for who := range l.held {
 			l.at = 0
 			for !l.release(&l.held[who]) {
