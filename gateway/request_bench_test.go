@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/meter"
@@ -159,7 +160,7 @@ func BenchmarkRequest(b *testing.B) {
 	}
 	b.StopTimer()
 	var all meter.Meter
-	if n.meter.AddTo(&all); all.Codes[200] < uint64(b.N) {
-		b.Fatalf("%d of %d requests were answered with 200; others: %v", all.Codes[200], b.N, all.Reasons)
+	if n.meter.AddTo(&all); all.Codes[exchange.HTTP1][200] < uint64(b.N) {
+		b.Fatalf("%d of %d requests were answered with 200; others: %v", all.Codes[exchange.HTTP1][200], b.N, all.Reasons)
 	}
 }
