@@ -6,6 +6,8 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
 	"time"
 
 	"github.com/pvgate/pvgate/config"
@@ -45,9 +47,21 @@ func (s *service) endAccessLog(ctx context.Context) error {
 	return s.accessLog.Close(end)
 }
 
-// reopenLogs follows files that have been moved away.
-func (s *service) reopenLogs() {
-	if s.accessLog != nil {
-		s.accessLog.Reopen()
+// reopenAt follows files that have been moved away, at each signal and beside reloads, which take their time. What it
+// returns ends that.
+func (s *service) reopenAt(usr1 chan os.Signal) (end func()) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range usr1 {
+			if s.accessLog != nil {
+				s.accessLog.Reopen()
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(usr1) // after it nobody sends
+		close(usr1)
+		<-ended
 	}
 }

@@ -101,22 +101,24 @@ func serve(ctx context.Context, o serveOptions) error {
 		return errors.Join(err, s.drain(ctx))
 	}
 	defer operators.Close()
+	defer s.reopenAt(usr1)()
+	first, _, _ := s.now()
 	for i, a := range s.server.Addresses() {
-		fmt.Fprintf(o.out, "pvgate: listening on %s://%s (listener %d)\n", scheme(&s.live.cfg.Root.Listen[i]), a, i)
+		fmt.Fprintf(o.out, "pvgate: listening on %s://%s (listener %d)\n", scheme(&first.cfg.Root.Listen[i]), a, i)
 	}
 	fmt.Fprintf(o.out, "pvgate: admin on http://%s\n", operators.Addr)
 	if o.ready != nil {
 		o.ready(s, operators.Addr)
 	}
-	s.wait(ctx, watcher, hup, usr1)
+	s.wait(ctx, watcher, hup)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	o.log.Info("draining", "for", drainTime.String())
 	return s.drain(end)
 }
 
-// wait reloads when a file changes or at hup, and reopens logs at usr1, until ctx ends.
-func (s *service) wait(ctx context.Context, watcher *config.Watcher, hup, usr1 <-chan os.Signal) {
+// wait reloads when a file changes or at hup, until ctx ends.
+func (s *service) wait(ctx context.Context, watcher *config.Watcher, hup <-chan os.Signal) {
 	changed := make(chan struct{}, 1)
 	watching := make(chan struct{})
 	go func() {
@@ -145,9 +147,6 @@ func (s *service) wait(ctx context.Context, watcher *config.Watcher, hup, usr1 <
 			<-watching
 			<-renewing
 			return
-		case <-usr1:
-			s.reopenLogs()
-			continue
 		case <-hup:
 		case <-changed:
 		}

@@ -32,7 +32,11 @@ type service struct {
 
 	tls terminal
 
-	// mu serialises reloads and guards what stands below.
+	// changing is held by who puts something new in service, from reading files to the end: one at a time.
+	changing sync.Mutex
+
+	// mu guards what stands below. Who asks how the service is waits for it, so nothing is built under it; live, built and
+	// tls change under changing too.
 	mu       sync.Mutex
 	live     *live
 	built    time.Time // of live
@@ -79,13 +83,8 @@ func newService(ctx context.Context, load func() (*config.Config, error), log *s
 	if s.server, err = gateway.Start(o, l.snapshot); err != nil {
 		return nil, errors.Join(err, s.endAccessLog(ctx))
 	}
-	if s.tls.issuer != nil { // only now can a CA come in and see that the names are ours
-		wait, cancel := context.WithTimeout(ctx, cachedWait)
-		s.tls.issuer.Serve(wait, issuedHosts(l.cfg))
-		cancel()
-	}
-	s.took(l)
-	s.reload = reloadResult{OK: true, Time: s.built, Snapshot: l.snapshot.ID, Changed: true, Warnings: findings(l.routes.warnings)}
+	s.issue(ctx, l.cfg) // only now can a CA come in and see that the names are ours
+	s.took(l, reloadResult{OK: true, Time: time.Now(), Snapshot: l.snapshot.ID, Changed: true, Warnings: findings(l.routes.warnings)})
 	return s, nil
 }
 
@@ -106,9 +105,11 @@ func (s *service) build(ctx context.Context) (*live, error) {
 	return buildLive(ctx, cfg, s.book, own{s.keys, s.tls.issuer})
 }
 
-// took notes what is in service now. The caller holds mu, or is newService.
-func (s *service) took(l *live) {
-	s.live, s.built = l, time.Now()
+// took notes what is in service now, and how that came about.
+func (s *service) took(l *live, how reloadResult) {
+	s.mu.Lock()
+	s.live, s.built, s.reload = l, time.Now(), how
+	s.mu.Unlock()
 	for _, w := range l.routes.warnings {
 		s.log.Warn("configuration", "at", w.Origin.String(), "what", w.Text)
 	}
@@ -119,8 +120,8 @@ func (s *service) took(l *live) {
 // Reload builds the configuration whole and puts it in service, or leaves everything as it was and says why. When it
 // returns, the next request sees the change.
 func (s *service) Reload(ctx context.Context) (reloadResult, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	r := reloadResult{Time: time.Now(), Snapshot: s.live.snapshot.ID}
 	l, err := s.build(ctx)
 	if err == nil {
@@ -130,22 +131,21 @@ func (s *service) Reload(ctx context.Context) (reloadResult, error) {
 		err = s.book.Apply(l.limits, s.server.Mono())
 	}
 	if err == nil {
-		err = s.tls.put(l.edge)
+		err = s.secure(l.edge)
 	}
 	if err != nil {
 		r.Errors = findings(err)
+		s.mu.Lock()
 		s.reload = r
+		s.mu.Unlock()
 		s.log.Error("reload refused; the old configuration stays in service", "errors", len(r.Errors), "first", r.Errors[0].Text, "at", r.Errors[0].Place)
 		return r, fmt.Errorf("reload refused, nothing has changed: %w", err)
 	}
 	r.OK, r.Changed, r.Snapshot = true, l.snapshot.ID != s.live.snapshot.ID, l.snapshot.ID
 	r.Warnings = findings(l.routes.warnings)
 	s.server.Swap(l.snapshot)
-	if s.tls.issuer != nil {
-		s.tls.issuer.Serve(ctx, issuedHosts(l.cfg))
-	}
-	s.took(l)
-	s.reload = r
+	s.issue(ctx, l.cfg)
+	s.took(l, r)
 	return r, nil
 }
 

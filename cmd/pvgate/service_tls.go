@@ -15,7 +15,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/tlsconn"
 )
 
-// cachedWait is how long a start waits for certificates that ACME's cache has already.
+// cachedWait is how long a start or a reload waits for certificates that ACME's cache has already.
 const cachedWait = 2 * time.Second
 
 // ticketLife is how long a random ticket key seals; it opens as long again.
@@ -27,7 +27,7 @@ type terminal struct {
 	tickets *tlsconn.Tickets
 	configs []atomic.Pointer[tlsconn.Config] // by listener; nil where it speaks plaintext
 
-	// Guarded by service.mu.
+	// As service.live.
 	edge   *edge // in service
 	failed bool  // the files as they were last seen could not be put in service
 }
@@ -103,20 +103,37 @@ func (t *terminal) state(s *metrics.State) {
 	}
 }
 
-// renew puts the files of TLS in service as they are now. With a fault in any of them those of before stay.
-func (s *service) renew() {
+// secure uses an edge, as put.
+func (s *service) secure(e *edge) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.tls.put(e)
+}
+
+// issue gets certificates by ACME for the hosts of a configuration, if it asks for any.
+func (s *service) issue(ctx context.Context, cfg *config.Config) {
+	if s.tls.issuer == nil {
+		return
+	}
+	wait, cancel := context.WithTimeout(ctx, cachedWait)
+	defer cancel()
+	s.tls.issuer.Serve(wait, issuedHosts(cfg))
+}
+
+// renew puts the files of TLS in service as they are now. With a fault in any of them those of before stay.
+func (s *service) renew() {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	if now, err := config.Digest(edgeFiles(s.live.cfg)); err == nil && now == s.tls.edge.digest {
-		s.tls.failed = false // a reload has put them in service already, or they are again as they were
+		s.noteTLS(false) // a reload has put them in service already, or they are again as they were
 		return
 	}
 	e, err := buildEdge(s.live.cfg, s.tls.issuer, time.Now())
 	if err == nil {
-		err = s.tls.put(e)
+		err = s.secure(e)
 	}
 	if err != nil {
-		s.tls.failed = true
+		s.noteTLS(true)
 		first := findings(err)[0]
 		s.log.Error("certificates refused; the old ones stay in service", "errors", len(findings(err)), "first", first.Text, "at", first.Place)
 		return
@@ -125,6 +142,13 @@ func (s *service) renew() {
 		s.log.Warn("certificates", "at", w.Origin.String(), "what", w.Text)
 	}
 	s.log.Info("certificates in service", "files", len(edgeFiles(s.live.cfg)))
+}
+
+// noteTLS notes whether the files of TLS could not be put in service.
+func (s *service) noteTLS(failed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tls.failed = failed
 }
 
 // watchTLS renews whenever a file of TLS changes, and changes the random ticket key, until ctx ends.
