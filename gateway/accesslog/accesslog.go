@@ -79,7 +79,22 @@ type Log struct {
 
 // File returns an Options.Open that appends to a file, which is created readable for its group at most.
 func File(path string) func() (io.WriteCloser, error) {
-	return func() (io.WriteCloser, error) { return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640) }
+	return func() (io.WriteCloser, error) { return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640) }
+}
+
+// endsTorn reports whether a destination is a file that ends within a line: the disk was full, or a process was killed.
+func endsTorn(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	st, err := f.Stat()
+	if err != nil || !st.Mode().IsRegular() || st.Size() == 0 {
+		return false
+	}
+	var last [1]byte
+	_, err = f.ReadAt(last[:], st.Size()-1)
+	return err == nil && last[0] != '\n'
 }
 
 // Stream returns an Options.Open for a destination that is open already and stays so.
@@ -98,7 +113,7 @@ func Start(o Options) (*Log, error) {
 		return nil, fmt.Errorf("access log: %w", err)
 	}
 	l := &Log{
-		open: o.Open, events: o.Events, notes: notes(o.Notes), noted: map[string]uint8{}, out: out,
+		open: o.Open, events: o.Events, notes: notes(o.Notes), noted: map[string]uint8{}, out: out, torn: endsTorn(out),
 		reopen: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 		batch: make([]byte, 0, batchBytes+stride*lineBytes),
 	}
@@ -267,6 +282,6 @@ func (l *Log) renew() {
 	if err := l.out.Close(); err != nil {
 		l.events.Warn("access log: closing the old file failed", "error", err.Error())
 	}
-	l.out, l.torn = out, false
+	l.out, l.torn = out, endsTorn(out) // it may be the same file
 	l.events.Info("access log: reopened")
 }

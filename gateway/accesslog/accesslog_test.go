@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -320,6 +321,47 @@ func TestReopenFollowsAFileThatWasMovedAway(t *testing.T) {
 		if err != nil || strings.Count(string(text), "\n") != 1 || !strings.Contains(string(text), status) {
 			t.Errorf("%s: %v, %s", file, err, text)
 		}
+	}
+}
+
+// A file that ends within a line, after a kill or a full disk, goes on with a line of its own; also when it is opened anew
+// without having been moved away.
+func TestAFileThatEndsWithinALineGoesOnWithAnother(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "access.log")
+	tear := func() {
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteString(`{"time":"20`); err != nil {
+			t.Fatal(err)
+		}
+		_ = f.Close()
+	}
+	tear()
+	l := start(t, Options{Open: File(path)})
+	r := l.NewRing()
+	r.Record(proxied(), noon)
+	end(t, l)
+	tear()
+	o := &Log{open: File(path), events: slog.New(slog.DiscardHandler), notes: notes(nil), out: nopCloser{io.Discard}}
+	o.SetBackends(nil)
+	r = o.NewRing()
+	o.renew()
+	r.Record(proxied(), noon)
+	o.drain()
+	_ = o.out.Close()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []bool
+	for line := range strings.Lines(string(text)) {
+		got = append(got, json.Valid([]byte(line)))
+	}
+	if !slices.Equal(got, []bool{false, true, false, true}) {
+		t.Errorf("lines that are whole: %v, in\n%s", got, text)
 	}
 }
 
