@@ -306,17 +306,21 @@ func LoadAliases(file, name string) ([]Alias, error) {
 // valueOf is the addressable reflection of what p points to.
 func valueOf[T any](p *T) reflect.Value { return reflect.ValueOf(p).Elem() }
 
-// Digest is the digest over files as they are now; a file that is missing
-// counts as such and is no error.
+// Digest is the digest over files as they are now; one that is missing, or is
+// no regular file, counts as such and is no error.
 func Digest(files []string) (Hash, error) {
 	sum := sha256.New()
 	var out Hash
 	for _, name := range files {
-		f, err := os.Open(name)
-		if errors.Is(err, fs.ErrNotExist) {
+		st, err := os.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !st.Mode().IsRegular() { // a pipe may have no end
 			addDigest(sum, name, nil)
 			continue
 		}
+		if err != nil {
+			return out, fmt.Errorf("digest of the configuration: %w", err)
+		}
+		f, err := os.Open(name)
 		if err != nil {
 			return out, fmt.Errorf("digest of the configuration: %w", err)
 		}

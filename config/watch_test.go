@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -197,6 +198,19 @@ func TestAWatcherThatIsNotRunCloses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil { // its goroutine is looked for when all tests have run
+		t.Error(err)
+	}
+}
+
+// What is no file has no content to wait for: a pipe that nobody writes to would hold up whoever reads it.
+func TestDigestPassesOverWhatIsNoFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Digest([]string{dir, pipe, "/dev/zero", filepath.Join(dir, "none")}); err != nil {
 		t.Error(err)
 	}
 }

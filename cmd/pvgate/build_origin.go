@@ -5,8 +5,6 @@ package main
 import (
 	"cmp"
 	"crypto/rand"
-	"errors"
-	"io/fs"
 	"slices"
 	"strings"
 
@@ -36,10 +34,6 @@ func contextKeys(cfg *config.Config, own *handover.Keys, rt *routes, errs *confi
 	name := cfg.Resolve(file.V)
 	secrets, err := keyring.Read(name)
 	if err != nil {
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			err = pe.Err
-		}
 		*errs = append(*errs, config.At(file.Origin, "context_keys: %s %v", file.V, err))
 		return nil
 	}

@@ -3,8 +3,6 @@
 package main
 
 import (
-	"errors"
-	"io/fs"
 	"net/netip"
 	"strings"
 
@@ -30,7 +28,7 @@ func surfaceSender(cfg *config.Config, c *config.Named[config.Sender], errs, war
 	keys, err := keyring.Read(cfg.Resolve(at.V))
 	switch {
 	case err != nil:
-		*errs = append(*errs, config.At(at.Origin, "keys %q: %v", at.V, fileCause(err)))
+		*errs = append(*errs, config.At(at.Origin, "keys %q: %v", at.V, err))
 	case len(keys) > signature.MaxKeys:
 		*errs = append(*errs, config.At(at.Origin, "keys %q: holds %d keys, each of which is tried; keep the newest %d", at.V, len(keys), signature.MaxKeys))
 	case keyring.Exposed(cfg.Resolve(at.V)):
@@ -40,15 +38,6 @@ func surfaceSender(cfg *config.Config, c *config.Named[config.Sender], errs, war
 		s.Keys = append(s.Keys, keys[i][:])
 	}
 	return s
-}
-
-// fileCause is an error without the path, which the message names.
-func fileCause(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }
 
 // networks are those of a list, whose form has been checked.

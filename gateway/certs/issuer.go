@@ -21,6 +21,8 @@ import (
 
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
+
+	"github.com/pvgate/pvgate/gateway/keyring"
 )
 
 // protoACME is the protocol a CA offers, alone, when it validates a name over TLS (RFC 8737).
@@ -78,11 +80,11 @@ func (i *issued) certificate() *tls.Certificate { return i.current.Load() }
 // NewIssuer checks the options; it asks no one for anything yet.
 func NewIssuer(o IssuerOptions) (*Issuer, error) {
 	if err := writable(o.Cache); err != nil {
-		return nil, Faults{{o.Cache, fmt.Sprintf("cannot keep certificates: %v; without a folder that pvgate may write each start would ask the CA anew", cause(err))}}
+		return nil, Faults{{o.Cache, fmt.Sprintf("cannot keep certificates: %v; without a folder that pvgate may write each start would ask the CA anew", err)}}
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	if o.Authorities != "" {
-		data, err := readFile(o.Authorities)
+		data, err := keyring.File(o.Authorities, maxFile)
 		var all []*x509.Certificate
 		if err == nil {
 			all, err = chain(data)
@@ -124,14 +126,14 @@ func (e endable) RoundTrip(r *http.Request) (*http.Response, error) {
 	return e.next.RoundTrip(r)
 }
 
-// writable makes the folder and tries it.
+// writable makes the folder and tries it. The error is without its path.
 func writable(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+		return errors.Unwrap(err)
 	}
 	f, err := os.CreateTemp(dir, ".try-*")
 	if err != nil {
-		return err
+		return errors.Unwrap(err)
 	}
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }

@@ -11,9 +11,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/pvgate/pvgate/gateway/keyring"
@@ -40,39 +37,11 @@ func (l *loader) warn(file, format string, args ...any) {
 
 // read returns a whole file.
 func (l *loader) read(file string) ([]byte, bool) {
-	data, err := readFile(file)
+	data, err := keyring.File(file, maxFile)
 	if err != nil {
 		l.fail(file, "%v", err)
 	}
 	return data, err == nil
-}
-
-func readFile(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, fmt.Errorf("cannot be read: %w", cause(err))
-	}
-	defer f.Close()
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return nil, errors.New("is no regular file; only files can be read")
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("cannot be read: %w", cause(err))
-	}
-	if len(data) > maxFile {
-		return nil, fmt.Errorf("is larger than %d MiB", maxFile>>20)
-	}
-	return data, nil
-}
-
-// cause is the reason of a failed file operation without the path, which the fault names.
-func cause(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
 }
 
 // blocks returns the PEM blocks of a file. pem.Decode passes over a block that it cannot read, so they are counted:

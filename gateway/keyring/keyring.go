@@ -2,14 +2,13 @@
 
 // Package keyring reads files of rotating keys that processes and nodes share.
 //
-// The call to know is [Read]. A file has one key a line, 32 random bytes as 64 hexadecimal digits, the newest first: the
+// The calls to know are [Read], and [File] for other files of secrets. A file of keys has one key a line, 32 random bytes as 64 hexadecimal digits, the newest first: the
 // first key makes what is new, all of them open what is already out. Empty lines and what follows a # do not count.
 //
 // It deliberately makes no keys and changes no files: whoever hands the same file to all nodes rotates it.
 package keyring
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/hex"
 	"errors"
@@ -34,33 +33,52 @@ type Key [Size]byte
 
 // Read returns the keys of a file in its order, at least one. Its errors name lines, never the file nor what stands there.
 func Read(name string) ([]Key, error) {
-	f, err := os.Open(name)
+	data, err := File(name, maxFile)
 	if err != nil {
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			err = pe.Err // the caller names the file
-		}
-		return nil, fmt.Errorf("cannot be read: %w", err)
-	}
-	defer f.Close()
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return nil, errors.New("is no regular file; only files can be read")
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	switch {
-	case err != nil:
 		return nil, err
-	case len(data) > maxFile:
-		return nil, fmt.Errorf("is larger than %d KiB; a file of keys has one key a line", maxFile>>10)
 	}
 	return parse(data)
 }
 
+// File returns a whole file of at most most bytes. Its errors do not name the file: whoever configured it is named.
+func File(name string, most int64) ([]byte, error) {
+	st, err := os.Stat(name) // before it is opened: who opens a pipe waits for a writer
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", cause(err))
+	}
+	if !st.Mode().IsRegular() {
+		return nil, errors.New("is no regular file; only files can be read")
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", cause(err))
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("cannot be read: %w", cause(err))
+	case int64(len(data)) > most:
+		return nil, fmt.Errorf("is larger than %d KiB", most>>10)
+	}
+	return data, nil
+}
+
+// cause is the reason of a failed file operation without the path.
+func cause(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
 func parse(data []byte) ([]Key, error) {
 	var keys []Key
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	for n := 1; lines.Scan(); n++ {
-		line, _, _ := bytes.Cut(lines.Bytes(), []byte("#"))
+	n := 0
+	for line := range bytes.Lines(data) {
+		n++
+		line, _, _ := bytes.Cut(line, []byte("#"))
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
 		}
@@ -78,9 +96,6 @@ func parse(data []byte) ([]Key, error) {
 			return nil, fmt.Errorf("line %d is one key too many; keep the newest %d", n, MaxKeys)
 		}
 		keys = append(keys, Key(raw))
-	}
-	if err := lines.Err(); err != nil {
-		return nil, err
 	}
 	if len(keys) == 0 {
 		return nil, fmt.Errorf("holds no key; write one a line, made by openssl rand -hex %d", Size)

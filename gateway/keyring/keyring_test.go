@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/pvgate/pvgate/gateway/keyring"
@@ -62,8 +63,14 @@ func TestBadKeyFilesAreRefusedWithoutTellingKeys(t *testing.T) {
 			t.Errorf("%s: the message tells what stands in the file: %v", name, err)
 		}
 	}
-	if _, err := keyring.Read(t.TempDir()); err == nil {
-		t.Error("a folder was read")
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{t.TempDir(), pipe, "/dev/zero"} {
+		if _, err := keyring.Read(name); err == nil || !strings.Contains(err.Error(), "is no regular file") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	if _, err := keyring.Read(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("a file that does not exist was read")
