@@ -74,6 +74,22 @@ func config(lanes []*lane, loops int, secure string) string {
 	return b.String()
 }
 
+// encrypt makes the lanes speak TLS, with a certificate in a new folder.
+func encrypt(lanes []*lane) (folder string, err error) {
+	if folder, err = os.MkdirTemp("", "pvgate-corpora-"); err != nil {
+		return "", err
+	}
+	if err := cert.Write(folder, "gw.example"); err != nil {
+		return "", errors.Join(err, os.RemoveAll(folder))
+	}
+	// Sessions are kept, so that most handshakes are short ones, and some are not.
+	config := &tls.Config{ServerName: "gw.example", InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(len(lanes))} //nolint:gosec // the certificate was made above
+	for _, l := range lanes {
+		l.secure = config
+	}
+	return folder, nil
+}
+
 // session runs all cases of m through one process of the binary at path.
 func session(ctx context.Context, path string, o options, m *material) (*report, error) {
 	var lanes []*lane
@@ -88,18 +104,10 @@ func session(ctx context.Context, path string, o options, m *material) (*report,
 	secure := ""
 	if o.tls {
 		var err error
-		if secure, err = os.MkdirTemp("", "pvgate-corpora-"); err != nil {
+		if secure, err = encrypt(lanes); err != nil {
 			return nil, err
 		}
 		defer os.RemoveAll(secure)
-		if err := cert.Write(secure, "gw.example"); err != nil {
-			return nil, err
-		}
-		// Sessions are kept, so that most handshakes are short ones, and some are not.
-		config := &tls.Config{ServerName: "gw.example", InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(o.lanes)} //nolint:gosec // the certificate was made above
-		for _, l := range lanes {
-			l.secure = config
-		}
 	}
 	p, err := binary.Start(ctx, binary.Options{Path: path, Config: config(lanes, o.loops, secure)})
 	if err != nil {

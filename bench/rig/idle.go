@@ -7,16 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/pvgate/pvgate/bench/binary"
-	"github.com/pvgate/pvgate/bench/origin"
 	"github.com/pvgate/pvgate/bench/proof"
 )
 
@@ -66,20 +63,16 @@ func holdable() (int, error) {
 }
 
 func (b *bed) idle(ctx context.Context, how string, connections int, most float64) (*idleFigure, error) {
-	back, err := origin.New(netip.MustParseAddrPort(binary.AnyPort))
+	back, stop, err := startOrigin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	originCtx, stopOrigin := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = back.Run(originCtx) })
-	defer wg.Wait()
-	defer stopOrigin()
+	defer stop()
 	start := b.gateway
 	if how == "tls" {
 		start = b.secure
 	}
-	p, address, err := start(ctx, back.Addr().String(), "")
+	p, address, err := start(ctx, back, "")
 	if err != nil {
 		return nil, err
 	}

@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"sync"
 
 	"github.com/pvgate/pvgate/bench/binary"
 	"github.com/pvgate/pvgate/bench/load"
-	"github.com/pvgate/pvgate/bench/origin"
 	"github.com/pvgate/pvgate/bench/proof"
 )
 
@@ -40,20 +38,12 @@ type loopFigures struct {
 // loops drives real requests through every loop and compares, for each loop's thread, how often it gave up the processor
 // with how often it meant to: what is more was a lock, a page fault or a missing processor. It then counts allocations.
 func loops(ctx context.Context, b *bed) (any, error) {
-	back, err := origin.New(netip.MustParseAddrPort("127.0.0.1:0"))
+	back, stop, err := startOrigin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	originCtx, stopOrigin := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	wg.Add(1)
-	go func() {
-		defer wg.Done()
-		_ = back.Run(originCtx)
-	}()
-	defer wg.Wait()
-	defer stopOrigin()
-	p, address, err := b.gateway(ctx, back.Addr().String(), "loops: 2\n")
+	defer stop()
+	p, address, err := b.gateway(ctx, back, "loops: 2\n")
 	if err != nil {
 		return nil, err
 	}

@@ -23,15 +23,18 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pvgate/pvgate/bench/binary"
 	"github.com/pvgate/pvgate/bench/cert"
+	"github.com/pvgate/pvgate/bench/origin"
 	"github.com/pvgate/pvgate/bench/proof"
 )
 
@@ -125,6 +128,18 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("%d rigs failed; repeat with -seed %d", failed, b.seed)
 	}
 	return nil
+}
+
+// startOrigin starts a backend that answers with as much as the path asks for. stop ends it.
+func startOrigin(ctx context.Context) (address string, stop func(), err error) {
+	back, err := origin.New(netip.MustParseAddrPort(binary.AnyPort))
+	if err != nil {
+		return "", nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { _ = back.Run(ctx) })
+	return back.Addr().String(), func() { cancel(); running.Wait() }, nil
 }
 
 // gateway starts the binary with one listener whose default backend is at origin.

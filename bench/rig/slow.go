@@ -9,13 +9,11 @@ import (
 	"net/netip"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/pvgate/pvgate/bench/binary"
 	"github.com/pvgate/pvgate/bench/load"
-	"github.com/pvgate/pvgate/bench/origin"
 	"github.com/pvgate/pvgate/bench/proof"
 )
 
@@ -68,16 +66,12 @@ func slow(ctx context.Context, b *bed) (any, error) {
 	if err != nil {
 		return nil, skipped(slowTool + " is not installed; on Debian: apt-get install " + slowTool)
 	}
-	back, err := origin.New(netip.MustParseAddrPort(binary.AnyPort))
+	back, stop, err := startOrigin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	originCtx, stopOrigin := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = back.Run(originCtx) })
-	defer wg.Wait()
-	defer stopOrigin()
-	p, address, err := b.gateway(ctx, back.Addr().String(), "loops: 1\n")
+	defer stop()
+	p, address, err := b.gateway(ctx, back, "loops: 1\n")
 	if err != nil {
 		return nil, err
 	}
