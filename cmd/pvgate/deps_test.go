@@ -57,7 +57,7 @@ gateway/accesslog: gateway/exchange gateway/message gateway/reason
 gateway/meter: gateway/exchange gateway/reason
 gateway: gateway/accesslog gateway/conn gateway/exchange gateway/header gateway/http1 gateway/limit gateway/listen gateway/loop gateway/message gateway/meter gateway/tlsconn gateway/upstream
 gateway/metrics: gateway gateway/conn gateway/exchange gateway/meter gateway/reason
-gateway/gatewaytest: gateway gateway/handover gateway/limit gateway/metrics gateway/pages gateway/surface gateway/tlsconn gateway/upstream routing registry
+gateway/gatewaytest: gateway gateway/certs/certstest gateway/handover gateway/limit gateway/metrics gateway/pages gateway/surface gateway/tlsconn gateway/upstream routing registry
 gateway/admin:
 
 config:

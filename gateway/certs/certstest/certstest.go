@@ -37,6 +37,7 @@ type Leaf struct {
 	Hosts     []string // DNS names and addresses
 	URIs      []string
 	Client    bool // for a client
+	Both      bool // for a server and for a client
 	RSABits   int  // 0 = ECDSA P-256
 	NotBefore time.Time
 	NotAfter  time.Time
@@ -49,12 +50,12 @@ type Pair struct {
 	KeyPEM  []byte
 }
 
-// NewAuthority makes a root.
+// NewAuthority makes a root, which is good whatever the clock says.
 func NewAuthority(t testing.TB, name string) *Authority {
 	t.Helper()
 	key := newKey(t, 0)
 	c := &x509.Certificate{
-		SerialNumber: serial(t), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(240 * time.Hour),
+		SerialNumber: serial(t), Subject: pkix.Name{CommonName: name}, NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<32, 0),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
@@ -83,7 +84,10 @@ func (a *Authority) Issue(t testing.TB, l Leaf) *Pair {
 		SerialNumber: serial(t), Subject: pkix.Name{CommonName: l.Name}, NotBefore: l.NotBefore, NotAfter: l.NotAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	if l.Client {
+	switch {
+	case l.Both:
+		c.ExtKeyUsage = append(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
+	case l.Client:
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	}
 	if c.NotBefore.IsZero() {
