@@ -129,6 +129,7 @@ func Classify(name []byte) FieldID {
 func ScanName(line []byte) (n int, id FieldID) {
 	var buf [maxKnown]byte
 	n = scanLetters(line, &buf)
+	mapped := false
 	for n < len(line) {
 		c := folded[line[n]]
 		if c == 0 {
@@ -136,10 +137,11 @@ func ScanName(line []byte) (n int, id FieldID) {
 		}
 		if n < maxKnown {
 			buf[n] = c
+			mapped = mapped || c == '_' || c == '.'
 		}
 		n++
 	}
-	if id = classify(&buf, n); id == FieldOther {
+	if id = classify(&buf, n); mapped && id == FieldOther {
 		id = alias(&buf, n)
 	}
 	return n, id
@@ -177,24 +179,18 @@ func classify(buf *[maxKnown]byte, n int) FieldID {
 			return id
 		}
 	}
-	switch buf[0] {
-	case 'p', 'x', 'f', 'c':
-		return byPrefix(buf[:min(n, maxKnown)])
-	default:
-		return FieldOther
-	}
+	return byPrefix(buf[:min(n, maxKnown)])
 }
 
 // alias finds the names of others that a backend which maps "-", "_" and "." to
 // one character would take for a field the gateway owns.
 func alias(buf *[maxKnown]byte, n int) FieldID {
-	mapped := false
 	for i, c := range buf[:min(n, maxKnown)] {
 		if c == '_' || c == '.' {
-			buf[i], mapped = '-', true
+			buf[i] = '-'
 		}
 	}
-	if mapped && classify(buf, n) != FieldOther {
+	if classify(buf, n) != FieldOther {
 		return Alias
 	}
 	return FieldOther
@@ -321,6 +317,8 @@ func known(name []byte) FieldID {
 
 func byPrefix(name []byte) FieldID {
 	switch {
+	case len(name) < len("pv-") || name[0] != 'p' && name[0] != 'x':
+		return FieldOther
 	case hasPrefix(name, "pv-"):
 		return PVOther
 	case hasPrefix(name, "x-forwarded-client-cert"):
