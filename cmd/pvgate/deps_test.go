@@ -36,14 +36,15 @@ gateway/message:
 gateway/http1: gateway/message
 gateway/forwarded: gateway/message
 gateway/proxyproto: gateway/message
-gateway/signature:
+gateway/mac:
+gateway/signature: gateway/mac
 gateway/header: gateway/message gateway/forwarded
 gateway/reason: gateway/message routing
 gateway/limit:
 gateway/keyring:
 gateway/certs/certstest:
 gateway/certs: gateway/keyring
-gateway/handover: registry
+gateway/handover: gateway/mac registry
 gateway/pages: gateway/reason gateway/message
 gateway/exchange: gateway/message gateway/header gateway/reason
 gateway/loop:

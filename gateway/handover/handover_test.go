@@ -88,7 +88,7 @@ func TestMACIsHMAC(t *testing.T) {
 		h := hmac.New(sha256.New, derive.Sum(nil))
 		h.Write(m)
 		k := keys(t, secret(7))
-		if got := k.keys[0].sum(m); !bytes.Equal(got[:], h.Sum(nil)[:macSize]) {
+		if got := sum(&k.keys[0], m); !bytes.Equal(got[:], h.Sum(nil)[:macSize]) {
 			t.Errorf("%d bytes: not what package hmac says", n)
 		}
 	}
@@ -219,7 +219,7 @@ func FuzzOpen(f *testing.F) {
 			if len(text) > maxRaw-macSize {
 				return
 			}
-			mac := k.keys[0].sum(text)
+			mac := sum(&k.keys[0], text)
 			text = encoding.AppendEncode(nil, append(bytes.Clone(text), mac[:]...))
 		}
 		for _, kind := range []Kind{Link, Cookie} {

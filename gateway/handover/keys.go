@@ -7,6 +7,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+
+	"github.com/pvgate/pvgate/gateway/mac"
 )
 
 // KeySize is the size of a key, bytes.
@@ -19,14 +21,7 @@ const maxKeys = 2
 // Keys sign and check contexts: the first signs, all check. Immutable, safe for
 // concurrent use.
 type Keys struct {
-	keys []key
-}
-
-// key is a key ready for HMAC-SHA-256 (RFC 2104): it fills one block of the hash
-// in two guises. The state of package hmac cannot be shared by loops, and a new
-// one for each request would be an allocation.
-type key struct {
-	inner, outer [sha256.BlockSize]byte
+	keys []mac.Key
 }
 
 // label keeps these keys apart from what else might once be made of the same
@@ -48,29 +43,16 @@ func NewKeys(secrets ...[KeySize]byte) (*Keys, error) {
 	return k, nil
 }
 
-func derive(secret []byte) (k key) {
+func derive(secret []byte) mac.Key {
 	h := hmac.New(sha256.New, secret)
 	h.Write([]byte(label))
-	derived := h.Sum(nil)
-	for i := range k.inner {
-		k.inner[i], k.outer[i] = 0x36, 0x5c
-	}
-	for i, b := range derived {
-		k.inner[i] ^= b
-		k.outer[i] ^= b
-	}
-	return k
+	return mac.NewKey(h.Sum(nil))
 }
 
 // sum is the first half of HMAC-SHA-256 over at most maxRaw bytes.
-func (k *key) sum(message []byte) (mac [macSize]byte) {
+func sum(k *mac.Key, message []byte) (half [macSize]byte) {
 	var buf [sha256.BlockSize + maxRaw]byte
-	copy(buf[:], k.inner[:])
-	n := copy(buf[sha256.BlockSize:], message)
-	inner := sha256.Sum256(buf[:sha256.BlockSize+n])
-	copy(buf[:], k.outer[:])
-	n = copy(buf[sha256.BlockSize:], inner[:])
-	outer := sha256.Sum256(buf[:sha256.BlockSize+n])
-	copy(mac[:], outer[:])
-	return mac
+	whole, _ := k.Sum(message, buf[:0])
+	copy(half[:], whole[:])
+	return half
 }

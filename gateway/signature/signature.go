@@ -23,6 +23,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pvgate/pvgate/gateway/mac"
 )
 
 // Window is how far the time of signing may lie from ours, in either direction.
@@ -49,11 +51,8 @@ type Keys struct{ byName map[string]*sender }
 
 type sender struct {
 	number int
-	pads   []pads
+	keys   []mac.Key
 }
-
-// pads are a key combined with the pads of RFC 2104.
-type pads struct{ inner, outer [sha256.BlockSize]byte }
 
 // NewKeys prepares the keys of all senders that have some; nil if none has.
 func NewKeys(senders []Sender) (*Keys, error) {
@@ -72,7 +71,7 @@ func NewKeys(senders []Sender) (*Keys, error) {
 			if len(key) < minKey {
 				return nil, fmt.Errorf("sender %q has a key of %d bytes; it needs %d", from.Name, len(key), minKey)
 			}
-			s.pads = append(s.pads, pad(key))
+			s.keys = append(s.keys, mac.NewKey(key))
 		}
 		k.byName[from.Name] = s
 	}
@@ -80,31 +79,6 @@ func NewKeys(senders []Sender) (*Keys, error) {
 		return nil, nil
 	}
 	return k, nil
-}
-
-func pad(key []byte) (p pads) {
-	if len(key) > len(p.inner) {
-		sum := sha256.Sum256(key)
-		key = sum[:]
-	}
-	copy(p.inner[:], key)
-	copy(p.outer[:], key)
-	for i := range p.inner {
-		p.inner[i] ^= 0x36
-		p.outer[i] ^= 0x5c
-	}
-	return p
-}
-
-// mac is HMAC-SHA-256; it works in the free part of scratch. What crypto/hmac makes is allocated for each request, or
-// cannot be shared by loops.
-func (p *pads) mac(message, scratch []byte) (sum [sha256.Size]byte, _ []byte) {
-	from := len(scratch)
-	scratch = append(append(scratch, p.inner[:]...), message...)
-	sum = sha256.Sum256(scratch[from:])
-	scratch = append(append(scratch[:from], p.outer[:]...), sum[:]...)
-	sum = sha256.Sum256(scratch[from:])
-	return sum, scratch[:from]
 }
 
 // Message is what is signed. Slices are those of the request.
@@ -132,7 +106,7 @@ const (
 // Verify checks the value of a PV-Signature field and returns the sender whose key made it. now is the wall clock. What
 // is hashed is assembled in scratch, which is returned for the next use.
 func (k *Keys) Verify(field []byte, m *Message, now time.Time, scratch []byte) (sender int, o Outcome, _ []byte) {
-	stamp, name, mac, ok := split(field)
+	stamp, name, given, ok := split(field)
 	if !ok {
 		return 0, Malformed, scratch
 	}
@@ -150,10 +124,10 @@ func (k *Keys) Verify(field []byte, m *Message, now time.Time, scratch []byte) (
 	from := len(scratch)
 	scratch = m.Append(scratch, stamp, name)
 	end, right := len(scratch), 0
-	for i := range s.pads {
+	for i := range s.keys {
 		var sum [sha256.Size]byte
-		sum, scratch = s.pads[i].mac(scratch[from:end], scratch)
-		right |= subtle.ConstantTimeCompare(sum[:], mac[:])
+		sum, scratch = s.keys[i].Sum(scratch[from:end], scratch)
+		right |= subtle.ConstantTimeCompare(sum[:], given[:])
 	}
 	if right != 1 {
 		return 0, Wrong, scratch[:from]
@@ -193,18 +167,18 @@ func appendPart(dst, part []byte) []byte {
 const maxStamp = 11
 
 // split reads t=DIGITS,key=NAME,mac=HEX: in this order, without blanks.
-func split(field []byte) (stamp, name []byte, mac [sha256.Size]byte, ok bool) {
+func split(field []byte) (stamp, name []byte, given [sha256.Size]byte, ok bool) {
 	field, ok = cutPrefix(field, "t=")
 	n := 0
 	for n < len(field) && field[n]-'0' <= 9 {
 		n++
 	}
 	if !ok || n == 0 || n > maxStamp {
-		return nil, nil, mac, false
+		return nil, nil, given, false
 	}
 	stamp = field[:n]
 	if field, ok = cutPrefix(field[n:], ",key="); !ok {
-		return nil, nil, mac, false
+		return nil, nil, given, false
 	}
 	n = 0
 	for n < len(field) && field[n] != ',' {
@@ -212,17 +186,17 @@ func split(field []byte) (stamp, name []byte, mac [sha256.Size]byte, ok bool) {
 	}
 	name = field[:n]
 	field, ok = cutPrefix(field[n:], ",mac=")
-	if !ok || len(name) == 0 || len(name) > maxName || len(field) != 2*len(mac) {
-		return nil, nil, mac, false
+	if !ok || len(name) == 0 || len(name) > maxName || len(field) != 2*len(given) {
+		return nil, nil, given, false
 	}
-	for i := range mac {
+	for i := range given {
 		high, low := digit(field[2*i]), digit(field[2*i+1])
 		if high > 15 || low > 15 {
-			return nil, nil, mac, false
+			return nil, nil, given, false
 		}
-		mac[i] = high<<4 | low
+		given[i] = high<<4 | low
 	}
-	return stamp, name, mac, true
+	return stamp, name, given, true
 }
 
 func cutPrefix(b []byte, prefix string) ([]byte, bool) {
