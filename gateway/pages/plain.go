@@ -80,7 +80,7 @@ func (r *Renderer) Robots(ask *Ask, fields []message.Field) Page {
 	return r.plain(ask, contentText, []byte("User-agent: *\nDisallow: /\n"), fields)
 }
 
-// Text renders a text of the operator's as it is.
+// Text renders a text as it is: the operator's, or what a CA wants to read and nothing else (RFC 8555, section 8.3).
 func (r *Renderer) Text(ask *Ask, text []byte, fields []message.Field) Page {
 	return r.plain(ask, contentText, text, fields)
 }
@@ -113,11 +113,6 @@ func (r *Renderer) plain(ask *Ask, content message.Field, body []byte, fields []
 	fields = append(fields, content, cacheNever)
 	fields = r.AppendStatus(fields, reason.None, ask.Trace)
 	return Page{Status: 200, Fields: AppendSafety(fields), Body: body}
-}
-
-// Challenge renders what a CA wants to read, and nothing else (RFC 8555, section 8.3).
-func (r *Renderer) Challenge(ask *Ask, answer []byte, fields []message.Field) Page {
-	return r.plain(ask, contentText, answer, fields)
 }
 
 // Options renders 204 with the methods an address knows.

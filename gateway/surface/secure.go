@@ -64,7 +64,7 @@ func (c *call) challenge() bool {
 	if answer == nil {
 		return false
 	}
-	c.reply(reason.None, c.s.pages.Challenge(c.ask(), answer, c.p.Reply.Fields[:0]))
+	c.reply(reason.None, c.s.pages.Text(c.ask(), answer, c.p.Reply.Fields[:0]))
 	return true
 }
 
