@@ -67,11 +67,7 @@ func (s *Surface) Page(r *exchange.Request, code reason.Code, d exchange.Detail,
 	var c call
 	c.begin(s, r, p)
 	if isEntry(r.Path) {
-		var k keys
-		k.readLang(r.Head.Query)
-		if k.langGiven {
-			c.lang = k.lang
-		}
+		c.parameterLang()
 	}
 	a := &pages.Answer{Reason: code, RetryAfter: seconds(int64(d.RetryAfter))}
 	if code == reason.MethodRefused {

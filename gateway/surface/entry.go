@@ -56,6 +56,15 @@ func (c *call) wished() reason.Lang {
 	return lang
 }
 
+// parameterLang takes up the language that the address asks for, if it does.
+func (c *call) parameterLang() {
+	var k keys
+	k.readLang(c.r.Head.Query)
+	if k.langGiven {
+		c.lang = k.lang
+	}
+}
+
 // Resolve decides what becomes of a request.
 func (s *Surface) Resolve(r *exchange.Request, p *exchange.Plan) {
 	var c call
@@ -138,13 +147,8 @@ func (c *call) leistung() {
 		c.answer(&pages.Answer{Reason: reason.RegistryUnavailable, RetryAfter: retryRegistry})
 		return
 	}
-	q := routing.Query{
-		Leistung: k.leistung, Area: k.area, At: c.r.Now, Sender: c.s.names[c.sender], Lang: c.lang.String(), Seed: c.r.Seed,
-	}
-	c.asked(k.leistung, c.s.table.Areas().ARS(k.area), k.haveArea)
-	d := c.s.table.Resolve(&q)
-	if d.Verdict != routing.Handover {
-		c.verdict(&k, &q, &d)
+	q, d, ok := c.resolve(&k)
+	if !ok {
 		return
 	}
 	if i := int(d.Backend); i >= 0 && i < len(c.s.backends) && c.s.backends[i].Proxy {
@@ -152,6 +156,19 @@ func (c *call) leistung() {
 		return
 	}
 	c.redirect(&k, &q, &d)
+}
+
+// resolve asks the table; it answers itself, and reports false, where there is no target.
+func (c *call) resolve(k *keys) (q routing.Query, d routing.Decision, ok bool) {
+	q = routing.Query{
+		Leistung: k.leistung, Area: k.area, At: c.r.Now, Sender: c.s.names[c.sender], Lang: c.lang.String(), Seed: c.r.Seed,
+	}
+	c.asked(k.leistung, c.s.table.Areas().ARS(k.area), k.haveArea)
+	if d = c.s.table.Resolve(&q); d.Verdict != routing.Handover {
+		c.verdict(k, &q, &d)
+		return q, d, false
+	}
+	return q, d, true
 }
 
 // asked tells the exchange what for, for metrics and log: of the area no more than its Kreis.

@@ -37,11 +37,7 @@ func (c *call) reserved() {
 	if !c.retrieves() {
 		return
 	}
-	var k keys
-	k.readLang(c.r.Head.Query)
-	if k.langGiven {
-		c.lang = k.lang
-	}
+	c.parameterLang()
 	ask, fields := c.ask(), c.p.Reply.Fields[:0]
 	path := string(c.r.Path)
 	switch path {
@@ -83,11 +79,7 @@ func (c *call) home() {
 	if !c.retrieves() {
 		return
 	}
-	var k keys
-	k.readLang(c.r.Head.Query)
-	if k.langGiven {
-		c.lang = k.lang
-	}
+	c.parameterLang()
 	c.reply(reason.None, c.s.pages.Home(c.ask(), c.p.Reply.Fields[:0]))
 }
 
@@ -194,13 +186,8 @@ func (c *call) route() {
 		c.faulty(&k)
 		return
 	}
-	q := routing.Query{
-		Leistung: k.leistung, Area: k.area, At: c.r.Now, Sender: c.s.names[c.sender], Lang: c.lang.String(), Seed: c.r.Seed,
-	}
-	c.asked(k.leistung, c.s.table.Areas().ARS(k.area), k.haveArea)
-	d := c.s.table.Resolve(&q)
-	if d.Verdict != routing.Handover {
-		c.verdict(&k, &q, &d)
+	q, d, ok := c.resolve(&k)
+	if !ok {
 		return
 	}
 	url, err := c.s.table.AppendURL(nil, &q, &d)
