@@ -7,6 +7,10 @@
 // nothing here is locked. The kernel is reached through [Kernel] alone: the real one is [NewKernel], simulated ones
 // live in simsys.
 //
+// What a turn writes it gives to the kernel at its end: one call for each stream, however many pieces there were. If a
+// request on an idle connection is among it, there is another look before, and it is not sent to a backend that has spoken
+// meanwhile ([Stream.Guard]).
+//
 // What it deliberately does not do: know any protocol, block, allocate per event, or hand buffers across a wake-up
 // (bytes in the shared read buffer are valid until the dispatch returns).
 package loop

@@ -218,7 +218,8 @@ func (s *Stream) Give(b []byte) bool {
 
 // Guard makes what this turn writes depend on the peer's silence: if there is anything to read when it would be sent,
 // it is dropped and g.Spoke called instead. Whoever puts a request on an idle connection wants this: what a backend has
-// to say before it was asked would be taken for the answer.
+// to say before it was asked would be taken for the answer. It is for what is small enough to wait for the end of the
+// turn; what leaves sooner, by Flush or a large Write, goes unguarded.
 func (s *Stream) Guard(g Guard) { s.guard, s.loop.guarded = g, true }
 
 // hold puts the stream on the list of those that are flushed at the end of the turn, unless it waits for the kernel

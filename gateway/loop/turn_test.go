@@ -166,7 +166,8 @@ func TestPostDuringATurnThatWritesIsNotSleptOver(t *testing.T) {
 	l, end, _ := deskOf(t, net, k, func(c *scribe) {
 		var b [16]byte
 		if _, st := c.stream.Read(b[:]); st == loop.Data {
-			c.stream.Write([]byte("answer"))
+			c.stream.Guard(c)
+			c.stream.Write([]byte("request"))
 			c.stream.Loop().Post(func() {})
 		}
 	})
