@@ -34,6 +34,7 @@ routing: registry
 
 gateway/message:
 gateway/http1: gateway/message
+gateway/http2: gateway/message
 gateway/forwarded: gateway/message
 gateway/proxyproto: gateway/message
 gateway/mac:
@@ -85,11 +86,11 @@ const outside = `
 golang.org/x/sys/unix: gateway/loop gateway/loop/... gateway/listen bench/...
 github.com/spf13/viper: config
 github.com/spf13/cobra: cmd/pvgate
-net: !gateway/message !gateway/http1 !gateway/header !gateway/handover !gateway/exchange !routing
-net/http: !gateway/message !gateway/http1 !gateway/header !gateway/handover !gateway/exchange !gateway/conn !gateway/loop !gateway/upstream !routing
-os: !gateway/message !gateway/http1 !gateway/header !gateway/handover !gateway/exchange !routing
-syscall: !gateway/message !gateway/http1 !gateway/header !gateway/handover !gateway/exchange !routing
-time: !gateway/message !gateway/http1 !gateway/header !gateway/handover
+net: !gateway/message !gateway/http1 !gateway/http2 !gateway/header !gateway/handover !gateway/exchange !routing
+net/http: !gateway/message !gateway/http1 !gateway/http2 !gateway/header !gateway/handover !gateway/exchange !gateway/conn !gateway/loop !gateway/upstream !routing
+os: !gateway/message !gateway/http1 !gateway/http2 !gateway/header !gateway/handover !gateway/exchange !routing
+syscall: !gateway/message !gateway/http1 !gateway/http2 !gateway/header !gateway/handover !gateway/exchange !routing
+time: !gateway/message !gateway/http1 !gateway/http2 !gateway/header !gateway/handover
 C: -
 unsafe: gateway/loop bench/...
 `

@@ -65,31 +65,41 @@ func (a *Assembler) BeginTrailers(l *HeadLimits) {
 // Failed reports that the outcome is certain: further lines need not be told.
 func (a *Assembler) Failed() bool { return a.cause != HeadFine }
 
+// Size is the sum over all fields taken so far, as HeadLimits.Head.
+func (a *Assembler) Size() int { return a.size }
+
 // Field takes the next line.
 func (a *Assembler) Field(name, value []byte) {
 	if a.cause != HeadFine {
 		return
 	}
-	if len(name) > 0 && name[0] == ':' {
-		a.Known(name, value, FieldOther)
+	id, cause := LowerName(name)
+	if cause != HeadFine {
+		a.cause = cause
 		return
-	}
-	n, id := ScanName(name)
-	if n != len(name) || n == 0 {
-		a.cause = HeadBadName
-		return
-	}
-	for _, c := range name {
-		if c-'A' < 26 {
-			a.cause = HeadUpperCase
-			return
-		}
 	}
 	a.Known(name, value, id)
 }
 
-// Known is Field for a name that is known to be well-formed: a pseudo-field's, or one in lower case whose ID was found
-// before.
+// LowerName returns the ID of a name of a field line of HTTP/2 or HTTP/3, FieldOther for a pseudo-field, and whether it
+// can be one.
+func LowerName(name []byte) (FieldID, HeadCause) {
+	if len(name) > 0 && name[0] == ':' {
+		return FieldOther, HeadFine
+	}
+	n, id := ScanName(name)
+	if n != len(name) || n == 0 {
+		return FieldOther, HeadBadName
+	}
+	for _, c := range name {
+		if c-'A' < 26 {
+			return FieldOther, HeadUpperCase
+		}
+	}
+	return id, HeadFine
+}
+
+// Known is Field for a name that LowerName has found fine.
 func (a *Assembler) Known(name, value []byte, id FieldID) {
 	if a.cause != HeadFine {
 		return
