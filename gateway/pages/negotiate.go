@@ -108,7 +108,7 @@ func Language[S ~string | ~[]byte](tag S) (lang reason.Lang, ok bool) {
 	if len(tag) < 2 || len(tag) > 2 && tag[2] != '-' {
 		return reason.German, false
 	}
-	switch [2]byte{lower(tag[0]), lower(tag[1])} {
+	switch [2]byte{message.Lower(tag[0]), message.Lower(tag[1])} {
 	case [2]byte{'d', 'e'}:
 		return reason.German, true
 	case [2]byte{'e', 'n'}:
@@ -147,12 +147,12 @@ func weighted(item []byte) (name []byte, weight int, ok bool) {
 	for len(item) > 0 {
 		var part []byte
 		part, item = parameter(item)
-		part = trim(part)
+		part = message.TrimOWS(part)
 		if first {
 			name, first = part, false
 			continue
 		}
-		if len(part) >= 2 && lower(part[0]) == 'q' && part[1] == '=' {
+		if len(part) >= 2 && message.Lower(part[0]) == 'q' && part[1] == '=' {
 			if weight, ok = thousandths(part[2:]); !ok {
 				return nil, 0, false
 			}
@@ -191,22 +191,4 @@ func thousandths(text []byte) (int, bool) {
 		scale /= 10
 	}
 	return value, value <= 1000
-}
-
-func trim(b []byte) []byte {
-	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
-		b = b[1:]
-	}
-	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
-		b = b[:len(b)-1]
-	}
-	return b
-}
-
-// lower folds ASCII only.
-func lower(c byte) byte {
-	if c >= 'A' && c <= 'Z' {
-		return c + ('a' - 'A')
-	}
-	return c
 }

@@ -83,7 +83,7 @@ const (
 // bytes without case, never as Unicode: a fullwidth or Kelvin letter is
 // another host (CVE-2026-39821 was the opposite).
 func (s *Surface) whose(l *listener, authority []byte) (whose, int) {
-	host, _ := cutPort(authority)
+	host, _, _ := message.SplitAuthority(authority)
 	if len(host) > maxHost {
 		return nobodys, 0
 	}
@@ -131,7 +131,7 @@ func (s *Surface) label(name []byte) (backend int, ok bool) {
 		return 0, false
 	}
 	for i, c := range name {
-		buf[i] = lower(c)
+		buf[i] = message.Lower(c)
 	}
 	low, high := 0, len(s.labels)
 	for low < high {
@@ -147,28 +147,6 @@ func (s *Surface) label(name []byte) (backend int, ok bool) {
 		}
 	}
 	return 0, false
-}
-
-// cutPort splits an authority into host and port. An IPv6 address keeps its
-// brackets.
-func cutPort(authority []byte) (host, port []byte) {
-	for i := len(authority) - 1; i >= 0; i-- {
-		switch c := authority[i]; {
-		case c == ':':
-			return authority[:i], authority[i+1:]
-		case c < '0' || c > '9':
-			return authority, nil
-		}
-	}
-	return authority, nil
-}
-
-// lower folds ASCII only.
-func lower(c byte) byte {
-	if c >= 'A' && c <= 'Z' {
-		return c + ('a' - 'A')
-	}
-	return c
 }
 
 // appendBase appends scheme and authority of an address of ours.
@@ -197,7 +175,7 @@ func (l *listener) appendPort(dst, authority []byte) []byte {
 	if l.tls {
 		usual = 443
 	}
-	switch _, port := cutPort(authority); {
+	switch _, port, _ := message.SplitAuthority(authority); {
 	case l.port == usual:
 	case l.port > 0:
 		dst = append(dst, ':')

@@ -18,7 +18,7 @@ const pathChallenge = "/.well-known/acme-challenge/"
 // answers the host, but not who came to a trusted proxy by https. 308 keeps the method; a body that came in plaintext has
 // come in plaintext, and is not forwarded.
 func (c *call) lead() {
-	host, _ := cutPort(c.authority)
+	host, _, _ := message.SplitAuthority(c.authority)
 	if whose, _ := c.s.whose(c.l, host); whose == nobodys {
 		c.answer(&pages.Answer{Reason: reason.Misdirected})
 		return
@@ -78,7 +78,7 @@ func (c *call) strict() {
 
 func appendLower(dst, text []byte) []byte {
 	for _, b := range text {
-		dst = append(dst, lower(b))
+		dst = append(dst, message.Lower(b))
 	}
 	return dst
 }
