@@ -208,7 +208,6 @@ func (l *Loop) Turn() {
 		l.now, l.wall = l.kernel.Now()
 	}
 
-	l.serving = nil
 	for !l.messages() {
 	}
 	l.at = 0
@@ -265,6 +264,7 @@ func (l *Loop) messages() bool {
 	}
 	for m := l.letters; m != nil; m = l.letters {
 		l.letters = m.next
+		l.serving = nil
 		m.run()
 		l.dispatched()
 	}

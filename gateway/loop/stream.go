@@ -131,6 +131,10 @@ func (s *Stream) StopTimer() { s.loop.wheel.stop(&s.Timer) }
 // Own hands the stream to another owner, in the middle of its life.
 func (s *Stream) Own(o Owner) { s.owner = o; s.Timer.owner = o }
 
+// Serve says, in a message, that what follows is done for this stream: if it breaks an invariant, that costs this
+// connection.
+func (s *Stream) Serve() { s.loop.serving = s }
+
 // Again asks for another Readable in the loop's next turn, after everybody else has had theirs.
 func (s *Stream) Again() {
 	if !s.listed && !s.closed {

@@ -244,6 +244,7 @@ func (c *Conn) take(b []byte) bool {
 
 // returned has the connection back from the workers.
 func (c *Conn) returned() {
+	c.stream.Serve()
 	c.state = waiting
 	if c.gone { // given up meanwhile
 		c.drop()
