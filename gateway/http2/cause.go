@@ -71,6 +71,7 @@ const (
 	PriorityFlood           // PRIORITY, and other frames without an effect
 	EmptyFrames             // DATA that carries little or nothing
 	WindowUpdateFlood       // WINDOW_UPDATE that our answers do not explain
+	HeaderBomb              // a header block that stands for far more than it says
 	Abuses                  // how many there are
 )
 
@@ -78,7 +79,7 @@ const (
 func (a Abuse) String() string {
 	return [Abuses]string{
 		"none", "rapid_reset", "provoked_reset", "continuation_flood", "ping_flood", "settings_flood", "priority_flood", "empty_frames",
-		"window_update_flood",
+		"window_update_flood", "header_bomb",
 	}[a]
 }
 

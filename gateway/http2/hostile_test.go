@@ -241,6 +241,23 @@ func TestH204HeaderBomb(t *testing.T) {
 	}
 }
 
+// H2-04: references to a long name, each with a value of nothing, are two octets; they may enter it into the table again.
+func TestH204NameBomb(t *testing.T) {
+	t.Parallel()
+	l := DefaultLimits()
+	for name, reference := range map[string][]byte{"as entries": {0x40 | 62, 0}, "not as entries": {0x0f, 62 - 15, 0}} {
+		d := newDriver(t, &l)
+		b := append(block(getLines), 0x40)
+		b = append(appendInteger(b, 0, 7, 4000), bytes.Repeat([]byte("n"), 4000)...)
+		b = append(append(b, 0), bytes.Repeat(reference, 4000)...)
+		d.feed(greeting())
+		d.feed(frameOf(typeHeaders, flagEndHeaders|flagEndStream, 1, b...))
+		if calmed(t, d, HeaderBomb); cap(d.sc.text) > 100<<10 {
+			t.Errorf("%s: %d octets of text", name, cap(d.sc.text))
+		}
+	}
+}
+
 // H2-04: crumbs of a cookie are fields like others.
 func TestH204CookieCrumbs(t *testing.T) {
 	t.Parallel()
@@ -354,6 +371,17 @@ func TestH205Floods(t *testing.T) {
 			}
 		})
 	}
+}
+
+// H2-05: requests behind the final GOAWAY are not served, but cost the same to decode.
+func TestH205RequestsBehindTheEnd(t *testing.T) {
+	t.Parallel()
+	d := newDriver(t, testLimits())
+	d.m.GoAway(true, NoError)
+	if n := attack(t, d, 20_000, func(i int) []byte { return get(id(i)) }); n > 3000 {
+		t.Errorf("closed after %d", n)
+	}
+	calmed(t, d, PriorityFlood)
 }
 
 // H2-06: a field without a name is malformed.

@@ -32,17 +32,23 @@ type dynamicTable struct {
 	size    int
 }
 
-// decoder reads header blocks. The zero value is ready after max has been set.
+// decoder reads header blocks. The zero value is ready after max and budget have been set.
 type decoder struct {
-	table *dynamicTable // nil as long as the client adds nothing
-	max   int           // size of the table, which the client may lower
+	table  *dynamicTable // nil as long as the client adds nothing
+	max    int           // size of the table, which the client may lower
+	bomb   bool          // the block stood for far more than it says
+	budget int           // octets that a block may stand for
 }
 
+// bombFactor is how many times the octets of the largest head a block may stand for. References of two octets to
+// kilobytes are decoded however little is kept of them, since what they mean may be entered into the table.
+const bombFactor = 8
+
 // decode gives the lines of one header block to a. It appends their octets to text, of which a's head has slices; a line
-// that a does not take leaves none. ok is false if the block is no encoding of anything; then the connection is lost,
-// since nobody knows the table any more (RFC 7541, section 2.2).
+// that a does not take leaves none. ok is false if the block is no encoding of anything, or a bomb; then the connection is
+// lost, since nobody knows the table any more (RFC 7541, section 2.2).
 func (d *decoder) decode(b []byte, a *message.Assembler, text []byte) (_ []byte, ok bool) {
-	fields := false
+	fields, budget := false, d.budget
 	for len(b) > 0 {
 		mark := len(text)
 		c := b[0]
@@ -68,6 +74,10 @@ func (d *decoder) decode(b []byte, a *message.Assembler, text []byte) (_ []byte,
 			}
 		}
 		fields = true
+		if budget -= len(text) - mark; budget < 0 {
+			d.bomb = true
+			return text[:mark], false
+		}
 		if a.Failed() {
 			text = text[:mark]
 		}

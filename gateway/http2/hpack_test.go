@@ -63,7 +63,7 @@ func TestExamplesOfTheRFC(t *testing.T) {
 			"8287 85bf 4088 25a8 49e9 5ba9 7d7f 8925 a849 e95b b8e8 b4bf",
 		},
 	} {
-		d := &decoder{max: tableSize}
+		d := &decoder{max: tableSize, budget: 1 << 30}
 		for i, want := range []string{
 			"GET / {host: www.example.com}",
 			"GET / {host: www.example.com} {cache-control: no-cache}",
@@ -99,7 +99,7 @@ func TestBlocksThatAreNone(t *testing.T) {
 		"EOS":                             "00 84 ff ff ff ff 00",
 		"string of nothing but padding 8": "00 81 ff 00",
 	} {
-		if _, ok := head(&decoder{max: tableSize}, unhex(t, block)); ok {
+		if _, ok := head(&decoder{max: tableSize, budget: 1 << 30}, unhex(t, block)); ok {
 			t.Errorf("%s: %s was decoded", name, block)
 		}
 	}
@@ -110,7 +110,7 @@ func TestBlocksThatAreNone(t *testing.T) {
 		"never indexed": "10 01 61 01 62",
 		"empty Huffman": "00 01 61 80",
 	} {
-		if _, ok := head(&decoder{max: tableSize}, unhex(t, block)); !ok {
+		if _, ok := head(&decoder{max: tableSize, budget: 1 << 30}, unhex(t, block)); !ok {
 			t.Errorf("%s: %s was not decoded", name, block)
 		}
 	}
@@ -119,7 +119,7 @@ func TestBlocksThatAreNone(t *testing.T) {
 // What does not fit empties the table; what the client lowers goes at once (RFC 7541, sections 4.3 and 4.4).
 func TestTheTableEvicts(t *testing.T) {
 	t.Parallel()
-	d := &decoder{max: tableSize}
+	d := &decoder{max: tableSize, budget: 1 << 30}
 	var buf bytes.Buffer
 	e := hpack.NewEncoder(&buf)
 	for i := range 100 {
@@ -131,7 +131,7 @@ func TestTheTableEvicts(t *testing.T) {
 	if _, ok := head(d, []byte{0x20}); !ok || d.table.count != 0 || d.table.size != 0 {
 		t.Errorf("after size 0: %d octets in %d entries", d.table.size, d.table.count)
 	}
-	d = &decoder{max: tableSize}
+	d = &decoder{max: tableSize, budget: 1 << 30}
 	big := append([]byte{0x40, 1, 'a', 0x7f}, 0x81, 0x1f) // a value of 4096 octets
 	big = append(big, bytes.Repeat([]byte("v"), 4096)...)
 	if _, ok := head(d, append([]byte{0x40, 1, 'b', 1, 'c'}, big...)); !ok || d.table.count != 0 {
@@ -142,7 +142,7 @@ func TestTheTableEvicts(t *testing.T) {
 // decoders runs a sequence of blocks through both; the first octet of each block is its length.
 func decoders(t *testing.T, in []byte) {
 	t.Helper()
-	ours := &decoder{max: tableSize}
+	ours := &decoder{max: tableSize, budget: 1 << 30}
 	theirs := hpack.NewDecoder(tableSize, nil)
 	theirs.SetAllowedMaxDynamicTableSize(tableSize)
 	for len(in) > 0 {
@@ -248,7 +248,7 @@ func FuzzHeadsSurviveTheEncoder(f *testing.F) {
 	f.Fuzz(func(t *testing.T, n1, v1, n2, v2 string, rounds uint8) {
 		var buf bytes.Buffer
 		e := hpack.NewEncoder(&buf)
-		d := &decoder{max: tableSize}
+		d := &decoder{max: tableSize, budget: 1 << 30}
 		for range rounds%8 + 1 {
 			buf.Reset()
 			var a message.Assembler
@@ -315,7 +315,7 @@ func TestH213TableChurnIsLinear(t *testing.T) {
 		best := time.Hour
 		block := churn(entries)
 		for range 20 {
-			d := &decoder{max: tableSize}
+			d := &decoder{max: tableSize, budget: 1 << 30}
 			var a message.Assembler
 			a.BeginTrailers(&message.HeadLimits{Head: 100, Fields: 1})
 			begin := time.Now()
@@ -332,7 +332,7 @@ func TestH213TableChurnIsLinear(t *testing.T) {
 	if small, large := cost(2_000), cost(32_000); large > 16*4*small {
 		t.Errorf("16 times the entries cost %v, against %v", large, small)
 	}
-	if _, ok := head(&decoder{max: tableSize}, []byte{0x3f, 0xe2, 0x1f}); ok {
+	if _, ok := head(&decoder{max: tableSize, budget: 1 << 30}, []byte{0x3f, 0xe2, 0x1f}); ok {
 		t.Error("the table grew beyond 4096 octets")
 	}
 }
@@ -356,7 +356,7 @@ func BenchmarkDecode(b *testing.B) {
 	limits := &l.HeadLimits
 	var sc Scratch
 	b.Run("indexed", func(b *testing.B) {
-		d := &decoder{max: tableSize}
+		d := &decoder{max: tableSize, budget: 1 << 30}
 		for i := range 2 {
 			sc.assembler.Begin(&sc.Head, 2, limits)
 			sc.text, _ = d.decode(blocks[i], &sc.assembler, sc.text[:0])
@@ -369,7 +369,7 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	})
 	b.Run("literal", func(b *testing.B) {
-		d := &decoder{max: tableSize}
+		d := &decoder{max: tableSize, budget: 1 << 30}
 		b.ReportAllocs()
 		for b.Loop() {
 			sc.assembler.Begin(&sc.Head, 2, limits)

@@ -63,10 +63,6 @@ func (s *Server) accept(f *frame, payload int) (ev Event, st Stream, taken bool)
 		ev, st = s.streamError(st, FlowControlError, causeWindowExceeded)
 		return ev, st, false
 	}
-	if x.left >= 0 && int64(payload) > x.left {
-		ev, st = s.streamError(st, ProtocolError, causeLength)
-		return ev, st, false
-	}
 	if s.small(f, payload) == Failed {
 		return Failed, NoStream, false
 	}
@@ -75,7 +71,10 @@ func (s *Server) accept(f *frame, payload int) (ev Event, st Stream, taken bool)
 		return More, NoStream, false
 	}
 	if x.left >= 0 {
-		x.left -= int64(payload)
+		if x.left -= int64(payload); x.left < 0 {
+			ev, st = s.streamError(st, ProtocolError, causeLength)
+			return ev, st, false
+		}
 	}
 	if x.body += int64(payload); s.limits.Body > 0 && x.body > s.limits.Body {
 		x.inEnd = f.flags&flagEndStream != 0
@@ -141,10 +140,10 @@ func (s *Server) endRequest(st Stream) (Event, Stream) {
 	x := &s.streams.all[st]
 	x.inEnd = true
 	switch {
-	case x.left > 0:
-		return s.streamError(st, ProtocolError, causeLength)
 	case x.deaf:
 		return More, NoStream
+	case x.left > 0:
+		return s.streamError(st, ProtocolError, causeLength)
 	}
 	return End, st
 }
@@ -219,7 +218,7 @@ func (s *Server) headBlock(id uint32, b []byte, sc *Scratch) (Event, Stream) {
 			return Failed, NoStream
 		}
 		s.remember(id, weReset)
-		return More, NoStream
+		return s.charge(PriorityFlood, costFrame), NoStream
 	}
 	if s.streams.live >= min(s.limits.Streams, MaxStreams) {
 		if !s.passOver(b, sc) {
@@ -245,6 +244,9 @@ func (s *Server) passOver(b []byte, sc *Scratch) bool {
 
 func (s *Server) decode(b []byte, sc *Scratch) (ok bool) {
 	if sc.text, ok = s.decoder.decode(b, &sc.assembler, sc.text[:0]); !ok {
+		if s.decoder.bomb {
+			s.calm(HeaderBomb)
+		}
 		s.fail(CompressionError, causeCompression)
 	}
 	return ok

@@ -86,7 +86,7 @@ type Server struct {
 // Init starts the machine at the beginning of a connection.
 func (s *Server) Init(l *Limits) {
 	*s = Server{
-		limits: l, decoder: decoder{max: tableSize}, window: initialWindow, initialWindow: initialWindow, room: initialWindow,
+		limits: l, decoder: decoder{max: tableSize, budget: bombFactor * l.Head}, window: initialWindow, initialWindow: initialWindow, room: initialWindow,
 		current: NoStream, ending: NoStream, remembers: true,
 	}
 }

@@ -134,6 +134,7 @@ var sequences = []struct {
 	{name: "the stream behind it", in: join(headers(1, flagEndStream, getLines+"|X: y"), get(3)), want: "refused 0 upper-case-name; head 1 GET /; end 1", said: "reset 1 PROTOCOL_ERROR"},
 	{name: "malformed, with a body", in: join(headers(1, 0, postLines+"|X: y"), dataOf(1, flagEndStream, "GET /hidden")), want: "refused 0 upper-case-name", said: "reset 1 PROTOCOL_ERROR"},
 	{name: "refused, with a body", in: join(headers(1, 0, postLines+"|expect: cake"), dataOf(1, 0, "GET /hidden"), dataOf(1, flagEndStream, "x")), want: "refused 0 expectation"},
+	{name: "refused, with less than its length", in: join(headers(1, 0, postLines+"|expect: cake|content-length: 9"), dataOf(1, flagEndStream, "x"), headers(3, 0, postLines+"|expect: cake|content-length: 9"), headers(3, flagEndStream, "x: y")), want: "refused 0 expectation; refused 1 expectation"},
 	{name: "refused, with trailers", in: join(headers(1, 0, postLines+"|expect: cake"), headers(1, flagEndStream, "x: y")), want: "refused 0 expectation"},
 	{name: "body over its limit", in: post(1, "|content-length: 1048577"), want: "refused 0 body-too-large"},
 	{name: "head over its limit", in: headers(1, flagEndStream, getLines+"|x: "+strings.Repeat("y", 1000)), want: "refused 0 head-too-large"},
