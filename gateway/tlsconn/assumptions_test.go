@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
+	"os"
 	"testing"
 
 	"github.com/pvgate/pvgate/gateway/gatewaytest"
@@ -168,5 +170,25 @@ func TestCryptoTLSForgetsTemporaryErrorsAroundAKeyUpdate(t *testing.T) {
 			t.Fatal(err)
 		}
 		wants(t, client, "answer")
+	}
+}
+
+// Each request for new keys is answered with a record, which costs more than the request. crypto/tls takes a few in a row
+// and then ends the connection, so that a flood of them is not for us to count.
+func TestRS11CryptoTLSEndsAFloodOfKeyUpdates(t *testing.T) {
+	t.Parallel()
+	server, _, _, wire, keys := met(t, tls.VersionTLS13)
+	u := newUpdater(t, keys)
+	for range 100 {
+		if _, err := wire.Write(u.Update()); err != nil {
+			break // it has ended
+		}
+	}
+	n, err := server.Read(make([]byte, 100))
+	if n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, io.EOF) {
+		t.Fatalf("got %d octets, %v; want the end of the connection", n, err)
+	}
+	if _, err := server.Write([]byte("answer")); err == nil {
+		t.Error("the connection goes on")
 	}
 }
