@@ -19,9 +19,12 @@ type WatchOptions struct {
 	// Path is pvgate.yaml; its folder and routes.d are watched. "" is none: only Inputs are.
 	Path string
 	// Inputs lists the files whose content matters, as [Config.Inputs] of the
-	// configuration in force; asked again at each change. Their folders are
-	// watched too. Nil means only what Path tells.
+	// configuration in force; asked again at each change and each [Watcher.Look].
+	// Their folders are watched too. Nil means only what Path tells.
 	Inputs func() []string
+	// Loaded is the digest over Inputs, taken before they were read: what is as it
+	// was then is no change. Nil means there is none.
+	Loaded func() Hash
 	// Quiet is how long nothing may happen before a change counts as complete;
 	// 0 is 150 ms. Writers that never pause are cut short after ten times that.
 	Quiet time.Duration
@@ -38,7 +41,9 @@ const defaultQuiet = 150 * time.Millisecond
 type Watcher struct {
 	w    *fsnotify.Watcher
 	o    WatchOptions
-	seen Hash
+	look chan struct{}
+	// What was seen last: of Path and routes.d, and of Inputs.
+	roots, inputs Hash
 }
 
 // NewWatcher begins to watch. Make it before Load, so that no change falls
@@ -57,10 +62,23 @@ func NewWatcher(o WatchOptions) (*Watcher, error) {
 	if o.Quiet == 0 {
 		o.Quiet = defaultQuiet
 	}
-	w := &Watcher{w: fw, o: o}
+	w := &Watcher{w: fw, o: o, look: make(chan struct{}, 1)}
 	w.addFolders()
-	w.seen, _ = w.digest() // an unreadable state differs from any later one
+	w.roots, _ = Digest(w.rootFiles()) // an unreadable state differs from any later one
+	if o.Loaded == nil {
+		w.inputs, _ = Digest(w.inputFiles())
+	}
+	w.Look() // at what has been read since
 	return w, nil
+}
+
+// Look says that Inputs may list other files now. Those are watched, and have
+// changed if they are not as Loaded. Safe for concurrent use.
+func (w *Watcher) Look() {
+	select {
+	case w.look <- struct{}{}:
+	default: // it is about to
+	}
 }
 
 // Close ends a watch that is not run.
@@ -99,19 +117,32 @@ func (w *Watcher) Run(ctx context.Context, changed func()) error {
 			}
 			// Events were lost (queue overflow): look as if one had come.
 			quiet.Reset(w.o.Quiet)
+		case <-w.look:
+			if w.changed() {
+				changed()
+			}
 		case <-quiet.C:
 			began = time.Time{}
-			// New folders first: a file that appears in one after the digest
-			// then makes an event of its own.
-			w.addFolders()
-			now, err := w.digest()
-			if err == nil && now == w.seen {
-				continue
+			if w.changed() {
+				changed()
 			}
-			w.seen = now
-			changed()
 		}
 	}
+}
+
+// changed looks at all contents that matter now: whatever a new Load would find,
+// and the inputs of the configuration in force. It reports whether they are
+// others than before.
+func (w *Watcher) changed() bool {
+	// New folders first: a file that appears in one after the digest then makes
+	// an event of its own.
+	w.addFolders()
+	roots, rootsErr := Digest(w.rootFiles())
+	inputs, inputsErr := Digest(w.inputFiles())
+	same := rootsErr == nil && inputsErr == nil && roots == w.roots &&
+		(inputs == w.inputs || w.o.Loaded != nil && inputs == w.o.Loaded())
+	w.roots, w.inputs = roots, inputs
+	return !same
 }
 
 // matters reports whether an event may be about a file of the configuration. The
@@ -125,13 +156,13 @@ func (w *Watcher) matters(name string) bool {
 	case strings.HasPrefix(filepath.Base(name), ".."): // the link that Kubernetes swaps
 		return true
 	}
-	return w.o.Path != "" && name == filepath.Clean(w.o.Path) || slices.ContainsFunc(w.inputs(), func(f string) bool { return filepath.Clean(f) == name })
+	return w.o.Path != "" && name == filepath.Clean(w.o.Path) || slices.ContainsFunc(w.inputFiles(), func(f string) bool { return filepath.Clean(f) == name })
 }
 
 // addFolders watches every folder a configuration file may be in. Watching one
 // twice is harmless, one that is gone is forgotten by the kernel.
 func (w *Watcher) addFolders() {
-	for _, f := range w.inputs() {
+	for _, f := range w.inputFiles() {
 		_ = w.w.Add(filepath.Dir(f)) // may not exist yet; its parent tells when it does
 	}
 	if w.o.Path == "" {
@@ -153,26 +184,24 @@ func (w *Watcher) routes() string {
 	return filepath.Join(filepath.Dir(w.o.Path), routesDir)
 }
 
-func (w *Watcher) inputs() []string {
+func (w *Watcher) inputFiles() []string {
 	if w.o.Inputs == nil {
 		return nil
 	}
 	return w.o.Inputs()
 }
 
-// digest is the digest over the contents that matter now: the inputs of the
-// configuration in force and whatever a new Load would find.
-func (w *Watcher) digest() (Hash, error) {
-	files := w.inputs()
+// rootFiles are pvgate.yaml and the route files there are.
+func (w *Watcher) rootFiles() []string {
 	if w.o.Path == "" {
-		return Digest(files)
+		return nil
 	}
-	files = append(files, w.o.Path)
+	files := []string{w.o.Path}
 	_ = filepath.WalkDir(w.routes(), func(p string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() && isRouteFile(e.Name()) {
 			files = append(files, p)
 		}
 		return nil
 	})
-	return Digest(files)
+	return files
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -199,6 +200,59 @@ func TestAWatcherThatIsNotRunCloses(t *testing.T) {
 	}
 	if err := w.Close(); err != nil { // its goroutine is looked for when all tests have run
 		t.Error(err)
+	}
+}
+
+// A new configuration may name files in folders that nobody has watched so far: from Look on they are, and what was written
+// since they were read is a change; what was not is none.
+func TestWatcherFollowsFilesThatAreNamedLater(t *testing.T) {
+	t.Parallel()
+	dir, _ := unpack(t, txtar.Parse([]byte(watched)))
+	first, second, third := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b"), filepath.Join(t.TempDir(), "c")
+	var mu sync.Mutex // guards what stands below
+	var names []string
+	var loaded Hash
+	load := func(file string) {
+		mu.Lock()
+		defer mu.Unlock()
+		names = []string{file}
+		loaded, _ = Digest(names)
+	}
+	for _, f := range []string{first, second, third} {
+		write(t, f, "1")
+	}
+	load(first)
+	w, err := NewWatcher(WatchOptions{
+		Path: filepath.Join(dir, "pvgate.yaml"), Quiet: 5 * time.Millisecond,
+		Inputs: func() []string { mu.Lock(); defer mu.Unlock(); return names },
+		Loaded: func() Hash { mu.Lock(); defer mu.Unlock(); return loaded },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	changes, done := make(chan struct{}, 100), make(chan error, 1)
+	go func() { done <- w.Run(ctx, func() { changes <- struct{}{} }) }()
+	write(t, first, "2")
+	await(t, changes, "a file that was named from the start")
+	load(second)
+	w.Look()
+	write(t, second, "2")
+	await(t, changes, "a file that was named later")
+	load(third)
+	write(t, third, "2") // before anybody watches it
+	w.Look()
+	await(t, changes, "a file that was written after it was read")
+	load(first)
+	w.Look()
+	write(t, filepath.Join(dir, "pvgate.yaml"), "loops: 2\n")
+	await(t, changes, "pvgate.yaml")
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if len(changes) > 0 {
+		t.Errorf("%d changes more were told", len(changes))
 	}
 }
 

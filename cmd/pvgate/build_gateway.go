@@ -36,6 +36,7 @@ type live struct {
 	edge     *edge
 	limits   map[string]limit.Limits
 	census   routing.Census
+	digest   config.Hash // over the configuration's inputs, just before they were read
 }
 
 // resolveTimeout bounds the look-up of an endpoint's name while a configuration is built.
@@ -50,15 +51,15 @@ type own struct {
 // buildLive builds everything a configuration asks for; nothing of it is in service yet. The error is a config.Errors
 // with every fault. The routes are returned even then, for their warnings.
 func buildLive(ctx context.Context, cfg *config.Config, book *limit.Book, own own) (*live, error) {
+	digest, unread := config.Digest(cfg.Inputs())
 	rt, err := buildRoutes(ctx, cfg)
-	l := &live{cfg: cfg, routes: rt, limits: map[string]limit.Limits{}}
+	l := &live{cfg: cfg, routes: rt, limits: map[string]limit.Limits{}, digest: digest}
 	if err != nil {
 		return l, err
 	}
 	var errs config.Errors
-	digest, err := config.Digest(cfg.Inputs())
-	if err != nil {
-		return l, config.Errors{config.At(config.Origin{Where: config.FromFile, Name: cfg.Path}, "%v", err)}
+	if unread != nil {
+		return l, config.Errors{config.At(config.Origin{Where: config.FromFile, Name: cfg.Path}, "%v", unread)}
 	}
 	snap := &gateway.Snapshot{ID: digest.String()[:8], Via: pseudonym(cfg), Networks: conn.NetworkPolicy{Most: cfg.Root.Clients.PerNetwork.V}}
 	options := surface.Options{Domain: cfg.Root.Domain.V, Table: rt.table}

@@ -78,7 +78,7 @@ func serve(ctx context.Context, o serveOptions) error {
 				return nil
 			}
 			return s.inputs()
-		}})
+		}, Loaded: func() config.Hash { return s.digest() }})
 		if err != nil {
 			return err
 		}
@@ -92,6 +92,9 @@ func serve(ctx context.Context, o serveOptions) error {
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+	}
+	if watcher != nil {
+		s.follow(watcher)
 	}
 	operators, err := listenAdmin(s)
 	if err != nil {

@@ -42,6 +42,7 @@ type service struct {
 	built    time.Time // of live
 	reload   reloadResult
 	draining bool
+	watchers []*config.Watcher // told when there are other files to watch
 }
 
 // reloadResult is the outcome of the last reload, as shown by the admin listener.
@@ -109,7 +110,11 @@ func (s *service) build(ctx context.Context) (*live, error) {
 func (s *service) took(l *live, how reloadResult) {
 	s.mu.Lock()
 	s.live, s.built, s.reload = l, time.Now(), how
+	watchers := s.watchers // only ever appended to
 	s.mu.Unlock()
+	for _, w := range watchers {
+		w.Look()
+	}
 	for _, w := range l.routes.warnings {
 		s.log.Warn("configuration", "at", w.Origin.String(), "what", w.Text)
 	}
@@ -186,6 +191,20 @@ func (s *service) inputs() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.live.cfg.Inputs()
+}
+
+// digest is that over inputs, just before they were read.
+func (s *service) digest() config.Hash {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.live.digest
+}
+
+// follow tells a watcher whenever inputs may be other files than before.
+func (s *service) follow(w *config.Watcher) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watchers = append(s.watchers, w)
 }
 
 // ready says why the server should get no traffic.

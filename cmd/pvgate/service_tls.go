@@ -161,12 +161,16 @@ func (s *service) watchTLS(ctx context.Context) {
 		defer s.mu.Unlock()
 		return edgeFiles(s.live.cfg)
 	}
-	watcher, err := config.NewWatcher(config.WatchOptions{Inputs: files})
+	watcher, err := config.NewWatcher(config.WatchOptions{Inputs: files, Loaded: func() config.Hash {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.tls.edge.digest
+	}})
 	if err != nil {
 		s.log.Error("changes of certificates are not seen; use SIGHUP or pvgate reload", "error", err.Error())
 		return
 	}
-	s.renew() // for what has changed since they were read
+	s.follow(watcher)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
