@@ -41,6 +41,12 @@ type Guard interface {
 	Spoke()
 }
 
+// Filler has more to write when a turn ends; see [Stream.AtEnd].
+type Filler interface {
+	// Fill writes it. What the turn has written before, it and what follows leave in one call of the kernel.
+	Fill()
+}
+
 // side says who opened a connection.
 type side uint8
 
@@ -73,6 +79,7 @@ type Stream struct {
 	side       side
 	held       bool   // out waits for the end of the turn, not for the kernel
 	guard      Guard  // warned if the peer speaks before out is sent
+	filler     Filler // asked for more before that
 	out        []byte // accepted by Write, not yet by the kernel
 	sent       int    // bytes of out already taken
 	moved      int64  // loop time when the kernel last took bytes
@@ -116,6 +123,14 @@ func (s *Stream) Acked() int64 {
 
 // Ready reports whether a Read might find something.
 func (s *Stream) Ready() bool { return s.readable && !s.closed }
+
+// Arm arms another timer of the stream's owner. The owner must stop it, by Loop.StopTimer.
+func (s *Stream) Arm(t *Timer, e Expirer, deadline int64) {
+	if !s.closed {
+		t.stream = s
+		s.loop.wheel.set(t, e, deadline, s.loop.now)
+	}
+}
 
 // SetTimer arms the stream's timer; Owner.Expire is called once at or after deadline (within a tick of 17 ms).
 func (s *Stream) SetTimer(deadline int64) {
@@ -226,6 +241,15 @@ func (s *Stream) Give(b []byte) bool {
 // turn; what leaves sooner, by Flush or a large Write, goes unguarded.
 func (s *Stream) Guard(g Guard) { s.guard, s.loop.guarded = g, true }
 
+// AtEnd lets f write at the end of this turn: whoever has a bit to say now and then gathers it, and writes it once. While
+// the kernel takes nothing f is not asked: Drained will follow.
+func (s *Stream) AtEnd(f Filler) {
+	if !s.closed && !s.broken && (s.held || s.out == nil) {
+		s.filler = f
+		s.hold()
+	}
+}
+
 // hold puts the stream on the list of those that are flushed at the end of the turn, unless it waits for the kernel
 // already.
 func (s *Stream) hold() {
@@ -252,6 +276,12 @@ func (s *Stream) Flush() {
 
 // release ends the turn of a stream that was written to.
 func (s *Stream) release() {
+	if f := s.filler; f != nil {
+		s.filler = nil
+		if s.held || s.out == nil {
+			f.Fill()
+		}
+	}
 	if !s.held {
 		return
 	}
@@ -364,7 +394,7 @@ func (s *Stream) Reset() {
 }
 
 func (s *Stream) forget() {
-	s.closed, s.held, s.guard = true, false, nil
+	s.closed, s.held, s.guard, s.filler = true, false, nil, nil
 	s.dropQueue()
 	s.loop.wheel.stop(&s.Timer)
 	s.loop.fds[s.fd] = nil
