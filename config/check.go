@@ -159,6 +159,11 @@ func (l *loader) checkListeners(n *names) {
 		if l.refer("backend", ln.Default, n.backends) && n.modes[ln.Default.V] == "redirect" {
 			l.fail(ln.Default.Origin, "default %q is in redirect mode and has no answer to a bare path; write mode: proxy there", ln.Default.V)
 		}
+		for k, v := range ln.Versions {
+			if slices.ContainsFunc(ln.Versions[:k], func(o Text) bool { return v.V != "" && o.V == v.V }) {
+				l.fail(v.Origin, "protocols names %s twice; remove one", v.V)
+			}
+		}
 		for _, b := range n.byPath {
 			if ln.Default.V != "" && ln.Default.V != b.V {
 				l.fail(ln.Default.Origin, "default %q answers at the entry host, and its cookies would reach backend %q, which shares that host (isolation: path); give one of them a host of its own", ln.Default.V, b.V)

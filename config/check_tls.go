@@ -76,6 +76,22 @@ func (l *loader) checkRedirect(ln *Listener, secure bool) {
 	}
 }
 
+// Protocols are the versions of HTTP that a listener speaks, as in the configuration.
+func (l *Listener) Protocols() []string {
+	var out []string
+	for _, v := range l.Versions {
+		out = append(out, v.V)
+	}
+	switch {
+	case len(out) > 0:
+		return out
+	case l.TLS != nil:
+		return []string{"h1", "h2"}
+	default:
+		return []string{"h1"}
+	}
+}
+
 // Issued are the hosts of a listener that a CA can give certificates for by ACME: names, not addresses and not whole
 // domains.
 func (l *Listener) Issued() []string {

@@ -95,16 +95,16 @@ func (n *node) Record(r *exchange.Record) {
 	}
 }
 
-// listen accepts on a socket; index is the listener's in the configuration, secure its TLS or nil.
-func (n *node) listen(fd int32, index int, secure func() *tlsconn.Config) error {
+// listen accepts on a socket; index is the listener's in the configuration.
+func (n *node) listen(fd int32, index int, on Listener) error {
 	ln, err := n.loop.Listen(fd, func(l *loop.Loop) loop.Accepted {
 		host := n.server.nodes[l.Index()].host
 		return func(_ *loop.Loop, fd int32, peer netip.AddrPort) {
 			var config *tlsconn.Config
-			if secure != nil {
-				config = secure()
+			if on.TLS != nil {
+				config = on.TLS()
 			}
-			host.Accept(fd, peer, index, config)
+			host.Accept(fd, peer, index, on.Protocols, config)
 		}
 	})
 	if err != 0 {

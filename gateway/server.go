@@ -58,6 +58,8 @@ type Options struct {
 type Listener struct {
 	// Address is HOST:PORT; see the package listen.
 	Address string
+	// Protocols are the versions of HTTP spoken there; none: HTTP/1.1. What TLS offers by ALPN must be the same.
+	Protocols conn.Protocols
 	// TLS returns what new handshakes use from now on, and is asked at each of them; nil for a listener without TLS. It
 	// is called on loops: it must not wait (read an atomic pointer), and never return nil.
 	TLS func() *tlsconn.Config
@@ -204,7 +206,7 @@ func (s *Server) open() error {
 		}
 		s.sockets = append(s.sockets, sockets)
 		for j, n := range s.nodes {
-			if err := n.listen(sockets.FDs[j], i, l.TLS); err != nil {
+			if err := n.listen(sockets.FDs[j], i, l); err != nil {
 				return fmt.Errorf("listen on %s: %w", l.Address, err)
 			}
 		}

@@ -142,7 +142,7 @@ func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
 	}
 	w.server = s
 	for _, n := range s.nodes {
-		if err := n.listen(w.net.LoopSocket(simFront), 0, secure); err != nil {
+		if err := n.listen(w.net.LoopSocket(simFront), 0, Listener{TLS: secure}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -52,7 +52,7 @@ func newStageWith(t *testing.T, edit func(*Options), endpoints ...[]netip.AddrPo
 		t.Fatal(err)
 	}
 	st.server = s
-	if err := s.nodes[0].listen(st.net.LoopSocket(simFront), 0, append(o.Listen, Listener{})[0].TLS); err != nil {
+	if err := s.nodes[0].listen(st.net.LoopSocket(simFront), 0, append(o.Listen, Listener{})[0]); err != nil {
 		t.Fatal(err)
 	}
 	st.back = st.net.Listen(simBack)

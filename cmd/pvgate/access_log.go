@@ -8,11 +8,14 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 
 	"github.com/pvgate/pvgate/config"
 	"github.com/pvgate/pvgate/gateway/accesslog"
 	"github.com/pvgate/pvgate/gateway/http1"
+	"github.com/pvgate/pvgate/gateway/http2"
+	"github.com/pvgate/pvgate/gateway/message"
 )
 
 // logTime is how long the end of a service waits for the last lines of the access log.
@@ -23,7 +26,7 @@ type streams struct{ out, err io.Writer }
 
 // startAccessLog opens the access log of a configuration; nil if it has none.
 func startAccessLog(cfg *config.Config, s streams, events *slog.Logger) (*accesslog.Log, error) {
-	o := accesslog.Options{Notes: http1.Causes(), Events: events}
+	o := accesslog.Options{Notes: slices.Concat(http1.Causes(), http2.Causes(), message.HeadCauses()), Events: events}
 	switch file := cfg.Root.AccessLog.File.V; file {
 	case "off":
 		return nil, nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pvgate/pvgate/config"
 	"github.com/pvgate/pvgate/gateway/certs"
+	"github.com/pvgate/pvgate/gateway/conn"
 	"github.com/pvgate/pvgate/gateway/keyring"
 )
 
@@ -73,7 +74,7 @@ func (b *edgeBuilder) listener(c *config.Listener, issuer *certs.Issuer, now tim
 	if t == nil {
 		return nil
 	}
-	o := certs.Options{Now: now, Issuer: issuer, Issued: c.Issued()}
+	o := certs.Options{Now: now, Issuer: issuer, Issued: c.Issued(), Protocols: alpn(c)}
 	if t.Profile.V == "bsi" {
 		o.Profile = certs.BSI
 	}
@@ -193,6 +194,31 @@ func acmeText(a *config.ACME) string {
 		return ""
 	}
 	return strings.TrimSpace(strings.Join([]string{a.Directory.V, a.Mail.V, a.Cache.V, a.CA.V}, " "))
+}
+
+// alpn names what a listener speaks over TLS (RFC 9113, section 3.2), the better first.
+func alpn(c *config.Listener) (names []string) {
+	speaks := spoken(c)
+	if speaks&conn.HTTP2 != 0 {
+		names = append(names, "h2")
+	}
+	if speaks&conn.HTTP1 != 0 {
+		names = append(names, "http/1.1")
+	}
+	return names
+}
+
+// spoken are the versions of HTTP that a listener speaks.
+func spoken(c *config.Listener) (p conn.Protocols) {
+	for _, name := range c.Protocols() {
+		switch name {
+		case "h1":
+			p |= conn.HTTP1
+		case "h2":
+			p |= conn.HTTP2
+		}
+	}
+	return p
 }
 
 // scheme is how a listener is reached.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -171,6 +172,7 @@ func (s *service) unchangeable(now *config.Config) error {
 			w, n := &was.Root.Listen[i], &now.Root.Listen[i]
 			fixed("address", w.Address.V, n.Address.V, n.Address.Origin)
 			fixed("the scheme", scheme(w), scheme(n), n.At)
+			fixed("protocols", strings.Join(w.Protocols(), " "), strings.Join(n.Protocols(), " "), n.At)
 			fixed("redirect", w.Redirect.V, n.Redirect.V, n.At)
 		}
 	}

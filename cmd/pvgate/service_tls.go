@@ -70,7 +70,7 @@ func (t *terminal) put(e *edge) error {
 
 // listener is how the data plane listens.
 func (t *terminal) listener(i int, c *config.Listener) gateway.Listener {
-	l := gateway.Listener{Address: c.Address.V}
+	l := gateway.Listener{Address: c.Address.V, Protocols: spoken(c)}
 	if c.TLS != nil {
 		l.TLS = t.configs[i].Load
 	}

@@ -17,6 +17,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -47,6 +48,8 @@ type Options struct {
 	// Hosts are those of the listener, also as *.example.de, for warnings; none: it answers any.
 	Hosts   []string
 	Profile Profile
+	// Protocols are what is spoken over TLS, as ALPN names, in the order of preference; nil: http/1.1.
+	Protocols []string
 	// ClientAuth other than NoClientAuth needs Authorities, a PEM file of certificates.
 	ClientAuth  ClientAuth
 	Authorities string
@@ -96,6 +99,7 @@ type Set struct {
 	issuer       *Issuer
 	issued       map[string]*issued
 	profile      Profile
+	protocols    []string
 	auth         ClientAuth
 	authorities  *x509.CertPool
 	policy       string
@@ -112,8 +116,11 @@ type certificate struct {
 func Load(o Options) (set *Set, warnings []Fault, err error) {
 	l := loader{o: &o, set: &Set{
 		exact: map[string][]*certificate{}, wildcards: map[string][]*certificate{},
-		issuer: o.Issuer, issued: map[string]*issued{}, profile: o.Profile, auth: o.ClientAuth,
+		issuer: o.Issuer, issued: map[string]*issued{}, profile: o.Profile, protocols: o.Protocols, auth: o.ClientAuth,
 	}}
+	if len(o.Protocols) == 0 {
+		l.set.protocols = []string{"http/1.1"}
+	}
 	for i := range o.Certificates {
 		l.certificate(&o.Certificates[i])
 	}
@@ -134,7 +141,7 @@ func Load(o Options) (set *Set, warnings []Fault, err error) {
 // TLS returns a new configuration for a server that speaks HTTP/1.1. Session tickets are the caller's affair, who binds
 // them to [Set.Policy].
 func (s *Set) TLS() *tls.Config {
-	c := &tls.Config{GetCertificate: s.certificate, NextProtos: []string{"http/1.1"}, ClientCAs: s.authorities}
+	c := &tls.Config{GetCertificate: s.certificate, NextProtos: slices.Clip(s.protocols), ClientCAs: s.authorities}
 	if len(s.issued) > 0 {
 		c.NextProtos = append(c.NextProtos, protoACME)
 	}

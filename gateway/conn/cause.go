@@ -2,6 +2,8 @@
 
 package conn
 
+import "github.com/pvgate/pvgate/gateway/http2"
+
 // Cause is why the gateway closed a client's connection of its own accord. The list is closed; it is a label of
 // pvgate_connections_closed_total.
 type Cause uint8
@@ -22,13 +24,20 @@ const (
 	HandshakeFailed               // refused, by either side
 	HandshakeSlow                 // not done in time
 	HandshakeCrowded              // waited longest for its client when too many did
-	Causes                        // how many there are
+	BrokenProtocol                // HTTP/2: not by the book, and no stream alone is concerned
+	firstAbuse                    // HTTP/2: wasted our time, by http2.Abuse from here on
+
+	Causes = firstAbuse + Cause(http2.Abuses) - 1 // how many there are
 )
 
 // String returns the label.
 func (c Cause) String() string {
-	return [Causes]string{
+	if c >= firstAbuse {
+		return (http2.Abuse(c-firstAbuse) + 1).String()
+	}
+	return [firstAbuse]string{
 		"network_limit", "crowded", "no_request", "slow_head", "slow_body", "slow_reader", "idle", "proxy_untrusted", "proxy_invalid", "proxy_late",
 		"not_tls", "handshake_failed", "handshake_slow", "handshake_crowded",
+		"protocol_error",
 	}[c]
 }

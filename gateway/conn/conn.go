@@ -39,9 +39,11 @@ type link struct {
 	secure *tlsconn.Conn   // the wire, once it is TLS
 	host   *Host
 	speaks protocol
-	client exchange.Client
-	text   [45]byte // longest IPv6 text form
-	in     []byte   // read, not yet used
+	// protocols are those of the listener.
+	protocols Protocols
+	client    exchange.Client
+	text      [45]byte // longest IPv6 text form
+	in        []byte   // read, not yet used
 
 	since  int64 // loop time at which the present wait began
 	window int64 // octets of a body since then; while taking, what the client had acknowledged when that began
@@ -91,7 +93,15 @@ func (l *link) open() {
 		l.handshake()
 		return
 	}
-	l.http1()
+	switch l.protocols {
+	case HTTP2:
+		l.http2()
+	case HTTP1 | HTTP2:
+		u := undecided{l}
+		l.own(u, u)
+	default:
+		l.http1()
+	}
 	l.wait(int64(l.host.timeouts.Head))
 	if l.unfed || l.stream.Ready() {
 		l.stream.Again()

@@ -173,8 +173,20 @@ func (c *H1) more(rest []byte) {
 func (c *H1) begin(h *message.Head) {
 	c.minor, c.lastOne, c.bodyDone, c.ended, c.awaits = h.Minor, h.Close, !h.HasBody(), false, false
 	c.parting, c.served = h.Close, true
-	c.x = c.host.exchange()
+	c.take()
 	c.x.Start(c.host.services, c, &c.client, h)
+}
+
+// take makes the connection one with a request in flight, release one without.
+func (c *H1) take() {
+	c.host.active++
+	c.x = c.host.exchange()
+}
+
+func (c *H1) release() {
+	c.host.active--
+	c.host.release(c.x)
+	c.x = nil
 }
 
 // fault ends a request that breaks the protocol: its answer says why, and nothing after it is read.
@@ -185,7 +197,7 @@ func (c *H1) fault(method message.Method, f message.Fault) {
 		return
 	}
 	c.bodyDone, c.ended, c.minor = false, false, 1
-	c.x = c.host.exchange()
+	c.take()
 	c.x.StartFault(c.host.services, c, &c.client, method, f, c.machine.Cause())
 }
 
@@ -299,8 +311,8 @@ func (c *H1) Stuck() {
 
 // after leaves an exchange that is over.
 func (c *H1) after() {
-	c.host.release(c.x)
-	c.x, c.ended = nil, false
+	c.release()
+	c.ended = false
 	c.untunnel()
 	if c.lastOne || c.host.draining {
 		c.closing = true
@@ -432,8 +444,7 @@ func (c *H1) close() {
 func (c *H1) leave() {
 	c.untunnel()
 	if c.x != nil {
-		c.host.release(c.x)
-		c.x = nil
+		c.release()
 	}
 	c.giveBack(&c.gather)
 	c.closing = true

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/http1"
+	"github.com/pvgate/pvgate/gateway/http2"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/message"
 	"github.com/pvgate/pvgate/gateway/tlsconn"
@@ -42,7 +43,7 @@ const tunnelGrace = 10 * time.Second
 // drainRest is how long a connection must have been idle to be closed while draining.
 const drainRest = 500 * time.Millisecond
 
-// freeExchanges bounds a loop's stock of exchanges.
+// freeExchanges bounds a loop's stock of exchanges, and of streams.
 const freeExchanges = 1024
 
 // When more than seven eighths of the places are taken, those that wait for a request make room.
@@ -64,8 +65,11 @@ type Host struct {
 	timeouts    Timeouts
 	lingerBytes int
 	networks    *Networks
-	head        message.Head // scratch of whoever is being fed
+	head        message.Head  // scratch of whoever is being fed
+	scratch     http2.Scratch // the same
+	bounds      http2.Limits
 	free        []*exchange.Exchange
+	spare       []*h2stream
 	first       *link
 	open        int
 	active      int
@@ -80,11 +84,25 @@ type Host struct {
 // NewHost returns the shared part for a loop; networks is shared by all of them. limits must not change; secure is nil
 // if no connection is of TLS.
 func NewHost(l *loop.Loop, secure *tlsconn.Host, services exchange.Host, limits *http1.Limits, t Timeouts, networks *Networks) *Host {
-	return &Host{loop: l, tls: secure, services: services, limits: limits, timeouts: t, lingerBytes: lingerBytes, networks: networks}
+	bounds := http2.DefaultLimits()
+	bounds.HeadLimits = message.HeadLimits{Line: limits.Line, Head: limits.Head, Fields: limits.Fields, Body: limits.Body}
+	return &Host{
+		loop: l, tls: secure, services: services, limits: limits, bounds: bounds, timeouts: t, lingerBytes: lingerBytes, networks: networks,
+	}
 }
 
-// Accept takes a connection, of TLS if there is a configuration for it.
-func (h *Host) Accept(fd int32, peer netip.AddrPort, listener int, secure *tlsconn.Config) {
+// Protocols are versions of HTTP.
+type Protocols uint8
+
+// The versions.
+const (
+	HTTP1 Protocols = 1 << iota
+	HTTP2
+)
+
+// Accept takes a connection of a listener that speaks these protocols, HTTP/1.1 if none; over TLS if there is a
+// configuration for it.
+func (h *Host) Accept(fd int32, peer netip.AddrPort, listener int, protocols Protocols, secure *tlsconn.Config) {
 	speaks, trusted := h.speaksProxy(listener, peer.Addr())
 	if speaks && !trusted {
 		h.closed[ProxyPeer]++
@@ -97,7 +115,7 @@ func (h *Host) Accept(fd int32, peer netip.AddrPort, listener int, secure *tlsco
 		h.loop.Refuse(fd)
 		return
 	}
-	l := &link{host: h, config: secure}
+	l := &link{host: h, config: secure, protocols: protocols}
 	l.wire, l.speaks = &l.stream, l
 	if h.loop.Adopt(fd, peer, &l.stream, proxied{l}) != 0 {
 		h.networks.leave(peer.Addr())
@@ -122,7 +140,6 @@ func (h *Host) Tunnels() int { return h.tunnels }
 func (h *Host) Count() (open, active int) { return h.open, h.active }
 
 func (h *Host) exchange() *exchange.Exchange {
-	h.active++
 	if n := len(h.free); n > 0 {
 		x := h.free[n-1]
 		h.free = h.free[:n-1]
@@ -132,7 +149,6 @@ func (h *Host) exchange() *exchange.Exchange {
 }
 
 func (h *Host) release(x *exchange.Exchange) {
-	h.active--
 	if len(h.free) < freeExchanges {
 		h.free = append(h.free, x)
 	}

@@ -19,11 +19,18 @@ func (l *link) handshake() {
 	l.secure.Begin(early)
 }
 
-// Secured begins HTTP after the handshake.
-func (s securing) Secured(serverName string, peer *tlsconn.Peer) {
+// Secured begins HTTP after the handshake. Who agrees to nothing by ALPN speaks HTTP/1.1.
+func (s securing) Secured(serverName, protocol string, peer *tlsconn.Peer) {
 	s.client.TLS, s.client.ServerName, s.client.Certificate = true, serverName, (*exchange.Certificate)(peer)
 	s.wait(int64(s.host.timeouts.Head))
-	s.http1().Readable()
+	switch {
+	case protocol == "h2":
+		s.http2().Readable()
+	case s.protocols == HTTP2:
+		s.end(HandshakeFailed)
+	default:
+		s.http1().Readable()
+	}
 }
 
 // Refused says that there was no handshake.

@@ -49,8 +49,13 @@ func (a *Authority) Issue(t testing.TB, names ...string) tls.Certificate {
 // Serve returns what a gateway.Listener takes for TLS with a certificate for these names.
 func (a *Authority) Serve(t testing.TB, names ...string) func() *tlsconn.Config {
 	t.Helper()
+	return a.serve(t, "http/1.1", names...)
+}
+
+func (a *Authority) serve(t testing.TB, protocol string, names ...string) func() *tlsconn.Config {
+	t.Helper()
 	c, err := tlsconn.New(tlsconn.Options{
-		TLS:     &tls.Config{Certificates: []tls.Certificate{a.Issue(t, names...)}, MinVersion: tls.VersionTLS12},
+		TLS:     &tls.Config{Certificates: []tls.Certificate{a.Issue(t, names...)}, MinVersion: tls.VersionTLS12, NextProtos: []string{protocol}},
 		Tickets: tlsconn.NewTickets(),
 	})
 	if err != nil {

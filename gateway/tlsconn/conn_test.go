@@ -39,7 +39,7 @@ func (e *echo) Stuck()                  {}
 func (e *echo) Expire(int64)            {}
 func (e *echo) Broken()                 { e.ended = true; e.conn.Close() }
 func (e *echo) Refused(c tlsconn.Cause) { e.refused = int(c) + 1; e.Broken() }
-func (e *echo) Secured(name string, peer *tlsconn.Peer) {
+func (e *echo) Secured(name, _ string, peer *tlsconn.Peer) {
 	e.stream.Own(e)
 	e.open, e.name, e.peer = true, name, peer
 	e.Readable()

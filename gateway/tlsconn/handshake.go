@@ -30,9 +30,9 @@ const (
 // Owner is who the plaintext is for.
 type Owner interface {
 	// Secured says that the handshake is done; the stream has to be given its next owner now. The first request may have
-	// arrived already, so Read before waiting for an event. serverName is empty if the client named none, peer nil if
-	// it showed no certificate that could be verified.
-	Secured(serverName string, peer *Peer)
+	// arrived already, so Read before waiting for an event. serverName is empty if the client named none, protocol if
+	// it agreed to none by ALPN, peer nil if it showed no certificate that could be verified.
+	Secured(serverName, protocol string, peer *Peer)
 	// Refused says that there will be no handshake; the owner closes.
 	Refused(cause Cause)
 }
@@ -114,6 +114,7 @@ type handshake struct {
 	listed    bool
 	resumed   bool
 	name      string
+	protocol  string
 	peer      *Peer
 }
 
@@ -151,7 +152,7 @@ func (c *Conn) begin() {
 		c.yield = yield
 		if c.err = c.tls.HandshakeContext(context.Background()); c.err == nil {
 			st := c.tls.ConnectionState()
-			c.name, c.peer, c.resumed = st.ServerName, peer(&st), st.DidResume
+			c.name, c.protocol, c.peer, c.resumed = st.ServerName, st.NegotiatedProtocol, peer(&st), st.DidResume
 		}
 	})
 }
@@ -277,9 +278,9 @@ func (c *Conn) secured() {
 	}
 	c.state = open
 	c.stream.StopTimer()
-	name, peer := c.name, c.peer
+	name, protocol, peer := c.name, c.protocol, c.peer
 	c.handshake = nil
-	c.owner.Secured(name, peer)
+	c.owner.Secured(name, protocol, peer)
 }
 
 // fail ends a handshake; what crypto/tls had to say to the client has been written.
