@@ -12,6 +12,7 @@
 //	idle     thousands of connections that have asked once and wait, in bounded memory each
 //	slow     slowhttptest's four attacks with thousands of connections, beside healthy clients
 //	testssl  testssl.sh's judgement of both profiles of TLS: nothing worse than LOW
+//	h2spec   h2spec's cases, the strict ones too, over TLS and without: none fails
 //
 // By default it runs counts that end within a minute each; with PVGATE_PROVE=1 the full ones, and then writes the
 // figures to bench/proof.
@@ -53,6 +54,7 @@ var rigs = [...]rig{
 	{"idle", idle},
 	{"slow", slow},
 	{"testssl", testssl},
+	{"h2spec", h2spec},
 }
 
 // skipped is why a rig could not run; it is no failure.
