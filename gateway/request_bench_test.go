@@ -147,7 +147,7 @@ func BenchmarkRequest(b *testing.B) {
 		b.Fatal(err)
 	}
 	n := s.nodes[0]
-	if err := n.listen(k.open(client), 0, nil); err != nil {
+	if err := n.listen(k.open(client), 0, Listener{}); err != nil {
 		b.Fatal(err)
 	}
 	for k.answered < 1000 {

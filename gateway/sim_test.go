@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/pvgate/pvgate/gateway/accesslog"
+	"github.com/pvgate/pvgate/gateway/conn"
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/limit"
@@ -44,6 +45,8 @@ var (
 	simDeaf  = netip.MustParseAddrPort("10.0.0.4:8080") // takes no connection and refuses none
 	simDead  = netip.MustParseAddrPort("10.0.0.5:8080") // refuses all
 )
+
+const simSpoken = conn.HTTP1 | conn.HTTP2
 
 type simResolver struct{}
 
@@ -77,6 +80,8 @@ type world struct {
 	limiter [2]*limit.Backend
 	clients []*simClient
 	sockets []*simSocket
+	// streamers speak HTTP/2.
+	streamers []*simH2
 	// What became of tunnels, by tag: the backend agreed, and it sent all that it had to say.
 	agreed, finished map[string]bool
 	backs            [2]*simsys.Listener
@@ -86,6 +91,7 @@ type world struct {
 	calm             bool           // nobody fails or leaves: every request must succeed
 	seen             map[string]int // times a non-idempotent request was received whole, by tag
 	whole            int            // answers that arrived whole and right
+	streamed         int            // of them over HTTP/2
 	tunnels          int            // of which the client heard all
 	log              *accesslog.Log
 	lines            bytes.Buffer // of the log, once it is closed
@@ -126,7 +132,7 @@ func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
 	if w.version != 0 {
 		secure = simTLS(t)
 	}
-	o := Options{Loops: 1 + w.rng.IntN(2), Poison: true, Inline: true, Listen: []Listener{{TLS: secure}}, NewKernel: func(time.Time) (loop.Kernel, error) {
+	o := Options{Loops: 1 + w.rng.IntN(2), Poison: true, Inline: true, Listen: []Listener{{TLS: secure, Protocols: simSpoken}}, NewKernel: func(time.Time) (loop.Kernel, error) {
 		k := w.net.Kernel()
 		w.kernels = append(w.kernels, k)
 		return k, nil
@@ -142,7 +148,7 @@ func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
 	}
 	w.server = s
 	for _, n := range s.nodes {
-		if err := n.listen(w.net.LoopSocket(simFront), 0, Listener{TLS: secure}); err != nil {
+		if err := n.listen(w.net.LoopSocket(simFront), 0, o.Listen[0]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -178,6 +184,9 @@ func (w *world) run() {
 	for range w.rng.IntN(4) {
 		w.sockets = append(w.sockets, newSimSocket(w))
 	}
+	for range w.rng.IntN(4) {
+		w.streamers = append(w.streamers, newSimH2(w))
+	}
 	quiet := 0
 	for round := 0; ; round++ {
 		if round > 400_000 {
@@ -189,6 +198,10 @@ func (w *world) run() {
 			done = done && c.done
 		}
 		for _, s := range w.sockets {
+			s.step()
+			done = done && s.done
+		}
+		for _, s := range w.streamers {
 			s.step()
 			done = done && s.done
 		}
@@ -246,6 +259,9 @@ func (w *world) check() {
 		c.check()
 	}
 	for _, s := range w.sockets {
+		s.check()
+	}
+	for _, s := range w.streamers {
 		s.check()
 	}
 	for tag, n := range w.seen {
@@ -533,14 +549,15 @@ func TestSimulatedKernel(t *testing.T) {
 		{Short: 100, Again: 50, Interrupt: 20, Late: 100, Reset: 5},
 		{Short: 500, Again: 300, Interrupt: 100, Late: 400, Reset: 20, Exhausted: 20},
 	}
-	whole, tunnels := 0, 0
+	whole, tunnels, streamed := 0, 0, 0
 	for seed := first; seed < first+worlds; seed++ {
 		w := newWorld(t, seed, faults[seed%uint64(len(faults))])
 		w.run()
 		whole += w.whole
 		tunnels += w.tunnels
+		streamed += w.streamed
 	}
-	if (whole < int(worlds)*2 || tunnels < int(worlds)/3) && worlds > 1 {
-		t.Errorf("only %d whole answers and %d tunnels in %d worlds: the simulation does not reach the work", whole, tunnels, worlds)
+	if (whole < int(worlds)*2 || tunnels < int(worlds)/3 || streamed < int(worlds)) && worlds > 1 {
+		t.Errorf("only %d whole answers, %d of streams, and %d tunnels in %d worlds: the simulation does not reach the work", whole, streamed, tunnels, worlds)
 	}
 }

@@ -44,7 +44,7 @@ func simTLS(t *testing.T) func() *tlsconn.Config {
 	t.Helper()
 	cert, _ := simIdentity()
 	c, err := tlsconn.New(tlsconn.Options{
-		TLS: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, Tickets: tlsconn.NewTickets(),
+		TLS: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}, Tickets: tlsconn.NewTickets(),
 	})
 	if err != nil {
 		t.Fatal(err)
