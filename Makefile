@@ -18,6 +18,7 @@ export PVGATE_MATERIAL ?=
 
 TOOLS := .cache/tools
 GOLANGCI_VERSION := v2.15.0
+H2SPEC := $(TOOLS)/h2spec
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 
 FUZZTIME ?= 10s
@@ -87,10 +88,14 @@ corpora: build build-lenient ## hostile requests and responses through the built
 	go run ./bench/corpora -mutations 20000
 
 .PHONY: rig
-rig: build # the fault rigs against the built binary, about a minute each
+rig: build $(H2SPEC) # the fault rigs against the built binary, about a minute each
 	@.ci/need slowhttptest || echo "without slowhttptest the rig called slow is skipped"
 	@.ci/need testssl || echo "without testssl.sh the rig called testssl is skipped"
 	go run ./bench/rig
+
+$(H2SPEC):
+	@mkdir -p $(TOOLS)
+	GOBIN=$(abspath $(TOOLS)) go install github.com/summerwind/h2spec/cmd/h2spec@latest
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s) each
