@@ -59,6 +59,15 @@ func write(t *testing.T, file, text string) {
 	}
 }
 
+// replace is write in one step: a file is never seen half written, however slow the machine.
+func replace(t *testing.T, file, text string) {
+	t.Helper()
+	write(t, file+".new", text)
+	if err := os.Rename(file+".new", file); err != nil {
+		t.Fatal(err)
+	}
+}
+
 const watched = "-- pvgate.yaml --\nloops: 1\n-- routes.d/06.yaml --\narea: \"06\"\n"
 
 func TestWatcherSeesEachWayAFileChanges(t *testing.T) {
@@ -69,10 +78,7 @@ func TestWatcherSeesEachWayAFileChanges(t *testing.T) {
 	write(t, route, "area: \"06\" # in place\n")
 	await(t, changes, "written in place")
 
-	write(t, route+".new", "area: \"06\" # renamed\n")
-	if err := os.Rename(route+".new", route); err != nil {
-		t.Fatal(err)
-	}
+	replace(t, route, "area: \"06\" # renamed\n")
 	await(t, changes, "renamed over")
 
 	write(t, filepath.Join(dir, "routes.d", "efa", "x", "new.yaml"), "area: \"01\"\n")
@@ -131,7 +137,7 @@ func TestWatcherPassesOverWhatChangesNothing(t *testing.T) {
 	dir, changes := startWatch(t, watched, func() []string { asked.Add(1); return nil })
 	before := asked.Load()
 	route := filepath.Join(dir, "routes.d", "06.yaml")
-	write(t, route, "area: \"06\"\n")                        // the same again
+	replace(t, route, "area: \"06\"\n")                      // the same again
 	write(t, filepath.Join(dir, "routes.d", "notes"), "x\n") // none of ours
 	// The inputs are asked for twice in each look at the files, so the look
 	// that saw both has ended when the next one begins.
@@ -141,7 +147,7 @@ func TestWatcherPassesOverWhatChangesNothing(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	write(t, route, "area: \"07\"\n")
+	replace(t, route, "area: \"07\"\n")
 	await(t, changes, "a real change after the false ones")
 	select {
 	case <-changes:
@@ -233,19 +239,19 @@ func TestWatcherFollowsFilesThatAreNamedLater(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	changes, done := make(chan struct{}, 100), make(chan error, 1)
 	go func() { done <- w.Run(ctx, func() { changes <- struct{}{} }) }()
-	write(t, first, "2")
+	replace(t, first, "2")
 	await(t, changes, "a file that was named from the start")
 	load(second)
 	w.Look()
-	write(t, second, "2")
+	replace(t, second, "2")
 	await(t, changes, "a file that was named later")
 	load(third)
-	write(t, third, "2") // before anybody watches it
+	replace(t, third, "2") // before anybody watches it
 	w.Look()
 	await(t, changes, "a file that was written after it was read")
 	load(first)
 	w.Look()
-	write(t, filepath.Join(dir, "pvgate.yaml"), "loops: 2\n")
+	replace(t, filepath.Join(dir, "pvgate.yaml"), "loops: 2\n")
 	await(t, changes, "pvgate.yaml")
 	cancel()
 	if err := <-done; err != nil {
