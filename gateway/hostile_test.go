@@ -93,11 +93,7 @@ func TestSurplusWaitingOnAPooledConnectionIsNobodysAnswer(t *testing.T) {
 	for _, method := range []string{"GET", "POST"} {
 		for _, late := range []bool{false, true} {
 			st := newStage(t)
-			e := st.send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
-			b := st.accept()
-			b.Read()
-			st.write(b, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-			e.Read()
+			e, b := st.kept()
 			st.pass(100*time.Millisecond, 100*time.Millisecond, nil)
 			poison := func() { b.Write([]byte("HTTP/1.1 200 OK\r\nX-Poison: 1\r\nContent-Length: 0\r\n\r\n")) }
 			// Both arrive before the loop looks, the victim's request first in its list of events; or the surplus comes
@@ -167,11 +163,7 @@ func TestRetryOnlyIfNothingWasAnswered(t *testing.T) {
 	t.Parallel()
 	for begun, want := range map[string]int{"": 200, "HTTP/1.1 103 Early Hints\r\n\r\n": 502, "HTTP/1.1 20": 502} {
 		st := newStage(t)
-		e := st.send(getA)
-		b := st.accept()
-		b.Read()
-		st.write(b, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-		e.Read()
+		e, b := st.kept()
 		st.write(e, "GET /b HTTP/1.1\r\nHost: a\r\n\r\n")
 		if got := b.Read(); !bytes.HasPrefix(got, []byte("GET /b ")) {
 			t.Fatalf("the kept connection got %q", got)
@@ -277,11 +269,7 @@ func TestRequestThatMayHaveBeenAppliedIsNotRepeated(t *testing.T) {
 		"MKCALENDAR /b HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n": false,
 	} {
 		st := newStage(t)
-		e := st.send(getA)
-		b := st.accept()
-		b.Read()
-		st.write(b, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-		e.Read()
+		e, b := st.kept()
 		st.write(e, request)
 		if got := b.Read(); len(got) == 0 {
 			t.Fatalf("%.12q did not come on the kept connection", request)

@@ -115,6 +115,17 @@ func (st *stage) accept() *simsys.End {
 	return e
 }
 
+// kept returns a client and the backend's connection that has carried its request and waits for another.
+func (st *stage) kept() (client, backend *simsys.End) {
+	st.t.Helper()
+	client = st.send(getA)
+	backend = st.accept()
+	backend.Read()
+	st.write(backend, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	st.wants(client, 200, "", false)
+	return client, backend
+}
+
 // wants fails unless the client has been answered with status and reason, and whether the connection has ended.
 func (st *stage) wants(e *simsys.End, status int, reason string, ended bool) {
 	st.t.Helper()
@@ -392,11 +403,7 @@ func TestPooledConnectionWaitsNoLongerThanItMay(t *testing.T) {
 func TestRequestThatMustNotBeRepeatedTakesNoOldConnection(t *testing.T) {
 	t.Parallel()
 	st := newStage(t)
-	e := st.send(getA)
-	b := st.accept()
-	b.Read()
-	st.write(b, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	e.Read()
+	e, b := st.kept()
 	st.pass(1500*time.Millisecond, 100*time.Millisecond, nil)
 	st.write(e, "POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx")
 	if got := b.Read(); len(got) > 0 {

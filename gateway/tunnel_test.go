@@ -361,11 +361,7 @@ func TestUP03TunnelsHaveTheirOwnPlaces(t *testing.T) {
 	c1, b1 := st.tunnel()
 	st.tunnel()
 	// They take no place of a request's.
-	e := st.send(getA)
-	b := st.accept()
-	b.Read()
-	st.write(b, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	st.wants(e, 200, "", false)
+	st.kept()
 	st.wants(st.send(askSocket), 503, "backend_busy", false)
 	if u := state.Usage(0); u.Tunnels != 2 || u.InFlight != 0 || u.BusyRefused != 1 {
 		t.Errorf("usage %+v", u)

@@ -303,11 +303,7 @@ func TestUpgradeFieldsAreOurs(t *testing.T) {
 func TestUpgradeHasAConnectionOfItsOwn(t *testing.T) {
 	t.Parallel()
 	st := newStage(t)
-	e := st.send(getA)
-	b := st.accept()
-	b.Read()
-	st.write(b, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	e.Read()
+	e, b := st.kept()
 	st.write(e, askSocket)
 	if got := string(b.Read()); got != "" {
 		t.Errorf("the connection of another request got %q", got)
