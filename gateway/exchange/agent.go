@@ -2,7 +2,11 @@
 
 package exchange
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/pvgate/pvgate/gateway/message"
+)
 
 // Agent is the kind of program that a User-Agent names: a closed list, for the access log. The field itself, with which
 // a person can be told from others, is kept nowhere.
@@ -113,7 +117,8 @@ func AgentOf(name []byte) Agent {
 	}
 	first := name[0] | 0x20 // lower case, if it is a letter
 	for i := range programs {
-		if p := &programs[i]; p.name[0] == first && beginsFold(name, p.name) {
+		p := &programs[i]
+		if n := len(p.name); p.name[0] == first && len(name) >= n && message.EqualFold(name[:n], p.name) {
 			return p.kind
 		}
 	}
@@ -123,21 +128,4 @@ func AgentOf(name []byte) Agent {
 		}
 	}
 	return AgentOther
-}
-
-// beginsFold compares ASCII without case; prefix is in lower case.
-func beginsFold(b []byte, prefix string) bool {
-	if len(b) < len(prefix) {
-		return false
-	}
-	for i := range len(prefix) {
-		c := b[i]
-		if c >= 'A' && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != prefix[i] {
-			return false
-		}
-	}
-	return true
 }
