@@ -223,7 +223,7 @@ func (w *world) run() {
 			quiet = 0
 			continue
 		}
-		if done && w.net.Owned() == 0 {
+		if done && w.net.Owned() == 0 && (w.version == 0 || !w.server.workers.Work()) { // a handshake is given back even if nobody waits
 			break
 		}
 		if quiet++; quiet > 3 {
