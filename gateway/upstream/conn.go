@@ -39,7 +39,6 @@ type Conn struct {
 	answers  bool // octets of a response have come
 	headSeen bool // its head has come
 	ended    bool // the response has ended
-	surplus  bool // more was received than the response
 	reused   bool
 	guarded  bool // what is sent depends on the backend's silence
 	begun    bool // bytes of the request have been written,
@@ -59,7 +58,7 @@ type Conn struct {
 
 func (c *Conn) lend(u User) {
 	c.user = u
-	c.answers, c.headSeen, c.ended, c.surplus, c.reused, c.guarded, c.begun, c.earlier, c.paused, c.sentEnd = false, false, false, false, false, false, false, false, false, false
+	c.answers, c.headSeen, c.ended, c.reused, c.guarded, c.begun, c.earlier, c.paused, c.sentEnd = false, false, false, false, false, false, false, false, false
 	c.since = c.loop.Now()
 	c.keep = int64(c.pool.options.Timeouts.Keep)
 }
@@ -361,7 +360,7 @@ func (c *Conn) feed(b []byte) bool {
 		case http1.Data:
 			c.user.UpstreamData(data)
 		case http1.End:
-			if c.surplus = len(b) > 0; c.surplus {
+			if len(b) > 0 { // the machine says that it is not reusable
 				c.pool.cache.stats.Surplus++
 			}
 			c.end()
@@ -490,7 +489,7 @@ func (c *Conn) Resume() {
 func (c *Conn) Done(clean bool) {
 	c.user = nil
 	c.giveBack(&c.kept)
-	if clean && c.ended && !c.surplus && !c.pool.closed && c.keep > 0 && c.Pending() == 0 && !c.stream.Held() && !c.stream.Ready() &&
+	if clean && c.ended && !c.pool.closed && c.keep > 0 && c.Pending() == 0 && !c.stream.Held() && !c.stream.Ready() &&
 		c.machine.Reusable() {
 		c.list()
 		if !c.closed {
