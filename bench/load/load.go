@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: EUPL-1.2
 
-// Package load sends HTTP/1.1 requests to one address as fast as it can (closed
+// Package load sends HTTP requests to one address as fast as it can (closed
 // loop) or at a given rate (open loop) and says what came back and how long it
 // took. It is a single thread on one epoll, so that it costs about as little per
 // request as the machine allows and leaves the core to the origin beside it.
@@ -12,10 +12,10 @@
 // time a connection was free for it, so that a stalled server is seen by every
 // request it kept waiting (no coordinated omission).
 //
-// With [Options].TLS the connections speak TLS, each on a goroutine of its own: crypto/tls blocks.
+// With [Options].TLS the connections speak TLS, each on a goroutine of its own: crypto/tls blocks. With [Options].Streams
+// they speak HTTP/2.
 //
-// It deliberately does not speak h2, does not pipeline, follows no
-// redirect, keeps no cookie and does not look into bodies beyond their length.
+// It deliberately does not pipeline, follows no redirect, keeps no cookie and does not look into bodies beyond their length.
 package load
 
 import (
@@ -61,6 +61,9 @@ type Options struct {
 
 	// TLS, if set, is how the connections are secured; closed loop only.
 	TLS *tls.Config
+	// Streams is how many requests are under way at once on each connection of HTTP/2, which needs TLS; 0 = HTTP/1.1.
+	// The requests are the same messages of HTTP/1.1, and have no body.
+	Streams int
 
 	// ReconnectEach uses every connection for one request only. The requests must
 	// ask for `Connection: close`: the server is expected to close first.
@@ -143,6 +146,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("first is %d, must not be negative", o.First)
 	case o.Duration <= 0 && o.Count == 0:
 		return errors.New("neither duration nor count ends the run")
+	case o.Streams < 0 || o.Streams > 0 && (o.TLS == nil || o.ReconnectEach):
+		return errors.New("streams are for connections over TLS that are kept open")
 	case o.Rate < 0 || o.Rate > 1e7:
 		return fmt.Errorf("rate is %g, must be 0 (closed loop) to 1e7", o.Rate)
 	}

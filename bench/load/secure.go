@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/net/http2/hpack"
 )
 
 // secure is a run over TLS: a closed loop with a goroutine for each connection. It costs this process more than the
@@ -21,7 +23,8 @@ type secure struct {
 	next     atomic.Uint64
 	finished atomic.Uint64
 	phase    atomic.Int32
-	over     chan struct{} // closed when Count is reached
+	lists    [][]hpack.HeaderField // the requests, over HTTP/2
+	over     chan struct{}         // closed when Count is reached
 	once     sync.Once
 }
 
@@ -42,11 +45,22 @@ func runSecure(ctx context.Context, o Options) (Result, error) {
 	if o.WarmUp == 0 {
 		s.phase.Store(measured) // nothing that is sent is left out
 	}
-	workers := make([]secureClient, o.Conns)
+	if o.Streams > 0 {
+		var err error
+		if s.lists, err = lists(o.Requests); err != nil {
+			return Result{}, err
+		}
+	}
+	workers := make([]multiplexed, o.Conns)
 	var wg sync.WaitGroup
 	for i := range workers {
-		workers[i].run = s
-		wg.Go(func() { workers[i].work(ctx) })
+		w := &workers[i]
+		w.run = s
+		if o.Streams > 0 {
+			wg.Go(func() { w.work(ctx) })
+		} else {
+			wg.Go(func() { w.secureClient.work(ctx) })
+		}
 	}
 	elapsed, err := s.time(ctx)
 	s.phase.Store(ended)
@@ -131,11 +145,16 @@ func (c *secureClient) work(ctx context.Context) {
 		if c.run.o.ReconnectEach {
 			c.hangUp()
 		}
-		if n := c.run.finished.Add(1); c.run.o.Count > 0 && n >= c.run.o.Count {
-			c.run.once.Do(func() { close(c.run.over) })
-		}
+		c.run.finish()
 	}
 	c.hangUp()
+}
+
+// finish counts a request that has its answer, or has failed.
+func (s *secure) finish() {
+	if n := s.finished.Add(1); s.o.Count > 0 && n >= s.o.Count {
+		s.once.Do(func() { close(s.over) })
+	}
 }
 
 func (c *secureClient) hangUp() {

@@ -22,7 +22,17 @@ func startSecure(t *testing.T) netip.AddrPort {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1024)) }))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.EnableHTTP2 = true
 	s.StartTLS()
+	t.Cleanup(s.Close)
+	return netip.MustParseAddrPort(s.Listener.Addr().String())
+}
+
+// startHTTP1 is one that knows no HTTP/2.
+func startHTTP1(t *testing.T) netip.AddrPort {
+	t.Helper()
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	t.Cleanup(s.Close)
 	return netip.MustParseAddrPort(s.Listener.Addr().String())
 }
@@ -59,6 +69,36 @@ func TestSecureConnectionsGetEveryAnswer(t *testing.T) {
 	}
 }
 
+func TestStreamsGetEveryAnswer(t *testing.T) {
+	t.Parallel()
+	addr := startSecure(t)
+	var handshakes atomic.Int64
+	config := &tls.Config{InsecureSkipVerify: true, VerifyConnection: func(tls.ConnectionState) error { handshakes.Add(1); return nil }}
+	res, err := load.Run(context.Background(), load.Options{
+		Address: addr, TLS: config, Conns: 2, Streams: 8, Count: 1000, WantStatus: 200, WantLength: 1024, Requests: [][]byte{get("/a"), get("/b")},
+	})
+	if err != nil || res.Err() != nil || res.Good < 1000 || res.Good > 1000+2*64 || res.Latency.Count() != res.Good || res.Statuses[2] != res.Good {
+		t.Errorf("%d good, %d latencies, %v, %v", res.Good, res.Latency.Count(), res.Err(), err)
+	}
+	if n := handshakes.Load(); n != 2 {
+		t.Errorf("%d connections, want 2", n)
+	}
+	for name, o := range map[string]load.Options{
+		"a body":         {Requests: [][]byte{[]byte("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx")}},
+		"no TLS":         {TLS: nil, Requests: [][]byte{get("/")}},
+		"new each time":  {ReconnectEach: true, Requests: [][]byte{get("/")}},
+		"no HTTP at all": {Requests: [][]byte{[]byte("hello")}},
+	} {
+		o.Address, o.Conns, o.Streams, o.Count = addr, 1, 1, 1
+		if name != "no TLS" {
+			o.TLS = config
+		}
+		if _, err := load.Run(context.Background(), o); err == nil {
+			t.Errorf("%s is not refused", name)
+		}
+	}
+}
+
 func TestSecureFailuresAreCounted(t *testing.T) {
 	t.Parallel()
 	addr := startSecure(t)
@@ -66,6 +106,8 @@ func TestSecureFailuresAreCounted(t *testing.T) {
 	for name, o := range map[string]load.Options{
 		"other length": {Address: addr, WantLength: 1},
 		"no TLS there": {Address: plain, WantLength: -1},
+		"no answers":   {Address: addr, WantLength: 1, Streams: 2},
+		"no HTTP/2":    {Address: startHTTP1(t), WantLength: -1, Streams: 2},
 		"nobody there": {Address: netip.MustParseAddrPort("127.0.0.1:1"), WantLength: -1},
 	} {
 		o.TLS, o.Conns, o.Duration, o.Timeout = &tls.Config{InsecureSkipVerify: true}, 2, 400*time.Millisecond, 100*time.Millisecond

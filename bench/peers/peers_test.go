@@ -49,7 +49,7 @@ func TestNginxConfigIsFilledIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	conf := read(t, path)
-	for _, want := range []string{"listen 127.0.0.1:10000 ", "listen 127.0.0.1:10001 ssl ", "listen 127.0.0.1:10002 ", "server 127.0.0.1:9000;", "include " + dir + "/map.inc;"} {
+	for _, want := range []string{"listen 127.0.0.1:10000 ", "listen 127.0.0.1:10001 ssl http2 ", "listen 127.0.0.1:10002 ", "server 127.0.0.1:9000;", "include " + dir + "/map.inc;"} {
 		if !strings.Contains(conf, want) {
 			t.Errorf("nginx.conf lacks %q", want)
 		}

@@ -157,7 +157,7 @@ func TestFlagsAreRefusedWithWhatIsAllowed(t *testing.T) {
 		}
 	}
 	o, err := parse(nil, io.Discard)
-	if err != nil || o.rounds < 7 || o.duration < 3*time.Second || o.rows != 1_000_000 || o.disturbed || o.out != "bench/results/latest.json" || len(o.cases) != 6 {
+	if err != nil || o.rounds < 7 || o.duration < 3*time.Second || o.rows != 1_000_000 || o.disturbed || o.out != "bench/results/latest.json" || len(o.cases) != 8 {
 		t.Errorf("defaults: got %+v, %v", o, err)
 	}
 	o, err = parse([]string{"-quick", "-cases", "all"}, io.Discard)
