@@ -23,9 +23,16 @@ func traffic(e *hpack.Encoder, buf *bytes.Buffer, id uint32, n int) (out []byte)
 	for i := range n {
 		buf.Reset()
 		for _, x := range []hpack.HeaderField{
-			{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "https"}, {Name: ":authority", Value: "gw.example.de"}, {Name: ":path", Value: fmt.Sprintf("/leistung/%d", i%7)},
-			{Name: "accept", Value: "text/html"}, {Name: "accept-language", Value: "de-DE,de;q=0.9"}, {Name: "user-agent", Value: "Mozilla/5.0 (X11; Linux x86_64)"},
-			{Name: "accept-encoding", Value: "gzip, deflate, br"}, {Name: "sec-fetch-mode", Value: "navigate"}, {Name: "cookie", Value: "session=0123456789abcdef"},
+			{Name: ":method", Value: "GET"},
+			{Name: ":scheme", Value: "https"},
+			{Name: ":authority", Value: "gw.example.de"},
+			{Name: ":path", Value: fmt.Sprintf("/leistung/%d", i%7)},
+			{Name: "accept", Value: "text/html"},
+			{Name: "accept-language", Value: "de-DE,de;q=0.9"},
+			{Name: "user-agent", Value: "Mozilla/5.0 (X11; Linux x86_64)"},
+			{Name: "accept-encoding", Value: "gzip, deflate, br"},
+			{Name: "sec-fetch-mode", Value: "navigate"},
+			{Name: "cookie", Value: "session=0123456789abcdef"},
 		} {
 			_ = e.WriteField(x)
 		}

@@ -214,8 +214,11 @@ func FuzzDecoder(f *testing.F) {
 	for i := range 5 {
 		buf.Reset()
 		for _, x := range []hpack.HeaderField{
-			{Name: ":method", Value: "GET"}, {Name: ":path", Value: fmt.Sprintf("/a/%d", i)}, {Name: "accept-language", Value: "de-DE,de;q=0.9"},
-			{Name: "cookie", Value: "a=\xff\x00~{}", Sensitive: i%2 == 0}, {Name: "x-custom", Value: strings.Repeat("z", 10*i)},
+			{Name: ":method", Value: "GET"},
+			{Name: ":path", Value: fmt.Sprintf("/a/%d", i)},
+			{Name: "accept-language", Value: "de-DE,de;q=0.9"},
+			{Name: "cookie", Value: "a=\xff\x00~{}", Sensitive: i%2 == 0},
+			{Name: "x-custom", Value: strings.Repeat("z", 10*i)},
 		} {
 			_ = e.WriteField(x)
 		}
@@ -346,9 +349,16 @@ func BenchmarkDecode(b *testing.B) {
 	for i := range blocks {
 		buf.Reset()
 		for _, x := range []hpack.HeaderField{
-			{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "https"}, {Name: ":authority", Value: "gw.example.de"}, {Name: ":path", Value: "/leistung/99050012104000"},
-			{Name: "accept", Value: "text/html,application/xhtml+xml"}, {Name: "accept-language", Value: "de-DE,de;q=0.9"}, {Name: "user-agent", Value: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"},
-			{Name: "accept-encoding", Value: "gzip, deflate, br"}, {Name: "sec-fetch-mode", Value: "navigate"}, {Name: "cookie", Value: "session=0123456789abcdef"},
+			{Name: ":method", Value: "GET"},
+			{Name: ":scheme", Value: "https"},
+			{Name: ":authority", Value: "gw.example.de"},
+			{Name: ":path", Value: "/leistung/99050012104000"},
+			{Name: "accept", Value: "text/html,application/xhtml+xml"},
+			{Name: "accept-language", Value: "de-DE,de;q=0.9"},
+			{Name: "user-agent", Value: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"},
+			{Name: "accept-encoding", Value: "gzip, deflate, br"},
+			{Name: "sec-fetch-mode", Value: "navigate"},
+			{Name: "cookie", Value: "session=0123456789abcdef"},
 		} {
 			_ = e.WriteField(x)
 		}

@@ -394,7 +394,8 @@ const priorityLen = 5
 
 // priorityFrame takes PRIORITY, which has no effect (RFC 9113, section 5.3.2) but must be well-formed.
 func (s *Server) priorityFrame(f *frame, b []byte) (Event, Stream) {
-	code, c := NoError, causeNone
+	var code Code
+	var c cause
 	switch {
 	case f.length != priorityLen:
 		code, c = FrameSizeError, causeFrameSize

@@ -29,14 +29,18 @@ var sequences = []struct {
 	{name: "POST", in: join(post(1, "|content-length: 5"), dataOf(1, flagEndStream, "hello")), want: "head 0 POST / len=5; data 0 hello; end 0"},
 	{name: "POST without a length", in: join(post(1, ""), dataOf(1, 0, "hel"), dataOf(1, flagEndStream, "lo")), want: "head 0 POST / chunked; data 0 hello; end 0"},
 	{name: "an empty DATA ends", in: join(post(1, ""), dataOf(1, 0, "hello"), dataOf(1, flagEndStream, "")), want: "head 0 POST / chunked; data 0 hello; end 0"},
-	{name: "interleaved bodies", in: join(post(1, ""), post(3, ""), dataOf(1, 0, "a"), dataOf(3, 0, "b"), dataOf(1, flagEndStream, "c"), dataOf(3, flagEndStream, "d")),
-		want: "head 0 POST / chunked; head 1 POST / chunked; data 0 a; data 1 b; data 0 c; end 0; data 1 d; end 1"},
+	{
+		name: "interleaved bodies", in: join(post(1, ""), post(3, ""), dataOf(1, 0, "a"), dataOf(3, 0, "b"), dataOf(1, flagEndStream, "c"), dataOf(3, flagEndStream, "d")),
+		want: "head 0 POST / chunked; head 1 POST / chunked; data 0 a; data 1 b; data 0 c; end 0; data 1 d; end 1",
+	},
 	{name: "unknown frames are passed over", in: join(frameOf(0xbe, 0xff, 7, []byte("anything")...), get(1), frameOf(0xff, 0, 0)), want: "head 0 GET /; end 0"},
 	{name: "undefined flags are ignored", in: join(frameOf(typePing, 0xfe, 0, []byte("12345678")...), headers(1, flagEndStream|0x40, getLines)), want: "head 0 GET /; end 0", said: "ping ack=true 3132333435363738"},
 	{name: "the reserved bit is ignored", in: headers(1<<31|1, flagEndStream, getLines), want: "head 0 GET /; end 0"},
 	{name: "frame too large", in: appendFrame(nil, maxFrame+1, typeData, 0, 1), want: "fail h2-frame-size", said: "goaway 0 FRAME_SIZE_ERROR"},
-	{name: "padding", in: join(frameOf(typeHeaders, flagEndHeaders|flagPadded, 1, join([]byte{3}, block(postLines), []byte("xxx"))...), frameOf(typeData, flagPadded|flagEndStream, 1, 2, 'h', 'i', 0, 0)),
-		want: "head 0 POST / chunked; data 0 hi; end 0"},
+	{
+		name: "padding", in: join(frameOf(typeHeaders, flagEndHeaders|flagPadded, 1, join([]byte{3}, block(postLines), []byte("xxx"))...), frameOf(typeData, flagPadded|flagEndStream, 1, 2, 'h', 'i', 0, 0)),
+		want: "head 0 POST / chunked; data 0 hi; end 0",
+	},
 	{name: "nothing but padding", in: join(post(1, ""), frameOf(typeData, flagPadded, 1, 2, 0, 0), frameOf(typeData, flagPadded|flagEndStream, 1, 0)), want: "head 0 POST / chunked; end 0"},
 	{name: "padding as long as the frame", in: join(post(1, ""), frameOf(typeData, flagPadded, 1, 4, 'h', 'i', 0)), want: "head 0 POST / chunked; fail h2-padding", said: "goaway 1 PROTOCOL_ERROR"},
 	{name: "padding longer than the frame", in: join(post(1, ""), frameOf(typeData, flagPadded, 1, 255)), want: "head 0 POST / chunked; fail h2-padding", said: "goaway 1 PROTOCOL_ERROR"},
@@ -46,8 +50,10 @@ var sequences = []struct {
 	{name: "HEADERS too short for its priority", in: frameOf(typeHeaders, flagPriority|flagEndHeaders, 1, 0, 0, 0), want: "fail h2-frame-size", said: "goaway 0 FRAME_SIZE_ERROR"},
 
 	// Section 4.3: header blocks.
-	{name: "a head in pieces", in: join(frameOf(typeHeaders, flagEndStream, 1, block(getLines)[:7]...), frameOf(typeContinuation, 0, 1), frameOf(typeContinuation, 0, 1, block(getLines)[7:20]...), frameOf(typeContinuation, flagEndHeaders, 1, block(getLines)[20:]...)),
-		want: "head 0 GET /; end 0"},
+	{
+		name: "a head in pieces", in: join(frameOf(typeHeaders, flagEndStream, 1, block(getLines)[:7]...), frameOf(typeContinuation, 0, 1), frameOf(typeContinuation, 0, 1, block(getLines)[7:20]...), frameOf(typeContinuation, flagEndHeaders, 1, block(getLines)[20:]...)),
+		want: "head 0 GET /; end 0",
+	},
 	{name: "DATA between the pieces", in: join(frameOf(typeHeaders, 0, 1, block(postLines)...), dataOf(1, 0, "x")), want: "fail h2-frame-order", said: "goaway 0 PROTOCOL_ERROR"},
 	{name: "CONTINUATION of another stream", in: join(frameOf(typeHeaders, 0, 1, block(postLines)...), frameOf(typeContinuation, flagEndHeaders, 3)), want: "fail h2-frame-order", said: "goaway 0 PROTOCOL_ERROR"},
 	{name: "PING between the pieces", in: join(frameOf(typeHeaders, 0, 1, block(postLines)...), frameOf(typePing, 0, 0, []byte("12345678")...)), want: "fail h2-frame-order", said: "goaway 0 PROTOCOL_ERROR"},

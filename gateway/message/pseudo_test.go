@@ -358,8 +358,14 @@ func TestCorpusDowngrade(t *testing.T) {
 
 func TestAssemblerDoesNotAllocate(t *testing.T) {
 	lines := [][2][]byte{
-		{[]byte(":method"), []byte("GET")}, {[]byte(":scheme"), []byte("https")}, {[]byte(":authority"), []byte("amt.example")}, {[]byte(":path"), []byte("/a?b")},
-		{[]byte("accept"), []byte("*/*")}, {[]byte("cookie"), []byte("a=b")}, {[]byte("cookie"), []byte("c=d")}, {[]byte("user-agent"), []byte("Mozilla")},
+		{[]byte(":method"), []byte("GET")},
+		{[]byte(":scheme"), []byte("https")},
+		{[]byte(":authority"), []byte("amt.example")},
+		{[]byte(":path"), []byte("/a?b")},
+		{[]byte("accept"), []byte("*/*")},
+		{[]byte("cookie"), []byte("a=b")},
+		{[]byte("cookie"), []byte("c=d")},
+		{[]byte("user-agent"), []byte("Mozilla")},
 	}
 	var a message.Assembler
 	var h message.Head
@@ -404,8 +410,14 @@ func FuzzAssembler(f *testing.F) {
 
 func BenchmarkAssembler(b *testing.B) {
 	lines := [][2][]byte{
-		{[]byte(":method"), []byte("GET")}, {[]byte(":scheme"), []byte("https")}, {[]byte(":authority"), []byte("amt.example")}, {[]byte(":path"), []byte("/leistung/99050012104000")},
-		{[]byte("accept"), []byte("*/*")}, {[]byte("accept-language"), []byte("de-DE,de")}, {[]byte("user-agent"), []byte("Mozilla/5.0 (X11; Linux x86_64)")}, {[]byte("sec-fetch-mode"), []byte("navigate")},
+		{[]byte(":method"), []byte("GET")},
+		{[]byte(":scheme"), []byte("https")},
+		{[]byte(":authority"), []byte("amt.example")},
+		{[]byte(":path"), []byte("/leistung/99050012104000")},
+		{[]byte("accept"), []byte("*/*")},
+		{[]byte("accept-language"), []byte("de-DE,de")},
+		{[]byte("user-agent"), []byte("Mozilla/5.0 (X11; Linux x86_64)")},
+		{[]byte("sec-fetch-mode"), []byte("navigate")},
 	}
 	var a message.Assembler
 	var h message.Head
