@@ -3,14 +3,18 @@
 package gateway
 
 import (
+	"bytes"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/pvgate/pvgate/gateway/conn"
 	"github.com/pvgate/pvgate/gateway/exchange"
+	gwhttp2 "github.com/pvgate/pvgate/gateway/http2"
 	"github.com/pvgate/pvgate/gateway/loop/simsys"
 )
 
@@ -497,5 +501,139 @@ func TestH212DrainSaysGoAwayTwiceAndEnds(t *testing.T) {
 	c.wants(id, "503", "draining")
 	if open, _ := st.server.nodes[0].host.Count(); open != 0 || !c.end.EOF() {
 		t.Errorf("%d connections are left", open)
+	}
+}
+
+// H2-14: CONNECT is refused before anything is forwarded, and so is what comes behind it.
+func TestH214ConnectReachesNobody(t *testing.T) {
+	t.Parallel()
+	st := newH2Stage(t)
+	c := st.h2()
+	c.block.Reset()
+	for _, f := range []hpack.HeaderField{{Name: ":method", Value: "CONNECT"}, {Name: ":authority", Value: "a:80"}} {
+		_ = c.hpack.WriteField(f)
+	}
+	_ = c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: c.block.Bytes(), EndHeaders: true})
+	c.next = 3
+	c.data(1, "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n", true)
+	c.flush()
+	if got := c.answer(1); got.status != "405" {
+		t.Errorf("got %+v, want 405", got)
+	}
+	if st.back.Accept() != nil {
+		t.Error("the backend heard of it")
+	}
+	c.wants(c.get("/own"), "404", "own")
+}
+
+// H2-01: however fast a client resets, no more exchanges are under way than it may have streams, and it is closed at once.
+func TestH201RapidResetIsBoundedAtTheBackend(t *testing.T) {
+	t.Parallel()
+	st := newH2Stage(t)
+	c := st.h2()
+	most := 0
+	for sent := 0; sent < 20_000 && len(c.goAways()) == 0; sent += 20 {
+		for range 20 {
+			_ = c.framer.WriteRSTStream(c.request("GET /a", true), http2.ErrCodeCancel)
+		}
+		for c.out.Len() > 0 && !c.end.EOF() {
+			c.out.Next(c.end.Write(c.out.Bytes()))
+			st.settle()
+			c.hear()
+			_, active := st.server.nodes[0].host.Count()
+			most = max(most, active, len(st.accepted()))
+		}
+	}
+	c.wantsEnd(http2.ErrCodeEnhanceYourCalm)
+	closed := st.server.nodes[0].host.Closed()
+	if n := closed[conn.Causes-conn.Cause(gwhttp2.Abuses)+conn.Cause(gwhttp2.RapidReset)]; n != 1 {
+		t.Errorf("counted %v", closed)
+	}
+	if most > 100 {
+		t.Errorf("%d connections to the backend at a time", most)
+	}
+	st.pass(3*time.Second, 100*time.Millisecond, nil)
+	if open, active := st.server.nodes[0].host.Count(); open != 0 || active != 0 {
+		t.Errorf("%d connections and %d requests are left", open, active)
+	}
+	if u := st.server.current.Load().snapshot.Backends[0].Limiter.Usage(0); u.InFlight != 0 {
+		t.Errorf("%d places were not given back", u.InFlight)
+	}
+}
+
+// accepted are the backend's connections that wait to be taken.
+func (st *stage) accepted() (all []*simsys.End) {
+	for e := st.back.Accept(); e != nil; e = st.back.Accept() {
+		all = append(all, e)
+	}
+	return all
+}
+
+// H2-04: what a client makes us keep is bounded by what it sends: a stream that nobody lets go on is ended, and what its
+// answer holds is given back.
+func TestH204AHundredStreamsWithShutWindowsAreEnded(t *testing.T) {
+	t.Parallel()
+	st := newH2Stage(t)
+	c := st.h2(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	for range 100 {
+		c.request("GET /own", true)
+	}
+	c.flush()
+	st.pass(31*time.Second, time.Second, func() {
+		_ = c.framer.WriteWindowUpdate(0, 1)
+		c.flush()
+	})
+	for id := uint32(1); id < c.next; id += 2 {
+		c.wantsReset(id, http2.ErrCodeCancel)
+	}
+	if _, active := st.server.nodes[0].host.Count(); active != 0 {
+		t.Error("something is still under way")
+	}
+}
+
+// A request of HTTP/2 with six fields, proxied, once everything is warm.
+func TestH2AllocatesNextToNothing(t *testing.T) {
+	st := newH2Stage(t)
+	c := st.h2(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
+	_ = c.framer.WriteWindowUpdate(0, 1<<30)
+	fields := []string{"accept: text/html", "accept-language: de", "accept-encoding: gzip", "user-agent: Mozilla/5.0 Gecko", "cookie: a=b", "referer: https://a/"}
+	c.get("/a", fields...)
+	b := st.accept()
+	ask := func(n int) (allocs float64) {
+		var before, after runtime.MemStats
+		for range n {
+			c.request("GET /a", true, fields...)
+			frames := bytes.Clone(c.out.Bytes())
+			c.out.Reset()
+			c.end.Write(frames)
+			for range 2 {
+				runtime.ReadMemStats(&before)
+				st.server.nodes[0].loop.Turn()
+				runtime.ReadMemStats(&after)
+				allocs += float64(after.Mallocs - before.Mallocs)
+			}
+			b.Read()
+			b.Write([]byte(h2ok))
+			for range 2 {
+				runtime.ReadMemStats(&before)
+				st.server.nodes[0].loop.Turn()
+				runtime.ReadMemStats(&after)
+				allocs += float64(after.Mallocs - before.Mallocs)
+			}
+			c.end.Read()
+		}
+		return allocs / float64(n)
+	}
+	b.Read()
+	st.write(b, h2ok)
+	ask(50)
+	codes := st.server.nodes[0].meter.Codes[exchange.HTTP2][200]
+	if n := ask(200); n > 6 {
+		t.Errorf("%.1f allocations per request, want 6 at most", n)
+	} else {
+		t.Logf("%.1f allocations per request, the simulated kernel's included", n)
+	}
+	if n := st.server.nodes[0].meter.Codes[exchange.HTTP2][200] - codes; n != 200 {
+		t.Errorf("%d requests were answered", n)
 	}
 }

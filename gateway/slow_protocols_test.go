@@ -29,7 +29,7 @@ func TestRS02DeadlinesOverEveryProtocol(t *testing.T) {
 	)
 	times := conn.DefaultTimeouts()
 	times.Head, times.Body, times.Write, times.Idle, times.Linger = 600*time.Millisecond, 600*time.Millisecond, 600*time.Millisecond, 900*time.Millisecond, 100*time.Millisecond
-	gatewaytest.EachHTTP1(t, "it writes requests octet by octet; for streams see TestRS02…OfStreams", func(t *testing.T, p *gatewaytest.Protocol) {
+	gatewaytest.EachHTTP1(t, "it writes requests octet by octet; TestH2… hold the deadlines of streams", func(t *testing.T, p *gatewaytest.Protocol) {
 		_, address := start(t, back, func(o *gateway.Options, _ *gateway.Snapshot) {
 			o.Timeouts, o.Listen = times, []gateway.Listener{p.Listener(t, "a")}
 		})

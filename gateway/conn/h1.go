@@ -132,7 +132,10 @@ func (c *H1) feed(b []byte) {
 				c.x.BodyEnd()
 				c.x.FlushRequest()
 			}
-			if c.x != nil || c.closing || c.stream.Pending() > 0 || requests == turnRequests {
+			if c.closing { // nothing is kept for a connection that has ended
+				return
+			}
+			if c.x != nil || c.stream.Pending() > 0 || requests == turnRequests {
 				c.retain(b, true)
 				return
 			}
@@ -379,8 +382,7 @@ func (c *H1) resting(since int64) bool {
 // answer, or the next: a request may be on its way. A tunnel has a grace.
 func (c *H1) drain(quiet int64) {
 	if c.resting(quiet) && c.stream.Healthy() && !c.wire.Ready() {
-		c.leave()
-		c.wire.Close()
+		c.shut()
 	}
 	if c.tunnel && c.host.loop.Now()-c.host.drainFrom >= int64(tunnelGrace) {
 		c.x.Cut()
@@ -433,11 +435,16 @@ func (c *H1) eof() {
 // close ends the connection after its last answer.
 func (c *H1) close() {
 	if c.parting && c.bodyDone && !c.unfed && !c.wire.Ready() {
-		c.leave()
-		c.wire.Close()
+		c.shut()
 		return
 	}
 	c.linger()
+}
+
+// shut closes a connection whose client has all that it gets.
+func (c *H1) shut() {
+	c.leave()
+	c.wire.Close()
 }
 
 // leave takes the connection out of the host's account; the stream is closed by the caller.
