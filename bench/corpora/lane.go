@@ -17,13 +17,14 @@ import (
 // lane runs cases one after the other through one listener of the gateway to one origin of its own, so that whatever
 // arrives there belongs to the case that is running.
 type lane struct {
-	id      int
-	gateway string
-	from    net.IP
-	secure  *tls.Config // nil for plaintext
-	origin  *origin
-	other   *client // a second client connection, open all the time: the innocent bystander
-	seq     int
+	id       int
+	gateway  string
+	gateway2 string // that speaks HTTP/2
+	from     net.IP
+	secure   *tls.Config // nil for plaintext
+	origin   *origin
+	other    *client // a second client connection, open all the time: the innocent bystander
+	seq      int
 	// forwarded and begun count the requests that arrived whole, and those of which a head arrived.
 	forwarded, begun int
 	follows          int

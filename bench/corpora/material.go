@@ -26,15 +26,19 @@ type kase struct {
 	Findings []string
 	Have     []string `json:"upstream_must_have"`
 	HaveNot  []string `json:"upstream_must_not_have"`
+	// Of HTTP/2: the field lines in order, pseudo-fields included; Expected is their policy.
+	Headers  [][2]string `json:"headers"`
+	Body     []byte      `json:"body_base64"`
+	Trailers [][2]string `json:"trailers"`
 }
 
 // material are the cases by kind.
 type material struct {
-	requests, sequences, paths, responses, mutants []*kase
+	requests, sequences, paths, responses, mutants, streams []*kase
 }
 
-// load reads every file of the folder that holds bytes for HTTP/1.1; lists for other protocols and lists of behaviours
-// are not for this program.
+// load reads every file of the folder that holds bytes for HTTP/1.1 or field lines for HTTP/2; lists of behaviours are not
+// for this program.
 func load(folder string) (*material, error) {
 	m := &material{}
 	for _, f := range []struct {
@@ -52,17 +56,20 @@ func load(folder string) (*material, error) {
 		}
 		for _, file := range files {
 			corpus := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(file), ".jsonl"), ".requests")
-			if corpus == "h2-downgrade" {
-				continue // header lists for HTTP/2
-			}
 			to := f.to
-			if corpus == "path-normalisation" {
+			switch corpus {
+			case "path-normalisation":
 				to = &m.paths
+			case "h2-downgrade":
+				to = &m.streams
 			}
 			if err := loadFile(file, corpus, to); err != nil {
 				return nil, err
 			}
 		}
+	}
+	for _, k := range m.streams {
+		k.Policy, k.Expected = k.Expected, ""
 	}
 	if len(m.requests) == 0 || len(m.responses) == 0 {
 		return nil, fmt.Errorf("load material: no cases in %s; PVGATE_MATERIAL must name the folder above corpora", folder)

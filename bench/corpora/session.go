@@ -32,6 +32,7 @@ func (m *material) keep(text string) {
 	m.sequences = slices.DeleteFunc(m.sequences, drop)
 	m.paths = slices.DeleteFunc(m.paths, drop)
 	m.responses = slices.DeleteFunc(m.responses, drop)
+	m.streams = slices.DeleteFunc(m.streams, drop)
 }
 
 func (m *material) jobs() []job {
@@ -48,6 +49,9 @@ func (m *material) jobs() []job {
 	for _, k := range m.responses {
 		jobs = append(jobs, job{k, (*lane).response})
 	}
+	for _, k := range m.streams {
+		jobs = append(jobs, job{k, (*lane).stream})
+	}
 	for _, k := range m.mutants {
 		jobs = append(jobs, job{k, (*lane).mutant})
 	}
@@ -56,7 +60,7 @@ func (m *material) jobs() []job {
 	return jobs
 }
 
-// config is the smallest configuration that forwards everything: one listener and one backend for each lane. secure is
+// config is the smallest configuration that forwards everything: for each lane a listener, one of HTTP/2 and a backend. secure is
 // the folder of a certificate, "" for plaintext.
 func config(lanes []*lane, loops int, secure string) string {
 	var b strings.Builder
@@ -66,6 +70,9 @@ func config(lanes []*lane, loops int, secure string) string {
 	}
 	for _, l := range lanes {
 		fmt.Fprintf(&b, "  - {address: %q, hosts: any, default: origin-%d%s}\n", binary.AnyPort, l.id, secure)
+	}
+	for _, l := range lanes {
+		fmt.Fprintf(&b, "  - {address: %q, hosts: any, protocols: [h2], default: origin-%d%s}\n", binary.AnyPort, l.id, secure)
 	}
 	b.WriteString("backends:\n")
 	for _, l := range lanes {
@@ -115,7 +122,7 @@ func session(ctx context.Context, path string, o options, m *material) (*report,
 	}
 	defer func() { _ = p.Stop() }() // it has ended before if all went well
 	for _, l := range lanes {
-		l.gateway = p.Address(l.id)
+		l.gateway, l.gateway2 = p.Address(l.id), p.Address(len(lanes)+l.id)
 	}
 	baseline, err := p.FDs()
 	if err != nil {
