@@ -2,7 +2,10 @@
 
 package http2
 
-import "github.com/pvgate/pvgate/gateway/message"
+import (
+	"github.com/pvgate/pvgate/gateway/huffman"
+	"github.com/pvgate/pvgate/gateway/message"
+)
 
 // tableSize is the size of the dynamic table that the client may use: the default of SETTINGS_HEADER_TABLE_SIZE.
 const tableSize = 4096
@@ -257,7 +260,7 @@ func str(b, text []byte) (rest, _ []byte, ok bool) {
 		return b, text, false
 	}
 	if coded {
-		text, ok = appendHuffman(text, b[:n])
+		text, ok = huffman.Append(text, b[:n])
 		return b[n:], text, ok
 	}
 	return b[n:], append(text, b[:n]...), true

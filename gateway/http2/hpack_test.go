@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/pvgate/pvgate/gateway/huffman"
 	"github.com/pvgate/pvgate/gateway/message"
 )
 
@@ -234,11 +235,11 @@ func FuzzHuffman(f *testing.F) {
 	f.Add([]byte{0xff, 0xff, 0xff, 0xfc})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		coded := hpack.AppendHuffmanString(nil, string(in))
-		if out, ok := appendHuffman([]byte("kept"), coded); !ok || string(out) != "kept"+string(in) {
+		if out, ok := huffman.Append([]byte("kept"), coded); !ok || string(out) != "kept"+string(in) {
 			t.Fatalf("%q: coded and decoded %q, %v", in, out, ok)
 		}
 		want, err := hpack.HuffmanDecodeToString(in)
-		got, ok := appendHuffman(nil, in)
+		got, ok := huffman.Append(nil, in)
 		if ok != (err == nil) || ok && string(got) != want {
 			t.Fatalf("%x: got %q %v, want %q %v", in, got, ok, want, err)
 		}

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: EUPL-1.2
 
-package http2
+// Package huffman is the code of strings that HPACK and QPACK share (RFC 7541, appendix B).
+//
+// The call you want: [Append], which decodes. Nothing of ours encodes: on today's lines the octets saved are worth less
+// than the time.
+package huffman
 
 import "slices"
 
 // The Huffman code of RFC 7541, appendix B, is canonical: the lengths of the codes say all about them. Codes of up to
 // eight bits, in which nearly everything is written, are looked up; longer ones are found by comparing.
 
-// huffmanLengths holds the length of each octet's code, as a letter: '@' is 0.
-const huffmanLengths = "" +
+// lengths holds the length of each octet's code, as a letter: '@' is 0.
+const lengths = "" +
 	"MW\\\\\\\\\\\\\\X^\\\\^\\\\\\\\\\\\\\\\^\\\\\\\\\\\\\\\\\\" +
 	"FJJLMFHKJJHKHFFFEEEFFFFFFFGHOFLJ" +
 	"MFGGGGGGGGGGGGGGGGGGGGGGHGHMSMNF" +
@@ -21,51 +25,51 @@ const huffmanLengths = "" +
 // eosLength is the length of the code of EOS, which is the last one and stands in no string.
 const eosLength = 30
 
-type huffmanCode struct{ octet, bits uint8 }
+type letter struct{ octet, bits uint8 }
 
-// huffmanTier is what there is of one length above eight bits: codes from first on, left-aligned in 32 bits, up to limit.
-type huffmanTier struct {
+// tier is what there is of one length above eight bits: codes from first on, left-aligned in 32 bits, up to limit.
+type tier struct {
 	bits         uint8
 	from         uint8 // index of its first octet in rare
 	first, limit uint32
 }
 
-var huffman = makeHuffman()
+var table = makeTables()
 
-type huffmanTables struct {
-	short [256]huffmanCode // by the next eight bits; bits = 0: longer
-	tiers []huffmanTier
+type tables struct {
+	short [256]letter // by the next eight bits; bits = 0: longer
+	tiers []tier
 	rare  []uint8 // octets of the longer codes, in the order of these
 }
 
-func makeHuffman() (t huffmanTables) {
+func makeTables() (t tables) {
 	code := uint64(0) // left-aligned in 32 bits
 	for bits := uint8(5); bits <= eosLength; bits++ {
 		step := uint64(1) << (32 - bits)
-		tier := huffmanTier{bits: bits, from: uint8(len(t.rare)), first: uint32(code)}
+		one := tier{bits: bits, from: uint8(len(t.rare)), first: uint32(code)}
 		for octet := range 256 {
-			if huffmanLengths[octet]-'@' != bits {
+			if lengths[octet]-'@' != bits {
 				continue
 			}
 			if bits <= 8 {
 				for i := code >> 24; i < (code+step)>>24; i++ {
-					t.short[i] = huffmanCode{uint8(octet), bits}
+					t.short[i] = letter{uint8(octet), bits}
 				}
 			} else {
 				t.rare = append(t.rare, uint8(octet))
 			}
 			code += step
 		}
-		if tier.limit = uint32(code); bits > 8 && tier.limit != tier.first {
-			t.tiers = append(t.tiers, tier)
+		if one.limit = uint32(code); bits > 8 && one.limit != one.first {
+			t.tiers = append(t.tiers, one)
 		}
 	}
 	return t
 }
 
-// appendHuffman appends the decoded string. ok is false if src is no encoding of anything: EOS in it, or an end that is
+// Append appends the decoded string. ok is false if src is no encoding of anything: EOS in it, or an end that is
 // not up to seven ones (RFC 7541, section 5.2).
-func appendHuffman(dst, src []byte) (_ []byte, ok bool) {
+func Append(dst, src []byte) (_ []byte, ok bool) {
 	at := len(dst)
 	dst = slices.Grow(dst, len(src)*8/5)[:at+len(src)*8/5] // the shortest codes have five bits
 	var acc uint64                                         // the next bits, left-aligned
@@ -76,7 +80,7 @@ func appendHuffman(dst, src []byte) (_ []byte, ok bool) {
 			n += 8
 			src = src[1:]
 		}
-		c := huffman.short[acc>>56]
+		c := table.short[acc>>56]
 		bits := uint(c.bits)
 		if bits == 0 {
 			if n < 8 {
@@ -98,10 +102,10 @@ func appendHuffman(dst, src []byte) (_ []byte, ok bool) {
 }
 
 // longCode finds the code of more than eight bits that v begins with.
-func longCode(v uint32) (c huffmanCode, ok bool) {
-	for i := range huffman.tiers {
-		if t := &huffman.tiers[i]; v < t.limit {
-			return huffmanCode{huffman.rare[t.from+uint8((v-t.first)>>(32-t.bits))], t.bits}, true
+func longCode(v uint32) (c letter, ok bool) {
+	for i := range table.tiers {
+		if t := &table.tiers[i]; v < t.limit {
+			return letter{table.rare[t.from+uint8((v-t.first)>>(32-t.bits))], t.bits}, true
 		}
 	}
 	return c, false
