@@ -163,6 +163,9 @@ func (l *loader) checkListeners(n *names) {
 			if slices.ContainsFunc(ln.Versions[:k], func(o Text) bool { return v.V != "" && o.V == v.V }) {
 				l.fail(v.Origin, "protocols names %s twice; remove one", v.V)
 			}
+			if v.V == "h3" {
+				l.checkHTTP3(ln, v)
+			}
 		}
 		for _, b := range n.byPath {
 			if ln.Default.V != "" && ln.Default.V != b.V {

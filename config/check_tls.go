@@ -76,6 +76,17 @@ func (l *loader) checkRedirect(ln *Listener, secure bool) {
 	}
 }
 
+func (l *loader) checkHTTP3(ln *Listener, at Text) {
+	switch {
+	case ln.TLS == nil:
+		l.fail(at.Origin, "h3 is always encrypted; write tls: {cert: …, key: …} on this listener, or remove h3")
+	case len(ln.Versions) == 1:
+		l.fail(at.Origin, "h3 alone finds no client: browsers come by h1 or h2 and are told of it there; write [h1, h2, h3]")
+	case len(ln.Proxy) > 0:
+		l.fail(at.Origin, "h3 beside proxy_protocol: there is no PROXY header over UDP; remove one of them")
+	}
+}
+
 // Protocols are the versions of HTTP that a listener speaks, as in the configuration.
 func (l *Listener) Protocols() []string {
 	var out []string

@@ -61,7 +61,7 @@ type Listener struct {
 	Proxy    []Text `key:"proxy_protocol" is:"network" help:"networks of the proxies that begin each connection with a PROXY header, version 1 or 2; from elsewhere there is none then; absent: no header"`
 	Senders  Text   `key:"senders" default:"optional" is:"optional|required" help:"required: only senders we know are answered"`
 	TLS      *TLS   `key:"tls" help:"HTTP over TLS; absent: plaintext"`
-	Versions []Text `key:"protocols" is:"h1|h2" help:"versions of HTTP spoken here; absent: [h1, h2] with tls, [h1] without; h2 without tls is for clients that know beforehand"`
+	Versions []Text `key:"protocols" is:"h1|h2|h3" help:"versions of HTTP spoken here; absent: [h1, h2] with tls, [h1] without; h2 without tls is for clients that know beforehand; h3 needs tls and is spoken over UDP at the same port"`
 	Redirect Text   `key:"redirect" is:"https" help:"https: lead everybody to the same address on the first listener with tls for that host; absent: answer here"`
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/accesslog"
 	"github.com/pvgate/pvgate/gateway/conn"
 	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/http3"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/meter"
 	"github.com/pvgate/pvgate/gateway/tlsconn"
@@ -24,6 +25,7 @@ type node struct {
 	index     int
 	host      *conn.Host
 	tls       *tlsconn.Host // nil without a listener that needs it
+	http3     *http3.Host   // the same
 	cache     *upstream.Cache
 	meter     meter.Meter
 	log       *accesslog.Ring // nil without an access log
@@ -32,6 +34,7 @@ type node struct {
 	dateOf    int64
 	listeners []*loop.Listener
 	tunnels   int // places taken
+	draining  bool
 }
 
 func newNode(s *Server, l *loop.Loop, idleBudget int) *node {
@@ -104,7 +107,7 @@ func (n *node) listen(fd int32, index int, on Listener) error {
 			if on.TLS != nil {
 				config = on.TLS()
 			}
-			host.Accept(fd, peer, index, on.Protocols, config)
+			host.Accept(fd, peer, index, on.Protocols&^conn.HTTP3, config)
 		}
 	})
 	if err != 0 {
@@ -116,6 +119,7 @@ func (n *node) listen(fd int32, index int, on Listener) error {
 
 // drain stops accepting and lets what is there end.
 func (n *node) drain() {
+	n.draining = true
 	for _, ln := range n.listeners {
 		ln.Close()
 	}
@@ -125,6 +129,9 @@ func (n *node) drain() {
 // cut breaks off what is left and stops the loop.
 func (n *node) cut() {
 	n.host.Cut()
+	if n.http3 != nil {
+		n.http3.Cut()
+	}
 	n.cache.DropIdle()
 	n.loop.Stop()
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/accesslog"
 	"github.com/pvgate/pvgate/gateway/conn"
 	"github.com/pvgate/pvgate/gateway/http1"
+	"github.com/pvgate/pvgate/gateway/http3"
 	"github.com/pvgate/pvgate/gateway/listen"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/meter"
@@ -46,6 +47,11 @@ type Options struct {
 	AccessLog *accesslog.Log
 	// Panic is told of a broken invariant that the server survived; nil lets the process end.
 	Panic func(value any, stack []byte)
+	// Secret is what the keys of stateless resets and address tokens of QUIC are made of; all zero: random ones, and
+	// clients of HTTP/3 take a while to notice that this process follows another.
+	Secret [32]byte
+	// Warn is told at the start of what works but should be looked at; nil: nobody is.
+	Warn func(text string)
 	// NewKernel makes a loop's kernel; nil for the real one. For tests.
 	NewKernel func(start time.Time) (loop.Kernel, error)
 	// Poison overwrites read buffers after use. For tests.
@@ -58,7 +64,8 @@ type Options struct {
 type Listener struct {
 	// Address is HOST:PORT; see the package listen.
 	Address string
-	// Protocols are the versions of HTTP spoken there; none: HTTP/1.1. What TLS offers by ALPN must be the same.
+	// Protocols are the versions of HTTP spoken there; none: HTTP/1.1. What TLS offers by ALPN must be the same. HTTP/3 is
+	// on the UDP port of the same number, needs TLS, and one of the others beside it.
 	Protocols conn.Protocols
 	// TLS returns what new handshakes use from now on, and is asked at each of them; nil for a listener without TLS. It
 	// is called on loops: it must not wait (read an atomic pointer), and never return nil.
@@ -84,6 +91,8 @@ type Server struct {
 	sockets  []listen.Sockets
 	started  time.Time
 	workers  *tlsconn.Workers // of handshakes; nil without a listener that needs them
+	http3    *http3.Server    // nil without a listener that speaks it
+	altSvc   [][]byte         // by listener: what its clients are told of HTTP/3; nil for nothing
 
 	// mu serialises Swap and guards indexes: the backends' places in the meters, by name, never reused.
 	mu      sync.Mutex
@@ -103,6 +112,9 @@ func Start(o Options, snap *Snapshot) (*Server, error) {
 	}
 	for _, n := range s.nodes {
 		go n.loop.Run()
+	}
+	if s.http3 != nil {
+		s.http3.Serve()
 	}
 	return s, nil
 }
@@ -130,6 +142,9 @@ func assemble(o Options, snap *Snapshot) (*Server, error) {
 	}
 	for _, l := range loops {
 		l.Balance(loops)
+	}
+	if o.quic() {
+		s.newHTTP3()
 	}
 	g, _ := s.prepare(snap, nil)
 	s.networks.Set(s.perNetwork(snap))
@@ -200,11 +215,16 @@ func descriptors() int {
 // open listens on every address with one socket per loop.
 func (s *Server) open() error {
 	for i, l := range s.options.Listen {
-		sockets, err := listen.Open(l.Address, len(s.nodes))
+		sockets, udp, err := s.listenOn(&l)
 		if err != nil {
 			return err
 		}
 		s.sockets = append(s.sockets, sockets)
+		if udp != nil {
+			if err := s.serveHTTP3(udp, i); err != nil {
+				return err
+			}
+		}
 		for j, n := range s.nodes {
 			if err := n.listen(sockets.FDs[j], i, l); err != nil {
 				return fmt.Errorf("listen on %s: %w", l.Address, err)
@@ -223,6 +243,7 @@ func (s *Server) release() {
 		n.loop.Free()
 	}
 	s.endHandshakes()
+	s.endHTTP3()
 }
 
 // endHandshakes ends those that have begun. The loops run no more.
@@ -294,12 +315,17 @@ func (s *Server) Drain(ctx context.Context) error {
 		<-n.loop.Done()
 	}
 	s.endHandshakes()
+	s.endHTTP3()
 	return err
 }
 
 // busy reports whether any client connection is open; one handed between loops while draining is closed on arrival.
 func (s *Server) busy() bool {
 	left := 0
+	if s.http3 != nil {
+		s.http3.Drain()
+		left = s.http3.Open()
+	}
 	for _, n := range s.nodes {
 		n.loop.Do(func() {
 			n.host.Drain()
@@ -342,6 +368,10 @@ func (s *Server) Stats() (*Stats, error) {
 			st.Pools.Add(p)
 			open, active := n.host.Count()
 			st.Open += open
+			if n.http3 != nil {
+				st.Active += n.http3.Active()
+				l.Stale += n.http3.Stale()
+			}
 			if n.tls != nil {
 				st.TLS.Add(n.tls.Stats())
 			}
@@ -355,6 +385,13 @@ func (s *Server) Stats() (*Stats, error) {
 			return nil, errStopped
 		}
 		st.Loops = append(st.Loops, l)
+	}
+	if s.http3 != nil {
+		st.Open += s.http3.Open()
+		st.Most += s.http3.Most()
+		for cause, count := range s.http3.Closed() {
+			st.Closed[cause] += count
+		}
 	}
 	if l := s.options.AccessLog; l != nil {
 		st.LogDropped = l.Dropped()

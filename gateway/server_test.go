@@ -133,7 +133,7 @@ func requestsAndAnswersPassWhole(t *testing.T, p *gatewaytest.Protocol) {
 				if err != nil || !bytes.Equal(got, body) {
 					t.Fatalf("%s: got %d octets (%v), want %d", name, len(got), err, len(body))
 				}
-				if want := map[conn.Protocols]int{conn.HTTP1: 1, conn.HTTP2: 2}[p.HTTP]; resp.ProtoMajor != want {
+				if want := map[conn.Protocols]int{conn.HTTP1: 1, conn.HTTP2: 2, conn.HTTP3: 3}[p.HTTP]; resp.ProtoMajor != want {
 					t.Fatalf("%s: the answer came by %s", name, resp.Proto)
 				}
 				if resp.StatusCode != 200 || resp.Header.Get("X-Uri") != "/echo"+query || resp.Header.Get("X-For") != "127.0.0.1" {

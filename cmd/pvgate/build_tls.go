@@ -216,6 +216,8 @@ func spoken(c *config.Listener) (p conn.Protocols) {
 			p |= conn.HTTP1
 		case "h2":
 			p |= conn.HTTP2
+		case "h3":
+			p |= conn.HTTP3
 		}
 	}
 	return p

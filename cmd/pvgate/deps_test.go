@@ -34,7 +34,8 @@ routing: registry
 
 gateway/message:
 gateway/http1: gateway/message
-gateway/http2: gateway/message
+gateway/http2: gateway/huffman gateway/message
+gateway/huffman:
 gateway/forwarded: gateway/message
 gateway/proxyproto: gateway/message
 gateway/mac:
@@ -54,10 +55,12 @@ gateway/upstream: gateway/message gateway/http1 gateway/loop
 gateway/listen: gateway/loop
 gateway/tlsconn: gateway/loop
 gateway/conn: gateway/message gateway/exchange gateway/http1 gateway/http2 gateway/loop gateway/proxyproto gateway/tlsconn
+gateway/http3/wire: gateway/huffman gateway/message
+gateway/http3: gateway/message gateway/exchange gateway/http3/wire gateway/loop gateway/tlsconn gateway/conn
 gateway/surface: gateway/exchange gateway/forwarded gateway/handover gateway/header gateway/message gateway/reason gateway/pages gateway/limit gateway/signature routing registry
 gateway/accesslog: gateway/exchange gateway/message gateway/reason
 gateway/meter: gateway/exchange gateway/reason
-gateway: gateway/accesslog gateway/conn gateway/exchange gateway/header gateway/http1 gateway/limit gateway/listen gateway/loop gateway/message gateway/meter gateway/tlsconn gateway/upstream
+gateway: gateway/accesslog gateway/conn gateway/exchange gateway/header gateway/http1 gateway/http3 gateway/limit gateway/listen gateway/loop gateway/message gateway/meter gateway/tlsconn gateway/upstream
 gateway/metrics: gateway gateway/conn gateway/exchange gateway/meter gateway/reason
 gateway/gatewaytest: gateway gateway/certs/certstest gateway/conn gateway/handover gateway/limit gateway/metrics gateway/pages gateway/surface gateway/tlsconn gateway/upstream routing registry
 gateway/admin:
@@ -83,14 +86,15 @@ cmd/pvgate: registry/... routing/... gateway/... config
 
 // Imports from outside that only the named packages may have. A leading ! turns it round: the named may not.
 const outside = `
+github.com/quic-go/quic-go: gateway/http3 gateway/gatewaytest bench/load
 golang.org/x/sys/unix: gateway/loop gateway/loop/... gateway/listen bench/...
 github.com/spf13/viper: config
 github.com/spf13/cobra: cmd/pvgate
-net: !gateway/message !gateway/http1 !gateway/http2 !gateway/header !gateway/handover !gateway/exchange !routing
-net/http: !gateway/message !gateway/http1 !gateway/http2 !gateway/header !gateway/handover !gateway/exchange !gateway/conn !gateway/loop !gateway/upstream !routing
-os: !gateway/message !gateway/http1 !gateway/http2 !gateway/header !gateway/handover !gateway/exchange !routing
-syscall: !gateway/message !gateway/http1 !gateway/http2 !gateway/header !gateway/handover !gateway/exchange !routing
-time: !gateway/message !gateway/http1 !gateway/http2 !gateway/header !gateway/handover
+net: !gateway/message !gateway/http1 !gateway/http2 !gateway/http3/wire !gateway/header !gateway/handover !gateway/exchange !routing
+net/http: !gateway/http3 !gateway/message !gateway/http1 !gateway/http2 !gateway/header !gateway/handover !gateway/exchange !gateway/conn !gateway/loop !gateway/upstream !routing
+os: !gateway/message !gateway/http1 !gateway/http2 !gateway/http3/wire !gateway/header !gateway/handover !gateway/exchange !routing
+syscall: !gateway/message !gateway/http1 !gateway/http2 !gateway/http3/wire !gateway/header !gateway/handover !gateway/exchange !routing
+time: !gateway/message !gateway/http1 !gateway/http2 !gateway/http3/wire !gateway/header !gateway/handover
 C: -
 unsafe: gateway/loop bench/...
 `

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -74,7 +75,14 @@ func newService(ctx context.Context, load func() (*config.Config, error), log *s
 	}
 	o := gateway.Options{Loops: l.cfg.Root.Loops.V, Panic: func(value any, stack []byte) {
 		log.Error("broken invariant; one connection was given up", "panic", fmt.Sprint(value), "stack", string(stack))
-	}}
+	}, Warn: func(text string) { log.Warn("listeners", "what", text) }}
+	if len(l.edge.tickets) > 0 {
+		o.Secret = l.edge.tickets[0]
+	}
+	// quic-go would say in its own words, past the log, what Warn is told.
+	if err := os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true"); err != nil {
+		return nil, err
+	}
 	for i := range l.cfg.Root.Listen {
 		o.Listen = append(o.Listen, s.tls.listener(i, &l.cfg.Root.Listen[i]))
 	}

@@ -24,10 +24,17 @@ const (
 	HandshakeFailed               // refused, by either side
 	HandshakeSlow                 // not done in time
 	HandshakeCrowded              // waited longest for its client when too many did
-	BrokenProtocol                // HTTP/2: not by the book, and no stream alone is concerned
-	firstAbuse                    // HTTP/2: wasted our time, by http2.Abuse from here on
+	BrokenProtocol                // HTTP/2 and 3: not by the book, and no stream alone is concerned
+	FrameFlood                    // HTTP/3: frames, streams and instructions that say nothing
+	firstAbuse                    // wasted our time, by http2.Abuse from here on
 
 	Causes = firstAbuse + Cause(http2.Abuses) - 1 // how many there are
+)
+
+// The abuses of HTTP/2 that HTTP/3 knows too.
+const (
+	RapidReset    = firstAbuse + Cause(http2.RapidReset) - 1
+	ProvokedReset = firstAbuse + Cause(http2.ProvokedReset) - 1
 )
 
 // String returns the label.
@@ -38,6 +45,6 @@ func (c Cause) String() string {
 	return [firstAbuse]string{
 		"network_limit", "crowded", "no_request", "slow_head", "slow_body", "slow_reader", "idle", "proxy_untrusted", "proxy_invalid", "proxy_late",
 		"not_tls", "handshake_failed", "handshake_slow", "handshake_crowded",
-		"protocol_error",
+		"protocol_error", "frame_flood",
 	}[c]
 }

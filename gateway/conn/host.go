@@ -98,6 +98,7 @@ type Protocols uint8
 const (
 	HTTP1 Protocols = 1 << iota
 	HTTP2
+	HTTP3 // over UDP: no connection of a Host speaks it
 )
 
 // Accept takes a connection of a listener that speaks these protocols, HTTP/1.1 if none; over TLS if there is a
@@ -109,8 +110,8 @@ func (h *Host) Accept(fd int32, peer netip.AddrPort, listener int, protocols Pro
 		h.loop.Refuse(fd)
 		return
 	}
-	if !h.networks.enter(peer.Addr()) {
-		h.networks.leave(peer.Addr())
+	if !h.networks.Enter(peer.Addr()) {
+		h.networks.Leave(peer.Addr())
 		h.closed[NetworkLimit]++
 		h.loop.Refuse(fd)
 		return
@@ -118,7 +119,7 @@ func (h *Host) Accept(fd int32, peer netip.AddrPort, listener int, protocols Pro
 	l := &link{host: h, config: secure, protocols: protocols}
 	l.wire, l.speaks = &l.stream, l
 	if h.loop.Adopt(fd, peer, &l.stream, proxied{l}) != 0 {
-		h.networks.leave(peer.Addr())
+		h.networks.Leave(peer.Addr())
 		h.loop.Release()
 		return
 	}
@@ -216,7 +217,7 @@ func (h *Host) exit(c *link) {
 	}
 	c.prev, c.next = nil, nil
 	h.open--
-	h.networks.leave(c.client.Addr)
+	h.networks.Leave(c.client.Addr)
 	h.loop.Release()
 	if h.crowded {
 		h.look()

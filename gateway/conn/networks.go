@@ -44,8 +44,8 @@ func NewNetworks() *Networks {
 // Set puts a policy in force for connections that come from now on.
 func (n *Networks) Set(p NetworkPolicy) { n.policy.Store(&p) }
 
-// enter counts a connection and reports whether it may stay; leave must be called for it either way.
-func (n *Networks) enter(a netip.Addr) bool {
+// Enter counts a connection and reports whether it may stay; Leave must be called for it either way.
+func (n *Networks) Enter(a netip.Addr) bool {
 	least := int32(math.MaxInt32)
 	for row, slot := range n.slots(a) {
 		least = min(least, n.counts[row][slot].Add(1))
@@ -55,7 +55,8 @@ func (n *Networks) enter(a netip.Addr) bool {
 		slices.ContainsFunc(p.Exempt, func(e netip.Prefix) bool { return e.Contains(a) })
 }
 
-func (n *Networks) leave(a netip.Addr) {
+// Leave takes a connection out of the count.
+func (n *Networks) Leave(a netip.Addr) {
 	for row, slot := range n.slots(a) {
 		n.counts[row][slot].Add(-1)
 	}

@@ -57,9 +57,9 @@ func (p proxied) Readable() {
 // arrived hands the connection on, as that of the client behind the proxy. A proxy that speaks for itself is the client.
 func (p proxied) arrived(client netip.Addr) {
 	if client.IsValid() {
-		p.host.networks.leave(p.client.Addr)
+		p.host.networks.Leave(p.client.Addr)
 		p.client.Addr, p.client.Text = client, client.AppendTo(p.text[:0])
-		if !p.host.networks.enter(client) {
+		if !p.host.networks.Enter(client) {
 			p.end(NetworkLimit)
 			return
 		}

@@ -334,6 +334,8 @@ type Host interface {
 	Snapshot() *Snapshot
 	// Date returns the present value of a Date field; valid during the call's wake-up.
 	Date() []byte
+	// AltSvc is the Alt-Svc field of answers on a listener, nil for none.
+	AltSvc(listener int) []byte
 	// Random fills b.
 	Random(b []byte)
 	// AdmitTunnel asks whether the process has room for one more tunnel, LeaveTunnel gives it back.

@@ -289,7 +289,7 @@ func (x *Exchange) UpstreamHead(h *message.Head) {
 	x.incoming = header.Response{
 		Via: x.snapshot.Via, Trace: x.trace[:], Date: x.host.Date(), ContentLength: h.ContentLength, Edit: edit,
 		OwnCookie: x.plan.CookieName, Prefix: x.plan.Prefix, Target: x.target, InPlace: x.plan.InPlace,
-		StrictTransport: x.plan.StrictTransport, Scratch: x.incoming.Scratch[:0],
+		StrictTransport: x.plan.StrictTransport, AltSvc: x.altSvc(), Scratch: x.incoming.Scratch[:0],
 	}
 	f := x.front.Frame(h.ContentLength, bodyless)
 	x.incoming.Chunked, x.incoming.Close, x.incoming.KeepAlive10 = f.Chunked, f.Close, f.KeepAlive10
@@ -439,6 +439,9 @@ func (x *Exchange) answer() {
 	if len(x.plan.StrictTransport) > 0 {
 		f = append(f, message.Field{Name: fieldStrict, Value: x.plan.StrictTransport, ID: message.StrictTransportSecurity})
 	}
+	if alt := x.altSvc(); len(alt) > 0 {
+		f = append(f, message.Field{Name: fieldAltSvc, Value: alt, ID: message.AltSvc})
+	}
 	if r.Status != 204 {
 		f = append(f, message.Field{Name: fieldLength, Value: decimal(&x.number, len(r.Body)), ID: message.ContentLength})
 	}
@@ -456,6 +459,14 @@ func (x *Exchange) answer() {
 	x.front.End()
 	x.finish()
 	x.front.Flush()
+}
+
+// altSvc is what a client is told of HTTP/3, if it does not speak it already.
+func (x *Exchange) altSvc() []byte {
+	if x.client.Protocol == HTTP3 {
+		return nil
+	}
+	return x.host.AltSvc(x.client.Listener)
 }
 
 // breakOff ends a response that cannot be completed so that the client notices.

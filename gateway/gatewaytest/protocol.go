@@ -20,7 +20,8 @@ type Protocol struct {
 	// Authority signed the gateway's certificate; nil without TLS.
 	Authority *Authority
 
-	// HTTP is the version that Client speaks, and the only one that Listener does; 0 is HTTP/1.1.
+	// HTTP is the version that Client speaks, and the only one that Listener does, but for HTTP/1.1 beside HTTP/3; 0 is
+	// HTTP/1.1.
 	HTTP conn.Protocols
 
 	version uint16 // of TLS
@@ -47,6 +48,7 @@ func protocols() []*Protocol {
 		{Name: "h1 TLS 1.3", HTTP: conn.HTTP1, version: tls.VersionTLS13},
 		{Name: "h2", HTTP: conn.HTTP2, version: tls.VersionTLS13},
 		{Name: "h2c", HTTP: conn.HTTP2},
+		{Name: "h3", HTTP: conn.HTTP3, version: tls.VersionTLS13},
 	}
 }
 
@@ -67,6 +69,9 @@ func each(t *testing.T, all []*Protocol, body func(t *testing.T, p *Protocol)) {
 func (p *Protocol) Listener(t testing.TB, names ...string) gateway.Listener {
 	t.Helper()
 	l := gateway.Listener{Address: "127.0.0.1:0", Protocols: p.HTTP}
+	if p.HTTP == conn.HTTP3 {
+		l.Protocols |= conn.HTTP1
+	}
 	if p.Authority != nil {
 		l.TLS = p.Authority.serve(t, p.alpn(), names...)
 	}
@@ -95,6 +100,9 @@ func (p *Protocol) client(name string) *tls.Config {
 // Client returns an HTTP client that follows no redirects; name is that of the certificate.
 func (p *Protocol) Client(t testing.TB, name string) *http.Client {
 	t.Helper()
+	if p.HTTP == conn.HTTP3 {
+		return client(p.http3(t, name))
+	}
 	tr := &http.Transport{DisableCompression: true}
 	if p.Authority != nil {
 		tr.TLSClientConfig = p.client(name)
@@ -105,6 +113,10 @@ func (p *Protocol) Client(t testing.TB, name string) *http.Client {
 		tr.Protocols.SetUnencryptedHTTP2(p.Authority == nil)
 	}
 	t.Cleanup(tr.CloseIdleConnections)
+	return client(tr)
+}
+
+func client(tr http.RoundTripper) *http.Client {
 	return &http.Client{Transport: tr, Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 

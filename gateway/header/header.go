@@ -161,6 +161,7 @@ var (
 	nameVia              = []byte("Via")
 	nameDate             = []byte("Date")
 	nameStrictTransport  = []byte("Strict-Transport-Security")
+	nameAltSvc           = []byte("Alt-Svc")
 	nameForwarded        = []byte("Forwarded")
 	nameXForwardedFor    = []byte("X-Forwarded-For")
 	nameXForwardedProto  = []byte("X-Forwarded-Proto")

@@ -20,6 +20,7 @@ type Response struct {
 	// StrictTransport is our own Strict-Transport-Security; then none of the backend's passes, for browsers heed the
 	// first one only (RFC 6797, section 8.1).
 	StrictTransport []byte
+	AltSvc          []byte // our own Alt-Svc; none of the backend's passes
 
 	Chunked       bool   // the body goes to the client in chunks
 	ContentLength int64  // octets; -1 = none
@@ -101,6 +102,7 @@ func (r *Response) Apply(h *message.Head) []message.Field {
 	}
 	kept, r.Scratch = addVia(kept, h.Major, h.Minor, via, r.Via, r.Scratch)
 	kept = add(kept, message.StrictTransportSecurity, nameStrictTransport, r.StrictTransport)
+	kept = add(kept, message.AltSvc, nameAltSvc, r.AltSvc)
 	h.Fields = add(kept, message.PVOther, namePVTrace, r.Trace)
 	return h.Fields
 }

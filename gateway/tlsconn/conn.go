@@ -49,7 +49,7 @@ const (
 
 // Carries reports whether requests for host belong on a connection for serverName.
 func (c *Conn) Carries(serverName string, host []byte) bool {
-	return c.config.same == nil || c.config.same(serverName, host)
+	return c.config.Carries(serverName, host)
 }
 
 // Ready reports whether a Read might find something.

@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package http3
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"github.com/pvgate/pvgate/gateway/conn"
+	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/http3/wire"
+	"github.com/pvgate/pvgate/gateway/tlsconn"
+)
+
+const (
+	// uniStreams is how many unidirectional streams a client may have at a time: three that are by the book, and some
+	// of types that nobody knows.
+	uniStreams = 8
+	// unknownStreams is how many of the latter are taken on one connection (RFC 9114, section 6.2.3: peers may open some
+	// to keep others honest).
+	unknownStreams = 32
+	// earnedByRequest is what a request adds to what a client may say on its control and QPACK streams, octets.
+	earnedByRequest = 64
+	// wasteful is how many requests a client may reset before they are answered, or make us reset, in a row; one more
+	// every wastefulEvery.
+	wasteful      = 200
+	wastefulEvery = 50 * time.Millisecond
+	// everyStream is above every stream's number: GOAWAY with it warns only (RFC 9114, section 5.2).
+	everyStream = 1<<62 - 4
+)
+
+// connection is one client connection. Its goroutines are those of serve, of its unidirectional streams and of its
+// requests.
+type connection struct {
+	server   *Server
+	socket   *socket
+	quic     *quic.Conn
+	host     *Host
+	config   *tlsconn.Config
+	network  netip.Addr // it is counted for
+	control  *quic.SendStream
+	accepted *exchange.Client // as of the latest request; serve's
+	from     net.Addr         // its address
+
+	requests atomic.Uint64 // that have begun
+	idle     *time.Timer
+	wasted   atomic.Int64 // virtual time of the rate of wasted requests
+
+	// mu guards what is below.
+	mu      sync.Mutex
+	active  int // requests that have not ended
+	since   time.Time
+	opened  uint64  // the number of the next request's stream
+	goingTo uint64  // streams from this number on are refused
+	seen    [4]bool // types of streams that come once
+	unknown int
+	closed  bool
+}
+
+// serve is the connection's goroutine.
+func (c *connection) serve() {
+	defer c.server.forget(c)
+	defer c.survive()
+	c.idle = time.AfterFunc(c.server.options.Timeouts.Head, c.rested)
+	defer c.idle.Stop()
+	ctx, cancel := context.WithTimeout(c.quic.Context(), c.server.options.Timeouts.Head)
+	control, err := c.quic.OpenUniStreamSync(ctx)
+	cancel()
+	if err != nil {
+		c.end(wire.StreamCreationError, conn.NoRequest)
+		return
+	}
+	if !c.greet(control) {
+		return
+	}
+	c.server.running.Go(c.acceptUni)
+	for {
+		s, err := c.quic.AcceptStream(c.quic.Context())
+		if err != nil {
+			return
+		}
+		c.request(s)
+	}
+}
+
+// greet begins our control stream. What fits a packet is written without waiting.
+func (c *connection) greet(control *quic.SendStream) bool {
+	_, err := control.Write(wire.AppendControl(nil, c.server.options.Limits.Head))
+	c.mu.Lock()
+	c.control = control
+	goingTo := c.goingTo
+	c.mu.Unlock()
+	if goingTo != math.MaxUint64 { // it was to be told while there was no stream for it
+		c.goAway(goingTo)
+	}
+	return err == nil
+}
+
+// request begins a request, unless it came after the goodbye.
+func (c *connection) request(q *quic.Stream) {
+	c.mu.Lock()
+	id := uint64(q.StreamID())
+	refused := id >= c.goingTo
+	if !refused {
+		c.active++
+		c.opened = id + 4
+	}
+	c.mu.Unlock()
+	if refused {
+		q.CancelRead(quic.StreamErrorCode(wire.RequestRejected))
+		q.CancelWrite(quic.StreamErrorCode(wire.RequestRejected))
+		q.ReleaseStreamCredit()
+		return
+	}
+	c.requests.Add(1)
+	s := &stream{connection: c, quic: q, client: c.client(), length: -1}
+	s.out.wake = make(chan struct{}, 1)
+	c.server.employ(s)
+}
+
+// client is who asks now: a connection may move to another address (RFC 9000, section 9).
+func (c *connection) client() *exchange.Client {
+	if from := c.quic.RemoteAddr(); from != c.from {
+		c.from = from
+		if a := address(from); a != c.accepted.Addr {
+			moved := *c.accepted
+			moved.Addr, moved.Text = a, a.AppendTo(nil)
+			c.accepted = &moved
+		}
+	}
+	return c.accepted
+}
+
+func address(a net.Addr) netip.Addr {
+	udp, ok := a.(*net.UDPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return udp.AddrPort().Addr().Unmap()
+}
+
+// finished notes that a request has ended.
+func (c *connection) finished() {
+	c.mu.Lock()
+	c.active--
+	c.since = time.Now()
+	c.mu.Unlock()
+}
+
+// speaks reports whether there is a request that has not ended, or so lately that its answer is still on its way to the
+// kernel.
+func (c *connection) speaks() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.active > 0 || c.requests.Load() > 0 && time.Since(c.since) < lastWords/4
+}
+
+// rested looks whether the connection has been without a request for too long.
+func (c *connection) rested() {
+	most := c.server.patience()
+	c.mu.Lock()
+	left := most - time.Since(c.since)
+	busy := c.active > 0
+	c.mu.Unlock()
+	switch {
+	case busy:
+		c.idle.Reset(most)
+	case c.requests.Load() == 0:
+		c.end(wire.NoError, conn.NoRequest)
+	case left > 0:
+		c.idle.Reset(left)
+	default:
+		c.end(wire.NoError, conn.IdleTime)
+	}
+}
+
+// acceptUni takes the client's unidirectional streams.
+func (c *connection) acceptUni() {
+	defer c.survive()
+	for {
+		q, err := c.quic.AcceptUniStream(c.quic.Context())
+		if err != nil {
+			return
+		}
+		c.server.running.Go(func() {
+			defer c.survive()
+			c.readUni(q)
+			q.ReleaseStreamCredit()
+		})
+	}
+}
+
+// readUni reads a unidirectional stream to its end.
+func (c *connection) readUni(q *quic.ReceiveStream) {
+	in := make([]byte, 0, uniBuffer)
+	var kind uint64
+	for k := 0; k == 0; {
+		n, err := q.Read(in[len(in) : len(in)+1]) // a type is short, and comes once
+		in = in[:len(in)+n]
+		if kind, k = wire.Varint(in); k == 0 && err != nil {
+			return // ended before it had a type
+		}
+	}
+	in = in[:0]
+	switch {
+	case kind == wire.StreamPush: // which only servers have (RFC 9114, section 6.2.2)
+		c.fail(wire.StreamCreationError)
+		return
+	case kind > wire.StreamDecoder:
+		q.CancelRead(quic.StreamErrorCode(wire.StreamCreationError))
+		if c.strange() {
+			c.fail(wire.ExcessiveLoad)
+		}
+		return
+	case c.twice(kind):
+		c.fail(wire.StreamCreationError)
+		return
+	}
+	c.readCritical(q, kind, in)
+}
+
+// uniBuffer is the buffer of a stream that says little, octets; it grows where it must.
+const uniBuffer = 64
+
+// twice notes that a stream of a type has come which comes once, and reports whether it is another one.
+func (c *connection) twice(kind uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was := c.seen[kind]
+	c.seen[kind] = true
+	return was
+}
+
+// strange counts a stream of a type that nobody knows and reports whether there are too many.
+func (c *connection) strange() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unknown++
+	return c.unknown > unknownStreams
+}
+
+// critical is a machine of a stream that lasts as long as its connection.
+type critical interface {
+	Feed(in []byte) (int, wire.Code)
+	Earn(octets int)
+}
+
+// readCritical reads a control or QPACK stream. It must not end (RFC 9114, section 6.2.1; RFC 9204, section 4.2).
+func (c *connection) readCritical(q *quic.ReceiveStream, kind uint64, in []byte) {
+	var m critical = new(wire.Control)
+	if kind != wire.StreamControl {
+		m = &wire.Instructions{Decoder: kind == wire.StreamDecoder}
+	}
+	earned := uint64(0)
+	for {
+		if len(in) == cap(in) {
+			in = append(make([]byte, 0, min(4*cap(in), wire.MaxControlFrame)), in...)
+		}
+		n, err := q.Read(in[len(in):cap(in)])
+		in = in[:len(in)+n]
+		if requests := c.requests.Load(); requests > earned {
+			m.Earn(int(requests-earned) * earnedByRequest)
+			earned = requests
+		}
+		used, code := m.Feed(in)
+		if code == wire.None && err != nil {
+			code = wire.ClosedCriticalStream
+		}
+		if code != wire.None {
+			c.fail(code)
+			return
+		}
+		in = in[:copy(in, in[used:])]
+	}
+}
+
+// cancelled counts a request that its client has reset before it was answered.
+func (c *connection) cancelled(err error) {
+	var reset *quic.StreamError
+	if errors.As(err, &reset) && reset.Remote {
+		c.waste(conn.RapidReset)
+	}
+}
+
+// waste counts a request that came to nothing: reset by the client, or by us for what is wrong with it. Who does little
+// else wastes our time.
+func (c *connection) waste(how conn.Cause) {
+	now := time.Since(c.server.started)
+	for {
+		was := c.wasted.Load()
+		next := max(was, int64(now)) + int64(wastefulEvery)
+		if next-int64(now) > int64(wasteful*wastefulEvery) {
+			c.end(wire.ExcessiveLoad, how)
+			return
+		}
+		if c.wasted.CompareAndSwap(was, next) {
+			return
+		}
+	}
+}
+
+// fail ends the connection for what its client did.
+func (c *connection) fail(code wire.Code) {
+	why := conn.BrokenProtocol
+	switch code {
+	case wire.ExcessiveLoad:
+		why = conn.FrameFlood
+	case wire.InternalError:
+		c.close(code)
+		return
+	}
+	c.end(code, why)
+}
+
+// end closes the connection and counts why.
+func (c *connection) end(code wire.Code, why conn.Cause) {
+	c.mu.Lock()
+	first := !c.closed
+	c.closed = true
+	c.mu.Unlock()
+	if first && c.quic.Context().Err() == nil {
+		c.server.count(why)
+		_ = c.quic.CloseWithError(quic.ApplicationErrorCode(code), "")
+	}
+}
+
+// close closes the connection.
+func (c *connection) close(code wire.Code) {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	_ = c.quic.CloseWithError(quic.ApplicationErrorCode(code), "")
+}
+
+// survive lives on after a broken invariant, without the connection.
+func (c *connection) survive() {
+	tell := c.server.options.Panic
+	if tell == nil {
+		return
+	}
+	if value := recover(); value != nil {
+		tell(value, debug.Stack())
+		c.close(wire.InternalError)
+	}
+}
+
+// drain says goodbye: first that the connection ends, and when final, which requests are still served. When those are, a
+// client has the time of a goodbye to take the last answer, for closing drops what is on its way.
+func (c *connection) drain(final bool) {
+	c.mu.Lock()
+	to := uint64(everyStream)
+	if final {
+		to = c.opened
+	}
+	tell := c.goingTo != to && (final || c.goingTo == math.MaxUint64)
+	if tell {
+		c.goingTo = to
+	}
+	ready := c.control != nil
+	done := final && c.active == 0 && time.Since(c.since) >= goodbye
+	c.mu.Unlock()
+	if tell && ready {
+		c.goAway(to)
+	}
+	if done {
+		c.close(wire.NoError)
+	}
+}
+
+func (c *connection) goAway(to uint64) {
+	_, _ = c.control.Write(wire.AppendGoaway(nil, to)) // fits a packet: does not wait
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package http3
+
+import (
+	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/loop"
+)
+
+// freeExchanges bounds a loop's stock of exchanges.
+const freeExchanges = 1024
+
+// Host is what the requests of one loop share. Owned by the loop's thread.
+type Host struct {
+	loop     *loop.Loop
+	services exchange.Host
+	free     []*exchange.Exchange
+	first    *stream // whose exchange is in flight
+	active   int
+	stale    uint64
+}
+
+// NewHost returns the shared part for a loop.
+func NewHost(l *loop.Loop, services exchange.Host) *Host { return &Host{loop: l, services: services} }
+
+// Active returns how many exchanges are in flight.
+func (h *Host) Active() int { return h.active }
+
+// Stale returns how many messages came for an exchange that was over.
+func (h *Host) Stale() uint64 { return h.stale }
+
+// Cut ends every exchange that is left because the gateway ends.
+func (h *Host) Cut() {
+	for h.first != nil {
+		h.first.cut()
+	}
+}
+
+func (h *Host) enter(s *stream) {
+	if n := len(h.free); n > 0 {
+		s.x, h.free = h.free[n-1], h.free[:n-1]
+	} else {
+		s.x = new(exchange.Exchange)
+	}
+	s.next = h.first
+	if h.first != nil {
+		h.first.prev = s
+	}
+	h.first = s
+	h.active++
+}
+
+func (h *Host) exit(s *stream) {
+	if s.prev != nil {
+		s.prev.next = s.next
+	} else {
+		h.first = s.next
+	}
+	if s.next != nil {
+		s.next.prev = s.prev
+	}
+	s.prev, s.next = nil, nil
+	h.active--
+	if len(h.free) < freeExchanges {
+		h.free = append(h.free, s.x)
+	}
+	s.x = nil
+}
