@@ -4,7 +4,7 @@
 // is compared with are measured. The templates beside this file are the whole
 // tuning; nothing else is set anywhere.
 //
-// The calls you want: [Nginx], [Pvgate].
+// The calls you want: [Nginx], [Caddy], [Pvgate].
 //
 // It deliberately starts nothing.
 package peers
@@ -46,6 +46,9 @@ type Setting struct {
 //go:embed nginx.conf.tmpl
 var nginxText string
 
+//go:embed Caddyfile.tmpl
+var caddyText string
+
 //go:embed pvgate.yaml.tmpl
 var pvgateText string
 
@@ -72,6 +75,18 @@ func Nginx(s Setting, pairs []entries.Pair) (path string, err error) {
 	}
 	path = filepath.Join(s.Dir, "nginx.conf")
 	return path, render(path, nginxText, s)
+}
+
+// Caddy writes a Caddyfile. It listens at TLS only.
+func Caddy(s Setting) (path string, err error) {
+	if err := checkDir(s.Dir); err != nil {
+		return "", err
+	}
+	if err := cert.Write(s.Dir, BackendHost, EntryHost); err != nil {
+		return "", err
+	}
+	path = filepath.Join(s.Dir, "Caddyfile")
+	return path, render(path, caddyText, s)
 }
 
 // Pvgate writes pvgate.yaml, routes.d and the registry as a CSV file.

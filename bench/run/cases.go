@@ -31,6 +31,7 @@ type benchCase struct {
 	tls    bool
 	// streams is how many requests are under way at once on each connection of HTTP/2; 0 = HTTP/1.1.
 	streams int
+	quic    bool // HTTP/3 instead, beside Caddy
 }
 
 // In the cases at the backend's host pvgate finds the backend by Host, admits it by
@@ -51,6 +52,7 @@ func allCases() []benchCase {
 		{Name: "h1-close", What: "GET 1 KiB, a new connection for each request, 64 at a time, " + atHost, Conns: 64, Limit: 0.9, Default: true, answer: "1k", length: 1 << 10, close: true},
 		{Name: "tls-1k-c64", What: "GET 1 KiB over TLS 1.3, 64 connections, " + atHost, Conns: 64, Limit: 0.7, Default: true, answer: "1k", length: 1 << 10, tls: true},
 		{Name: "tls-close", What: "GET 1 KiB, a new TLS 1.3 connection with a whole handshake (P-256) for each request, 32 at a time, " + atHost, Conns: 32, Limit: 0.95, Default: true, answer: "1k", length: 1 << 10, close: true, tls: true},
+		{Name: "h3-1k", What: "GET 1 KiB over HTTP/3, 16 connections of 32 requests each, beside Caddy; " + atHost, Conns: 16, Limit: 0.25, answer: "1k", length: 1 << 10, tls: true, streams: 32, quic: true},
 		{Name: "tls-1m", What: "GET 1 MiB over TLS 1.3, 16 connections, " + atHost, Conns: 16, answer: "1m", length: 1 << 20, tls: true},
 		{Name: "h2-1k", What: "GET 1 KiB over HTTP/2 and TLS 1.3, 16 connections with 32 streams each, " + atHost, Conns: 16, Limit: 0.5, Default: true, answer: "1k", length: 1 << 10, tls: true, streams: 32},
 		{Name: "h2-16k", What: "GET 16 KiB over HTTP/2 and TLS 1.3, 16 connections with 32 streams each, " + atHost, Conns: 16, Limit: 0.5, Default: true, answer: "16k", length: 16 << 10, tls: true, streams: 32},

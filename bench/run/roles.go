@@ -98,10 +98,12 @@ func runLoad(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	}
 	c := cases[0]
 	msgs := c.requests(set.Pairs(pairCount))
-	debug.SetGCPercent(-1) // nothing is allocated from here on
+	if !c.quic {
+		debug.SetGCPercent(-1) // nothing is allocated from here on
+	}
 	lo := load.Options{
 		Address: o.Address, Conns: c.Conns, Requests: msgs, First: o.First % len(msgs), WarmUp: o.WarmUp, Duration: o.Duration,
-		WantStatus: 200, WantLength: c.length, ReconnectEach: c.close, Streams: c.streams, Alone: true,
+		WantStatus: 200, WantLength: c.length, ReconnectEach: c.close, Streams: c.streams, QUIC: c.quic, Alone: true,
 	}
 	if c.tls {
 		lo.TLS = &tls.Config{ServerName: peers.BackendHost, MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519}, InsecureSkipVerify: true} //nolint:gosec // the bench made the certificate

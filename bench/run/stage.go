@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,6 +86,7 @@ type stage struct {
 	origin  *program
 	subject *program
 	peer    *program
+	caddy   *program // the peer over HTTP/3; nil without such a case
 	nice    int
 	first   int // where the next half begins in the list of requests
 }
@@ -156,7 +158,14 @@ func (st *stage) start(ctx context.Context, dir, nginx string, set *entries.Set)
 	if err != nil {
 		return err
 	}
-	for _, p := range []*program{st.peer, st.subject} {
+	all := []*program{st.peer, st.subject}
+	if slices.ContainsFunc(st.o.cases, func(c benchCase) bool { return c.quic }) {
+		if st.caddy, err = st.startCaddy(ctx, filepath.Join(dir, "caddy"), addr); err != nil {
+			return err
+		}
+		all = append(all, st.caddy)
+	}
+	for _, p := range all {
 		if err := st.settle(ctx, p); err != nil {
 			return err
 		}
@@ -164,8 +173,16 @@ func (st *stage) start(ctx context.Context, dir, nginx string, set *entries.Set)
 	return nil
 }
 
+// against is whom the subject is compared with in case c.
+func (st *stage) against(c *benchCase) *program {
+	if c.quic && st.o.subject == "pvgate" {
+		return st.caddy
+	}
+	return st.peer
+}
+
 func (st *stage) stop() {
-	for _, p := range []*program{st.subject, st.peer, st.origin} {
+	for _, p := range []*program{st.subject, st.peer, st.caddy, st.origin} {
 		if p != nil {
 			p.kill()
 		}
@@ -251,6 +268,53 @@ func (st *stage) startNginx(ctx context.Context, name, dir, bin string, origin n
 		}
 	}
 	return nil, fmt.Errorf("%s found every port taken:\n%s", name, p.tail())
+}
+
+// startCaddy starts it as startNginx does nginx.
+func (st *stage) startCaddy(ctx context.Context, dir string, origin netip.AddrPort) (p *program, err error) {
+	bin, err := findCaddy()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	for range 5 {
+		ports, err := freePorts(1)
+		if err != nil {
+			return nil, err
+		}
+		path, err := peers.Caddy(peers.Setting{Dir: dir, Origin: origin, TLS: ports[0]})
+		if err != nil {
+			return nil, err
+		}
+		p = &program{
+			name: "caddy", log: filepath.Join(dir, "out.log"), plain: ports[0], secure: ports[0],
+			cmd: exec.CommandContext(ctx, bin, "run", "--config", path, "--adapter", "caddyfile"),
+		}
+		p.cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+		if err := st.launch(p, st.o.proxyCore); err != nil {
+			return nil, err
+		}
+		if err = st.await(ctx, p, p.listens); err == nil {
+			return p, nil
+		}
+		p.kill()
+		if !strings.Contains(p.tail(), "address already in use") {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("caddy found every port taken:\n%s", p.tail())
+}
+
+// findCaddy looks where the command in its message puts it as well.
+func findCaddy() (string, error) {
+	for _, name := range []string{"caddy", ".cache/tools/caddy"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return filepath.Abs(path)
+		}
+	}
+	return "", errors.New("caddy, the peer over HTTP/3, is not installed: GOBIN=$PWD/.cache/tools go install github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9")
 }
 
 // freePorts asks the kernel for ports that nobody has now.
@@ -410,7 +474,7 @@ func (st *stage) round(ctx context.Context, c *benchCase, first, second *program
 			halves[p].add(t)
 		}
 	}
-	return round{Subject: *halves[st.subject], Peer: *halves[st.peer]}, nil
+	return round{Subject: *halves[st.subject], Peer: *halves[st.against(c)]}, nil
 }
 
 // errTooDisturbed says that the machine has too much else to do.
@@ -418,7 +482,7 @@ var errTooDisturbed = errors.New("too many disturbed rounds")
 
 // measure runs rounds of c until enough are undisturbed.
 func (st *stage) measure(ctx context.Context, c benchCase) (good []round, void int, err error) {
-	for _, p := range []*program{st.peer, st.subject} {
+	for _, p := range []*program{st.against(&c), st.subject} {
 		if _, err := st.turn(ctx, &c, p, 0, 0); err != nil {
 			return nil, 0, fmt.Errorf("before measuring, each request once: %w", err)
 		}
@@ -428,7 +492,7 @@ func (st *stage) measure(ctx context.Context, c benchCase) (good []round, void i
 		if n > most {
 			return nil, void, fmt.Errorf("%w: %d of %d; stop what else runs on this machine, or look at it with -allow-disturbed", errTooDisturbed, void, most)
 		}
-		first, second := st.subject, st.peer
+		first, second := st.subject, st.against(&c)
 		if n%2 == 0 {
 			first, second = second, first
 		}
@@ -443,7 +507,7 @@ func (st *stage) measure(ctx context.Context, c benchCase) (good []round, void i
 			good = append(good, r)
 		}
 		fmt.Fprintf(st.stderr, "%-16s round %2d  %s %.2f µs  %s %.2f µs  ratio %.3f  %s\n", c.Name, n,
-			st.subject.name, r.Subject.us(), st.peer.name, r.Peer.us(), r.ratio(), why)
+			st.subject.name, r.Subject.us(), r.Peer.Peer, r.Peer.us(), r.ratio(), why)
 	}
 	return good, void, nil
 }
