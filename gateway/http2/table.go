@@ -67,7 +67,7 @@ func (t *table) take(id uint32) Stream {
 }
 
 // keepPlaces is how many places an idle connection keeps.
-const keepPlaces = 8
+const keepPlaces = 32
 
 func (t *table) release(st Stream) {
 	t.taken[st/64] &^= 1 << (st % 64)

@@ -8,8 +8,13 @@ const (
 	small    = 4 << 10
 	medium   = 20 << 10
 	large    = ReadSize + 16<<10
-	// keep bounds each free list, in buffers; what is beyond goes to the garbage collector.
-	keep = 256
+)
+
+// sizes are the capacities of buffers by class; keep bounds each free list, in buffers: what is beyond goes to the garbage
+// collector. Every request holds a small one until the turn ends in which it came, and over HTTP/2 many come in a turn.
+var (
+	sizes = [...]int{small, medium, large}
+	keep  = [...]int{1024, 256, 256}
 )
 
 // pool keeps free buffers of a loop by size. Owned by the loop's thread.
@@ -37,15 +42,15 @@ func (p *pool) get(n int) []byte {
 		p.free[c] = p.free[c][:k-1]
 		return b
 	}
-	return make([]byte, 0, max(n, [...]int{small, medium, large}[c]))
+	return make([]byte, 0, max(n, sizes[c]))
 }
 
 // put takes a buffer back; its owner must have dropped every slice of it. Odd sizes are left to the collector, so a
 // hot path must not make them.
 func (p *pool) put(b []byte) {
 	p.lent--
-	for c, size := range [...]int{small, medium, large} {
-		if cap(b) == size && len(p.free[c]) < keep {
+	for c, size := range sizes {
+		if cap(b) == size && len(p.free[c]) < keep[c] {
 			p.free[c] = append(p.free[c], b[:0])
 			return
 		}

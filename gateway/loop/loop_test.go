@@ -62,11 +62,11 @@ func TestPoolGivesEmptyBuffersOfTheAskedSize(t *testing.T) {
 			t.Errorf("second get(%d): len %d cap %d", n, len(c), cap(c))
 		}
 	}
-	for range 2 * keep {
+	for range 2 * keep[0] {
 		p.put(make([]byte, 0, small))
 	}
-	if len(p.free[0]) != keep {
-		t.Errorf("%d buffers are kept, want %d", len(p.free[0]), keep)
+	if len(p.free[0]) != keep[0] {
+		t.Errorf("%d buffers are kept, want %d", len(p.free[0]), keep[0])
 	}
 }
 
