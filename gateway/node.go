@@ -30,6 +30,7 @@ type node struct {
 	meter     meter.Meter
 	log       *accesslog.Ring // nil without an access log
 	random    *mathrand.ChaCha8
+	scratch   exchange.Scratch
 	date      []byte
 	dateOf    int64
 	listeners []*loop.Listener
@@ -56,6 +57,9 @@ func newNode(s *Server, l *loop.Loop, idleBudget int) *node {
 
 // Now returns the loop's time.
 func (n *node) Now() int64 { return n.loop.Now() }
+
+// Scratch is the loop's.
+func (n *node) Scratch() *exchange.Scratch { return &n.scratch }
 
 // Wall returns the wall clock.
 func (n *node) Wall() time.Time { return n.loop.Wall() }

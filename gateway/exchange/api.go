@@ -325,11 +325,20 @@ type Front interface {
 	Resume()
 }
 
+// Scratch is what the exchanges of a loop share, since only one of them changes fields at a time: what many exchanges have
+// each is out of the processor's caches when it is wanted. The zero value is ready.
+type Scratch struct {
+	outgoing header.Request
+	incoming header.Response
+}
+
 // Host is the loop that an exchange lives on.
 type Host interface {
 	// Now is the loop's monotonic time in nanoseconds, Wall the clock at the same instant.
 	Now() int64
 	Wall() time.Time
+	// Scratch is what the exchanges of the loop share.
+	Scratch() *Scratch
 	// Snapshot returns the present snapshot as this loop sees it.
 	Snapshot() *Snapshot
 	// Date returns the present value of a Date field; valid during the call's wake-up.

@@ -78,6 +78,7 @@ type Exchange struct {
 	answered   bool // the response has ended
 	retried    bool
 	logged     bool // the access log is on
+	secure     bool // the client, behind all proxies, speaks TLS
 	earlyLeft  int
 
 	id        [24]byte // random: trace, span, seed
@@ -91,8 +92,6 @@ type Exchange struct {
 	kept      []byte   // storage of what wish remembers
 	wish      message.Head
 	tunnel    tunnelling
-	outgoing  header.Request
-	incoming  header.Response
 }
 
 // Start begins an exchange with a request's head. When it returns, nothing of h is needed any more; the exchange may
@@ -214,25 +213,27 @@ func (x *Exchange) connect(h *message.Head) {
 	if b := x.plan.Behind; b != nil {
 		asked, client, secure, chain = b.Authority, b.Text, b.TLS, &b.Chain
 	}
+	x.secure = secure
 	x.authority = append(x.authority[:0], asked...)
 	if len(x.plan.Public) > 0 {
 		x.authority = append(x.authority[:0], x.plan.Public...)
 	}
 	edit, _ := x.backend.Edits()
-	x.outgoing = header.Request{
+	outgoing := &x.host.Scratch().outgoing
+	*outgoing = header.Request{
 		Host: x.backend.Host(), Via: x.snapshot.Via, For: client, Proto: scheme(secure), OrigHost: asked, Chain: chain, Edit: edit,
 		Leistung: x.plan.Leistung, ARS: x.plan.ARS, Level: x.plan.Level, Sender: x.plan.Sender, OE: x.plan.OE,
 		Language: x.plan.Language, KnownSender: x.plan.KnownSender, Chunked: h.Chunked, ContentLength: h.ContentLength,
-		Upgrade: x.tunnel.protocol, Scratch: x.outgoing.Scratch[:0],
+		Upgrade: x.tunnel.protocol, Scratch: outgoing.Scratch[:0],
 	}
-	x.outgoing.Traceparent = x.parent[:]
+	outgoing.Traceparent = x.parent[:]
 	if x.req.adopted() {
-		x.outgoing.Traceparent = x.req.parent[:]
+		outgoing.Traceparent = x.req.parent[:]
 	}
 	if x.plan.InPlace || x.plan.OwnCookie || len(x.plan.Prefix) > 0 {
 		x.leaveOrigin(h)
 	}
-	removed, fault := x.outgoing.Apply(h)
+	removed, fault := outgoing.Apply(h)
 	x.rec.Removed = removed
 	if fault != message.FaultNone {
 		x.fail(fault)
@@ -286,15 +287,16 @@ func (x *Exchange) UpstreamHead(h *message.Head) {
 	x.rec.Upstream = x.host.Now() - x.asked
 	bodyless := x.isHEAD || h.Status == 204 || h.Status == 304
 	_, edit := x.backend.Edits()
-	x.incoming = header.Response{
+	incoming := &x.host.Scratch().incoming
+	*incoming = header.Response{
 		Via: x.snapshot.Via, Trace: x.trace[:], Date: x.host.Date(), ContentLength: h.ContentLength, Edit: edit,
 		OwnCookie: x.plan.CookieName, Prefix: x.plan.Prefix, Target: x.target, InPlace: x.plan.InPlace,
-		StrictTransport: x.plan.StrictTransport, AltSvc: x.altSvc(), Scratch: x.incoming.Scratch[:0],
+		StrictTransport: x.plan.StrictTransport, AltSvc: x.altSvc(), Scratch: incoming.Scratch[:0],
 	}
 	f := x.front.Frame(h.ContentLength, bodyless)
-	x.incoming.Chunked, x.incoming.Close, x.incoming.KeepAlive10 = f.Chunked, f.Close, f.KeepAlive10
-	fields := x.incoming.Apply(h)
-	if x.incoming.Refers {
+	incoming.Chunked, incoming.Close, incoming.KeepAlive10 = f.Chunked, f.Close, f.KeepAlive10
+	fields := incoming.Apply(h)
+	if incoming.Refers {
 		x.relocate(h.Status, fields)
 	}
 	x.front.Head(h.Status, fields)

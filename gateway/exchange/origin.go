@@ -111,9 +111,10 @@ func (x *Exchange) own(ref []byte) (rest []byte, own bool) {
 	if len(ref) < 2 || ref[0] != '/' || ref[1] != '/' {
 		return x.backend.OwnLocation(ref)
 	}
-	at := len(x.incoming.Scratch)
-	x.incoming.Scratch = append(append(append(x.incoming.Scratch, schemeHTTP...), ':'), ref...)
-	return x.backend.OwnLocation(x.incoming.Scratch[at:])
+	s := &x.host.Scratch().incoming
+	at := len(s.Scratch)
+	s.Scratch = append(append(append(s.Scratch, schemeHTTP...), ':'), ref...)
+	return x.backend.OwnLocation(s.Scratch[at:])
 }
 
 // appendAuthority appends scheme and authority of the backend's address for clients. An HTTP/1.0 client need not say
@@ -122,7 +123,7 @@ func (x *Exchange) appendAuthority(dst []byte) []byte {
 	if len(x.authority) == 0 {
 		return dst
 	}
-	dst = append(dst, x.outgoing.Proto...)
+	dst = append(dst, scheme(x.secure)...)
 	dst = append(dst, "://"...)
 	return append(dst, x.authority...)
 }

@@ -141,12 +141,13 @@ func (x *Exchange) change(h *message.Head) {
 	x.rec.Status, x.rec.Upstream = h.Status, now-x.asked
 	t.moved, t.until = now, now+int64(t.rules.Life)
 	_, edit := x.backend.Edits()
-	x.incoming = header.Response{
+	incoming := &x.host.Scratch().incoming
+	*incoming = header.Response{
 		Via: x.snapshot.Via, Trace: x.trace[:], Date: x.host.Date(), ContentLength: -1, Upgrade: t.protocol, Edit: edit,
 		OwnCookie: x.plan.CookieName, Prefix: x.plan.Prefix, Target: x.target, InPlace: x.plan.InPlace,
-		Scratch: x.incoming.Scratch[:0],
+		Scratch: incoming.Scratch[:0],
 	}
-	x.front.Head(h.Status, x.incoming.Apply(h))
+	x.front.Head(h.Status, incoming.Apply(h))
 	x.front.Switch()
 	x.forget()
 }
@@ -158,7 +159,6 @@ func (x *Exchange) forget() {
 	x.backend, x.snapshot = nil, nil
 	x.path, x.authority, x.kept = nil, nil, nil
 	x.plan, x.req, x.wish = Plan{}, Request{}, message.Head{}
-	x.outgoing, x.incoming = header.Request{}, header.Response{}
 }
 
 // TunnelData takes octets of the client and sends them. The exchange may be Over when it returns.
