@@ -5,6 +5,7 @@ package gateway_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -16,8 +17,10 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/pvgate/pvgate/gateway"
+	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/gatewaytest"
 	"github.com/pvgate/pvgate/gateway/http3/wire"
+	"github.com/pvgate/pvgate/gateway/tlsconn"
 )
 
 // What the list of errors of HTTP/3 asks (names as there), on the connection.
@@ -170,13 +173,26 @@ func TestH214ConnectOverHTTP3(t *testing.T) {
 // H2-15: an authority of another certificate is not served on this connection.
 func TestH215AuthorityOverHTTP3(t *testing.T) {
 	t.Parallel()
-	_, dial := http3Gateway(t, repeat(t))
-	p := dial()
-	p.hello()
+	p := gatewaytest.HTTP3(t)
+	own, err := tlsconn.New(tlsconn.Options{
+		TLS:  &tls.Config{Certificates: []tls.Certificate{p.Authority.Issue(t, "a.example", "b.example")}},
+		Same: func(_ string, host []byte) bool { return string(host) == "b.example" },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, address := start(t, repeat(t), func(o *gateway.Options, _ *gateway.Snapshot) {
+		l := p.Listener(t, "a.example")
+		l.TLS = func() *tlsconn.Config { return own }
+		o.Listen = []gateway.Listener{l}
+	})
+	client := &peer{p.DialQUIC(t, gatewaytest.Direct, address, "a.example"), t}
+	client.hello()
 	for _, c := range []struct {
 		authority, host, want string
 	}{
-		{"a.example", "a.example", "200"}, {"a.example", "", "200"}, {"", "a.example", "200"}, {"A.example:443", "", "200"},
+		{"a.example", "a.example", "200"}, {"a.example", "", "200"}, {"", "a.example", "200"}, {"A.example:443", "", "200"}, {"b.example", "", "200"},
+		{"c.example", "", "421 misdirected"}, {"", "c.example", "421 misdirected"},
 	} {
 		lines := []string{":method: GET", ":scheme: https", ":path: /"}
 		if c.authority != "" {
@@ -185,12 +201,12 @@ func TestH215AuthorityOverHTTP3(t *testing.T) {
 		if c.host != "" {
 			lines = append(lines, "host: "+c.host)
 		}
-		if status, _ := answers(t, p.ask(true, h3fields(lines...))); status != c.want {
-			t.Errorf("%+v: got %s", c, status)
+		if status, body := answers(t, client.ask(true, h3fields(lines...))); strings.TrimSpace(status+" "+string(body)) != c.want {
+			t.Errorf("%+v: got %s %s", c, status, body)
 		}
 	}
 	for _, lines := range [][]string{{":authority: a.example", "host: b.example"}, {}, {":authority: a.example,b.example"}, {":authority: u@a.example"}} {
-		s := p.ask(true, h3fields(append([]string{":method: GET", ":scheme: https", ":path: /"}, lines...)...))
+		s := client.ask(true, h3fields(append([]string{":method: GET", ":scheme: https", ":path: /"}, lines...)...))
 		resets(t, s, wire.MessageError)
 	}
 }
@@ -262,6 +278,56 @@ func TestH201RapidResetOverHTTP3(t *testing.T) {
 	p.refuses(wire.ExcessiveLoad)
 	if sent > 1000 || time.Since(begin) > 10*time.Second {
 		t.Errorf("closed after %d requests and %v", sent, time.Since(begin))
+	}
+}
+
+// holdAll is forwardAll, but keeps the loop at the first request for /hold.
+type holdAll struct {
+	forwardAll
+	held, release chan struct{}
+}
+
+func (h holdAll) Resolve(r *exchange.Request, p *exchange.Plan) {
+	if string(r.Path) == "/hold" {
+		close(h.held)
+		<-h.release
+	}
+	h.forwardAll.Resolve(r, p)
+}
+
+// H2-01: a client has a new place when the exchange of an old one is over, and not when it has reset it.
+func TestH201PlacesAreExchangesOverHTTP3(t *testing.T) {
+	t.Parallel()
+	hold := holdAll{held: make(chan struct{}), release: make(chan struct{})}
+	_, dial := http3Gateway(t, repeat(t), func(o *gateway.Options, s *gateway.Snapshot) { o.Loops, s.Resolver = 1, hold })
+	p := dial()
+	p.hello()
+	p.ask(true, h3request("GET", "/hold"))
+	<-hold.held // nothing ends now
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	opened := 1
+	for ; opened < 150; opened++ {
+		q, err := p.OpenStreamSync(ctx)
+		if err != nil {
+			break
+		}
+		_, _ = q.Write(h3request("GET", "/"))
+		_ = q.Close()
+		q.CancelRead(0x10c)
+	}
+	close(hold.release)
+	if opened != 100 {
+		t.Errorf("%d requests could be made, want 100", opened)
+	}
+	s, err := p.OpenStreamSync(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = s.Write(h3request("GET", "/own"))
+	_ = s.Close()
+	if status, _ := answers(t, s); status != "404" {
+		t.Errorf("then got %s, want 404", status)
 	}
 }
 
