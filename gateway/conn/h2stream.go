@@ -203,7 +203,7 @@ func (s *h2stream) Body(b []byte) {
 	if !s.queued && c.stream.Pending() == 0 {
 		for len(b) > 0 {
 			k := min(len(b), quantum)
-			n := 0
+			var n int
 			c.gather, n = c.machine.AppendData(c.room(k), s.id, b[:k], last && k == len(b))
 			if b = b[n:]; n < k {
 				break
@@ -235,7 +235,7 @@ func (s *h2stream) pump() int {
 	rest := s.out[s.sent:]
 	k := min(len(rest), quantum)
 	last := k == len(rest) && (s.ended || s.left == 0)
-	n := 0
+	var n int
 	c.gather, n = c.machine.AppendData(c.room(k), s.id, rest[:k], last)
 	s.sent += n
 	s.moved += int64(n)

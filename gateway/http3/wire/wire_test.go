@@ -261,10 +261,24 @@ func encode(lines ...[2]string) []byte {
 var sections = [][]byte{
 	encode([2]string{":method", "GET"}, [2]string{":path", "/leistung/99050012104000/06"}, [2]string{":scheme", "https"}, [2]string{":authority", "gw.example.de"}),
 	encode([2]string{"x-ä", "\xff\x00"}, [2]string{"", ""}, [2]string{"cookie", strings.Repeat("a=b; ", 60)}),
-	{0, 0}, {0, 0, 0xc0}, {0, 0, 0xff, 35}, {0, 0, 0xff, 36}, // the last one, and one too many
-	{1, 0}, {0, 0x80}, {0, 0x7f, 0xff}, {0}, {},
-	{0, 0, 0x80}, {0, 0, 0x10}, {0, 0, 0x40, 0}, {0, 0, 0x00, 0}, // references to a dynamic table
-	{0, 0, 0x21, 'a'}, {0, 0, 0x27, 0, 'a'}, {0, 0, 0x29, 0x1f, 0}, {0, 0, 0x51, 0x81, 0x1f}, {0, 0, 0x51, 0x81, 0xff},
+	{0, 0},
+	{0, 0, 0xc0},
+	{0, 0, 0xff, 35},
+	{0, 0, 0xff, 36}, // the last one, and one too many
+	{1, 0},
+	{0, 0x80},
+	{0, 0x7f, 0xff},
+	{0},
+	{},
+	{0, 0, 0x80},
+	{0, 0, 0x10},
+	{0, 0, 0x40, 0},
+	{0, 0, 0x00, 0}, // references to a dynamic table
+	{0, 0, 0x21, 'a'},
+	{0, 0, 0x27, 0, 'a'},
+	{0, 0, 0x29, 0x1f, 0},
+	{0, 0, 0x51, 0x81, 0x1f},
+	{0, 0, 0x51, 0x81, 0xff},
 	{0, 0, 0x51, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1},
 }
 
