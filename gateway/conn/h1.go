@@ -335,7 +335,11 @@ func (c *H1) after() {
 
 // Resume goes on reading the request in the loop's next turn.
 func (c *H1) Resume() {
-	if !c.tunnel {
+	switch {
+	case c.tunnel:
+	case c.bodyDone:
+		return
+	default:
 		c.wait(int64(c.host.timeouts.Body))
 	}
 	c.stream.Again()

@@ -34,7 +34,7 @@ type H2 struct {
 	first, last *h2stream
 	waiting     int
 
-	touched *h2stream // has a batch of its body gathered for its backend
+	touched *h2stream // has something of its request gathered for its backend
 	rest    int64     // loop time since which no stream is live
 	head    int64     // loop time since which a frame is on its way, 0 = none is
 	warned  int64     // loop time at which the client was told that the end is near, 0 = not yet
@@ -181,8 +181,10 @@ func (c *H2) begin(st http2.Stream, refused bool) {
 		s.x.StartFault(c.host.services, s, &c.client, head.Method, c.machine.Fault(), c.machine.Cause())
 		return
 	}
-	body := head.HasBody()
-	if s.x.Start(c.host.services, s, &c.client, head); body && c.streams[st] == s && s.x != nil {
+	if s.x.Start(c.host.services, s, &c.client, head); c.streams[st] != s || s.x == nil {
+		return
+	}
+	if c.touched = s; !c.machine.Ended(st) {
 		s.await()
 	}
 }

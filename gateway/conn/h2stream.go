@@ -77,7 +77,7 @@ func (s *h2stream) event(ev http2.Event, data []byte) {
 		s.bodyDone = true
 		if s.x != nil {
 			s.x.BodyEnd()
-			s.flushRequest()
+			c.touched = s
 		}
 	case http2.Reset:
 		if s.x != nil {
@@ -94,7 +94,9 @@ func (s *h2stream) event(ev http2.Event, data []byte) {
 // data takes octets of the request's body. Who sends them without waiting for 100 is not made to wait.
 func (s *h2stream) data(b []byte) {
 	s.owed += len(b)
-	s.moved += int64(len(b))
+	if !s.queued {
+		s.moved += int64(len(b))
+	}
 	if s.x == nil {
 		return
 	}
@@ -292,7 +294,9 @@ func (s *h2stream) Continue() {
 
 // Resume says that the exchange takes more of the request's body.
 func (s *h2stream) Resume() {
-	s.wait(int64(s.conn.host.timeouts.Body))
+	if !s.bodyDone && !s.queued {
+		s.wait(int64(s.conn.host.timeouts.Body))
+	}
 	s.credit()
 	s.conn.stream.AtEnd(s.conn)
 }

@@ -321,7 +321,7 @@ type Front interface {
 	Continue()
 	// Abort breaks the response off so that the client notices.
 	Abort()
-	// Resume says that the exchange takes more of the request body.
+	// Resume says that the exchange takes more of the request body, or has taken all that there was.
 	Resume()
 }
 

@@ -8,13 +8,16 @@ func (x *Exchange) Body(b []byte) {
 	if x.state == relaying {
 		x.earlyLeft -= len(b)
 	}
-	if x.up != nil {
+	if x.up != nil && !x.unasked {
 		x.up.SendBody(b)
 	}
 }
 
 // BodyEnd ends the request.
 func (x *Exchange) BodyEnd() {
+	if x.unasked {
+		return // the backend has not got it whole
+	}
 	x.bodyEnded = true
 	if x.up != nil {
 		x.up.SendEnd()
@@ -79,7 +82,7 @@ func (x *Exchange) UpstreamDrained() {
 		x.settle()
 		return
 	}
-	if !x.Over() && !x.bodyEnded && x.WantsBody() {
+	if !x.Over() && x.WantsBody() {
 		x.front.Resume()
 	}
 }

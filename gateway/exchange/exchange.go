@@ -75,6 +75,7 @@ type Exchange struct {
 	replayable bool // idempotent and without a body: may be sent a second time
 	bodyEnded  bool // the request has been read to its end
 	expecting  bool // the client waits for 100 before it sends the body
+	unasked    bool // the backend has answered without asking for the body: no octet of it goes there
 	answered   bool // the response has ended
 	retried    bool
 	logged     bool // the access log is on
@@ -123,7 +124,7 @@ func (x *Exchange) begin(host Host, front Front, client *Client) {
 	x.snapshot, x.backend, x.up = host.Snapshot(), nil, nil
 	x.state = asking
 	x.began, x.asked = host.Now(), 0
-	x.isHEAD, x.replayable, x.bodyEnded, x.expecting = false, false, false, false
+	x.isHEAD, x.replayable, x.bodyEnded, x.expecting, x.unasked = false, false, false, false, false
 	x.answered, x.retried = false, false
 	x.earlyLeft = earlyBody
 	x.rec = Record{Protocol: client.Protocol, Backend: -1, Land: LandNone, Snapshot: x.snapshot.ID}
@@ -281,7 +282,7 @@ func (x *Exchange) UpstreamHead(h *message.Head) {
 	}
 	x.state = relaying
 	if x.expecting {
-		x.expecting, x.earlyLeft = false, 0 // a body that was not asked for does not go upstream
+		x.expecting, x.unasked, x.earlyLeft = false, true, 0
 	}
 	x.rec.Status = h.Status
 	x.rec.Upstream = x.host.Now() - x.asked

@@ -269,14 +269,15 @@ func (s *Server) request(id uint32, b []byte, sc *Scratch) (Event, Stream) {
 	s.streams.heads += x.head
 	switch {
 	case s.selfish:
-		return refused(s.streamError(st, ProtocolError, causeSelfDependency))
+		ev, _ := s.streamError(st, ProtocolError, causeSelfDependency)
+		return s.refused(ev, st)
 	case wrong != message.HeadFine:
 		s.cause, s.headCause = causeNone, wrong
 		x.deaf = true
 		if wrong.Fault() == message.FaultGrammar {
 			s.closeStream(st, ProtocolError)
 		}
-		return refused(s.charge(ProvokedReset, costReset), st)
+		return s.refused(s.charge(ProvokedReset, costReset), st)
 	}
 	if s.fin {
 		s.ending = st
@@ -284,9 +285,10 @@ func (s *Server) request(id uint32, b []byte, sc *Scratch) (Event, Stream) {
 	return HeadDone, st
 }
 
-// refused is the event for a stream of which nothing was told before.
-func refused(ev Event, st Stream) (Event, Stream) {
+// refused is the event for a stream of which nothing was told before, and nothing ever is if the connection has Failed.
+func (s *Server) refused(ev Event, st Stream) (Event, Stream) {
 	if ev == Failed {
+		s.streams.release(st)
 		return Failed, NoStream
 	}
 	return Refused, st

@@ -68,6 +68,9 @@ func (s *Server) lastServed() uint32 {
 	return s.last
 }
 
+// Ended reports that the request has come whole; its End may still have to be told.
+func (s *Server) Ended(st Stream) bool { return s.streams.all[st].inEnd }
+
 // Open reports whether anything can still be sent on the stream.
 func (s *Server) Open(st Stream) bool {
 	x := &s.streams.all[st]

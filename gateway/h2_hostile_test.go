@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package gateway
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// A stream that was refused by the frame that ended the connection was nobody's: the connection counted as active for ever.
+func TestH2AFloodOfMalformedRequestsLeavesNothing(t *testing.T) {
+	t.Parallel()
+	st := newH2Stage(t)
+	c := st.h2()
+	c.get("/a")
+	b := st.accept()
+	for range 250 {
+		c.request("GET /own", true, "connection: close")
+	}
+	for c.out.Len() > 0 && !c.end.EOF() {
+		c.out.Next(max(c.end.Write(c.out.Bytes()), 1))
+		st.settle()
+		c.hear()
+	}
+	st.pass(3*time.Second, 100*time.Millisecond, nil)
+	c.wantsEnd(http2.ErrCodeEnhanceYourCalm)
+	if b.Read(); !b.EOF() {
+		t.Error("the backend still works for nobody")
+	}
+	if open, active := st.server.nodes[0].host.Count(); open != 0 || active != 0 || st.net.Owned() != 0 {
+		t.Errorf("%d connections, %d active, %d owned; want none", open, active, st.net.Owned())
+	}
+}
+
+// A head does not wait for its body: the backend may have an opinion about it.
+func TestH2AHeadIsSentBeforeItsBodyComes(t *testing.T) {
+	t.Parallel()
+	st := newH2Stage(t)
+	c := st.h2()
+	c.get("/a")
+	b := st.accept() // what it was asked leaves as soon as it stands; the next head must do so by itself
+	b.Read()
+	st.write(b, h2ok)
+	id := c.request("POST /a", false, "expect: 100-continue")
+	c.flush()
+	if got := string(b.Read()); !strings.HasPrefix(got, "POST /a ") {
+		t.Fatalf("the backend got %q", got)
+	}
+	st.write(b, "HTTP/1.1 100 Continue\r\n\r\n")
+	c.data(id, "body", true)
+	c.flush()
+	st.write(b, h2ok)
+	c.hear()
+	c.wants(id, "100200", "ok")
+}
+
+// RS-02: content-length: 0 announces no octets, but the request has not ended: that has the time of a body.
+func TestRS02ABodyOfNothingHasItsTime(t *testing.T) {
+	t.Parallel()
+	st := newH2Stage(t)
+	c := st.h2()
+	c.get("/a")
+	b := st.accept()
+	b.Read()
+	st.write(b, h2ok)
+	id := c.request("POST /a", false, "content-length: 0")
+	c.flush()
+	if got := string(b.Read()); !strings.HasPrefix(got, "POST /a ") {
+		t.Fatalf("the backend got %q", got)
+	}
+	st.pass(11*time.Second, time.Second, nil)
+	c.hear()
+	if got := c.answer(id); got.status != "408" || !got.ended {
+		t.Errorf("got %+v, want 408", got)
+	}
+}
+
+// A body that the backend did not ask for does not go there, though the client's window is open.
+func TestH2AnUnaskedBodyStaysHere(t *testing.T) {
+	t.Parallel()
+	st := newH2Stage(t)
+	c := st.h2()
+	id := c.request("POST /a", false, "expect: 100-continue", "content-length: 31")
+	c.flush()
+	b := st.accept()
+	b.Read()
+	st.write(b, "HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nsome")
+	c.hear()
+	c.data(id, "GET /hidden HTTP/1.1\r\nHost: a\r\n", true)
+	c.flush()
+	if got := string(b.Read()); got != "" {
+		t.Errorf("the backend got %q", got)
+	}
+	st.write(b, strings.Repeat("x", 96))
+	c.hear()
+	c.wants(id, "403", "some"+strings.Repeat("x", 96))
+	if b.Read(); !b.EOF() {
+		t.Error("the backend's connection is kept, though it waits for a body")
+	}
+}
+
+// What was received whole does not hold the connection's window while its answer is awaited.
+func TestH2AWholeBodyGivesItsWindowBack(t *testing.T) {
+	t.Parallel()
+	st := newH2Stage(t)
+	st.net.SetCapacity(8 << 10)
+	c := st.h2()
+	for range 16 {
+		id := c.request("POST /a", false)
+		c.flush()
+		b := st.accept()
+		for left := 65535; left > 0; left -= 4096 {
+			c.data(id, strings.Repeat("x", min(left, 4096)), left <= 4096)
+		}
+		c.flush()
+		for range 100 {
+			b.Read()
+			st.settle()
+		}
+	}
+	c.flush()
+	opened := uint32(0)
+	for _, f := range c.frames {
+		if f.kind == http2.FrameWindowUpdate && f.stream == 0 {
+			opened += f.last
+		}
+	}
+	if opened < 1<<20+12*65535 {
+		t.Errorf("the connection's window was opened by %d octets in all", opened)
+	}
+}
+
+// H2-08: what a client sends of a body does not excuse that it takes nothing of the answer.
+func TestH208AnUploadDoesNotExcuseAShutWindow(t *testing.T) {
+	t.Parallel()
+	st := newH2Stage(t)
+	c := st.h2(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	id := c.request("POST /a", false)
+	c.flush()
+	b := st.accept()
+	st.write(b, "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\nsome")
+	st.pass(32*time.Second, time.Second, func() {
+		c.data(id, strings.Repeat("x", 1000), false)
+		c.flush()
+		b.Read()
+		st.settle()
+	})
+	c.hear()
+	c.wantsReset(id, http2.ErrCodeCancel)
+}
