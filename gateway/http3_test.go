@@ -191,8 +191,13 @@ func TestH215AuthorityOverHTTP3(t *testing.T) {
 	for _, c := range []struct {
 		authority, host, want string
 	}{
-		{"a.example", "a.example", "200"}, {"a.example", "", "200"}, {"", "a.example", "200"}, {"A.example:443", "", "200"}, {"b.example", "", "200"},
-		{"c.example", "", "421 misdirected"}, {"", "c.example", "421 misdirected"},
+		{"a.example", "a.example", "200"},
+		{"a.example", "", "200"},
+		{"", "a.example", "200"},
+		{"A.example:443", "", "200"},
+		{"b.example", "", "200"},
+		{"c.example", "", "421 misdirected"},
+		{"", "c.example", "421 misdirected"},
 	} {
 		lines := []string{":method: GET", ":scheme: https", ":path: /"}
 		if c.authority != "" {

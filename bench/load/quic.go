@@ -57,7 +57,7 @@ func runQUIC(ctx context.Context, o Options) (Result, error) {
 			InitialStreamReceiveWindow: quicStreamWindow, MaxStreamReceiveWindow: quicStreamWindow,
 			InitialConnectionReceiveWindow: quicConnWindow, MaxConnectionReceiveWindow: quicConnWindow,
 		}}
-		defer tr.Close()
+		defer func() { _ = tr.Close() }() // after the measurement
 		for i := range o.Streams {
 			w := &workers[c*o.Streams+i]
 			w.run, w.transport = q, tr

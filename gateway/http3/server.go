@@ -281,7 +281,6 @@ func (s *Server) employ(st *stream) {
 func (s *Server) labour(st *stream) {
 	for {
 		st.run()
-		st = nil // may go
 		if s.spare.Add(1) > spareMost {
 			s.spare.Add(-1)
 			return

@@ -154,32 +154,30 @@ func (s *stream) noHead(err error) bool {
 // scanHead looks at what has come; ok is false when the stream is of no further use.
 func (s *stream) scanHead() (found, ok bool) {
 	h := s.head
-	for {
-		n, ev, data := h.machine.Feed(h.in[h.at:])
-		h.at += n
-		switch ev {
-		case wire.Head:
-			if !s.decode(data) {
-				return false, false
-			}
-			return s.complete()
-		case wire.TooLarge, wire.Failed:
-			ok := s.unreadable(ev)
-			return ok, ok
-		default:
+	n, ev, data := h.machine.Feed(h.in[h.at:])
+	h.at += n
+	switch ev {
+	case wire.Head:
+		if !s.decode(data) {
+			return false, false
 		}
-		if !h.eof {
-			return false, true
-		}
-		switch code := h.machine.End(h.in[h.at:]); code {
-		case wire.RequestIncomplete:
-			s.waste(conn.ProvokedReset)
-			s.reset(code)
-		default:
-			s.fail(code)
-		}
-		return false, false
+		return s.complete()
+	case wire.TooLarge, wire.Failed:
+		ok := s.unreadable(ev)
+		return ok, ok
+	default:
 	}
+	if !h.eof {
+		return false, true
+	}
+	switch code := h.machine.End(h.in[h.at:]); code {
+	case wire.RequestIncomplete:
+		s.waste(conn.ProvokedReset)
+		s.reset(code)
+	default:
+		s.fail(code)
+	}
+	return false, false
 }
 
 // decode tells the assembler the lines of the head. It reports false when they cannot be read, which is the end of the

@@ -4,6 +4,7 @@ package wire_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -239,7 +240,7 @@ func theirs(in []byte) string {
 	var b strings.Builder
 	for {
 		f, err := next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return b.String()
 		}
 		if err != nil {
@@ -288,7 +289,7 @@ func TestSections(t *testing.T) {
 			t.Errorf("% x: got %q, want %q", in, got, want)
 		}
 	}
-	var all []byte = []byte{0, 0}
+	all := []byte{0, 0}
 	for i := range 99 {
 		all = append(all, indexed(i)...)
 	}
