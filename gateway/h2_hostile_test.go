@@ -151,3 +151,49 @@ func TestH208AnUploadDoesNotExcuseAShutWindow(t *testing.T) {
 	c.hear()
 	c.wantsReset(id, http2.ErrCodeCancel)
 }
+
+// Who has asked and finished sending gets its answers, also if they do not fit into the kernel.
+func TestH2AHalfClosedClientGetsItsAnswers(t *testing.T) {
+	t.Parallel()
+	st := newH2Stage(t)
+	c := st.h2()
+	var ids []uint32
+	for range 5 {
+		ids = append(ids, c.request("GET /own", true))
+	}
+	c.end.Write(c.out.Bytes())
+	c.end.CloseWrite()
+	st.net.SetCapacity(64)
+	st.settle()
+	for range 100 {
+		c.hear()
+		st.settle()
+	}
+	for _, id := range ids {
+		c.wants(id, "404", "own")
+	}
+}
+
+// RS-01: of those that wait for a request the one that has waited longest makes room, not the one that is open longest.
+func TestRS01CrowdedStreamsMakeRoom(t *testing.T) {
+	t.Parallel()
+	st := newStageWith(t, func(o *Options) {
+		o.MaxConnections = 16
+		o.Listen = []Listener{{Protocols: spoken2}}
+	})
+	var all []*h2client
+	for range 14 {
+		c := st.h2()
+		c.wants(c.get("/own"), "404", "own")
+		all = append(all, c)
+		st.pass(100*time.Millisecond, 100*time.Millisecond, nil)
+	}
+	all[0].wants(all[0].get("/own"), "404", "own")
+	st.pass(2*time.Second-time.Millisecond, 100*time.Millisecond, nil)
+	st.h2()
+	all[0].hear()
+	all[1].hear()
+	if all[0].end.EOF() || !all[1].end.EOF() {
+		t.Errorf("who was served last ended %v, who has waited longest %v", all[0].end.EOF(), all[1].end.EOF())
+	}
+}

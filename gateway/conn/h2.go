@@ -291,7 +291,9 @@ func (c *H2) done(s *h2stream) {
 	c.host.freeStream(s)
 	if c.machine.Live() == 0 {
 		c.host.active--
-		c.rest = c.host.loop.Now()
+		if c.rest = c.host.loop.Now(); !c.taking {
+			c.since = c.rest
+		}
 		c.arm()
 	}
 	if !c.closing {
@@ -447,6 +449,7 @@ func (c *H2) close() {
 // eof takes the client's FIN: with a request in flight it is an abort, else the end, once the client has its answers.
 func (c *H2) eof() {
 	if c.machine.Live() == 0 {
+		c.write()
 		c.stream.Flush()
 		if c.stream.Pending() > 0 {
 			c.closing = true
