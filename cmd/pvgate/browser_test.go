@@ -30,6 +30,20 @@ func (s *twoPortals) frame() string {
 // browser shows an address and returns the page as it stands after everything in it has been loaded.
 func browser(t *testing.T, address string) string {
 	t.Helper()
+	cmd := chromium(t, "--ignore-certificate-errors", "--timeout=20000", "--dump-dom", address)
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	_ = cmd.Cancel()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", cmd.Path, err, complaints.String())
+	}
+	return string(out)
+}
+
+// chromium is a browser that knows only this machine. Its Cancel ends it with all that it has started.
+func chromium(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
 	program := ""
 	for _, name := range []string{"chromium", "chromium-headless-shell", "google-chrome"} {
 		if found, err := exec.LookPath(name); err == nil {
@@ -41,24 +55,18 @@ func browser(t *testing.T, address string) string {
 		t.Skip("there is no Chromium here; .ci/need chromium installs it")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), browserTime)
-	defer cancel()
+	t.Cleanup(cancel)
 	profile := t.TempDir()
-	cmd := exec.CommandContext(ctx, program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+	cmd := exec.CommandContext(ctx, program, append([]string{
+		"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-extensions", "--disable-sync", "--metrics-recording-only", "--password-store=basic",
-		"--ignore-certificate-errors", "--host-resolver-rules=MAP *.localhost 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-		"--user-data-dir="+profile, "--timeout=20000", "--dump-dom", address)
+		"--host-resolver-rules=MAP *.localhost 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--user-data-dir=" + profile,
+	}, args...)...)
 	cmd.Env = append(os.Environ(), "HOME="+profile, "XDG_CONFIG_HOME="+profile, "XDG_CACHE_HOME="+profile, "DBUS_SESSION_BUS_ADDRESS=disabled:")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it starts others, which have to end with it
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
-	var complaints strings.Builder
-	cmd.Stderr = &complaints
-	out, err := cmd.Output()
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", program, err, complaints.String())
-	}
-	return string(out)
+	return cmd
 }
 
 // cookieNames are the names of the cookies of a request.

@@ -66,8 +66,9 @@ func demo(cmd *cobra.Command, f *demoFlags) (err error) {
 	for _, want := range []struct {
 		flag, address string
 		got           *string
-	}{{"listen", f.listen, &a.Listen}, {"tls", f.tls, &a.TLS}, {"admin", f.admin, &a.Admin}} {
-		if *want.got, err = freeAddress(want.address); err != nil {
+		udp           bool
+	}{{"listen", f.listen, &a.Listen, false}, {"tls", f.tls, &a.TLS, true}, {"admin", f.admin, &a.Admin, false}} {
+		if *want.got, err = freeAddress(want.address, want.udp); err != nil {
 			return usage("--%s %s: %v", want.flag, want.address, err)
 		}
 		if *want.got != want.address {
@@ -79,7 +80,7 @@ func demo(cmd *cobra.Command, f *demoFlags) (err error) {
 		return err
 	}
 	level := new(slog.LevelVar)
-	level.Set(slog.LevelWarn) // what is said at the start is said better below
+	level.Set(slog.LevelError) // what is said at the start is said better below, and the kernel's buffers do for a demo
 	var unsaid error
 	err = serve(ctx, serveOptions{
 		load:  func() (*config.Config, error) { return config.Load(path, config.Options{Reasons: reasonNames()}) },
@@ -127,12 +128,21 @@ func demoNames() (map[string]string, error) {
 	return names, nil
 }
 
-// freeAddress is the address if nobody listens there, else one with any free port. It is asked for with a socket that
-// does not share: pvgate's own would join another pvgate's.
-func freeAddress(address string) (string, error) {
+// freeAddress is the address if nobody listens there, nor over UDP where that is wanted, else one with any free port. It
+// is asked for with sockets that do not share: pvgate's own would join another pvgate's.
+func freeAddress(address string, udp bool) (string, error) {
 	ln, err := net.Listen("tcp", address)
 	if err == nil {
-		return address, ln.Close()
+		err = ln.Close()
+	}
+	if err == nil && udp {
+		var socket net.PacketConn
+		if socket, err = net.ListenPacket("udp", address); err == nil {
+			err = socket.Close()
+		}
+	}
+	if err == nil {
+		return address, nil
 	}
 	host, _, splitErr := net.SplitHostPort(address)
 	if splitErr != nil || !errors.Is(err, syscall.EADDRINUSE) {
