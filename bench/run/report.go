@@ -161,7 +161,7 @@ func writeTable(w io.Writer, o options, results []result, k *key) {
 	fmt.Fprintf(w, "\nCPU per request, %s beside %s, %d rows, %s · %s, %d cores, Linux %s\n\n",
 		o.subject, peer, k.Rows, k.Commit, k.Machine.CPU, k.Machine.Cores, k.Machine.Kernel)
 	t := tabwriter.NewWriter(w, 2, 8, 2, ' ', 0)
-	fmt.Fprintf(t, "case\tratio\t95 %% interval\tlimit\t%s µs\tpeer µs\treq/s\tpeer\tp50 / p99 µs\tpeer\trounds\tvoid\n", o.subject)
+	fmt.Fprintf(t, "case\tbeside\tratio\t95 %% interval\tlimit\t%s µs\tpeer µs\treq/s\tpeer\tp50 / p99 µs\tpeer\trounds\tvoid\n", o.subject)
 	for i, r := range results {
 		c := k.Cases[i]
 		limit := "-"
@@ -175,8 +175,8 @@ func writeTable(w io.Writer, o options, results []result, k *key) {
 			p50, p99 = append(p50, us(s.P50)), append(p99, us(s.P99))
 			peer50, peer99 = append(peer50, us(p.P50)), append(peer99, us(p.P99))
 		}
-		fmt.Fprintf(t, "%s\t%.3f\t%.3f – %.3f\t%s\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f / %.0f\t%.0f / %.0f\t%d\t%d\n",
-			r.Case, r.Ratio, r.Low, r.High, limit, r.US, r.PeerUS, ratio.Median(perS), ratio.Median(peerPerS),
+		fmt.Fprintf(t, "%s\t%s\t%.3f\t%.3f – %.3f\t%s\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f / %.0f\t%.0f / %.0f\t%d\t%d\n",
+			r.Case, r.Peer, r.Ratio, r.Low, r.High, limit, r.US, r.PeerUS, ratio.Median(perS), ratio.Median(peerPerS),
 			ratio.Median(p50), ratio.Median(p99), ratio.Median(peer50), ratio.Median(peer99), c.Rounds, c.Void)
 	}
 	_ = t.Flush() // the error, if any, is the terminal's
