@@ -571,6 +571,40 @@ func (st *stage) accepted() (all []*simsys.End) {
 
 // H2-04: what a client makes us keep is bounded by what it sends: a stream that nobody lets go on is ended, and what its
 // answer holds is given back.
+// H2-08: of answers for which there is no window only a little each is read, however many they are.
+func TestH208LittleIsKeptOfManyAnswers(t *testing.T) {
+	t.Parallel()
+	for name, window := range map[string]uint32{"no window": 0, "windows that no kernel takes": 1 << 30} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := newH2Stage(t)
+			st.net.SetCapacity(96 << 10)
+			c := st.h2(http2.Setting{ID: http2.SettingInitialWindowSize, Val: window})
+			_ = c.framer.WriteWindowUpdate(0, 1<<30)
+			const streams = 100
+			var backs []*simsys.End
+			for range streams {
+				c.get("/a")
+				b := st.accept()
+				st.write(b, "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+				backs = append(backs, b)
+			}
+			sent := 0
+			for n := 1; n > 0; {
+				n = 0
+				for _, b := range backs {
+					n += b.Write(make([]byte, 64<<10))
+				}
+				sent += n
+				st.settle()
+			}
+			if most := 512<<10 + streams*(8<<10+st.net.Capacity()); sent > most {
+				t.Errorf("%d octets were taken of %d answers, want %d at most", sent, streams, most)
+			}
+		})
+	}
+}
+
 func TestH204AHundredStreamsWithShutWindowsAreEnded(t *testing.T) {
 	t.Parallel()
 	st := newH2Stage(t)

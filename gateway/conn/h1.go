@@ -223,6 +223,9 @@ func (c *H1) Frame(length int64, bodyless bool) exchange.Framing {
 	return exchange.Framing{Chunked: c.chunked, Close: last, KeepAlive10: c.minor == 0 && !last}
 }
 
+// Room is no limit: one answer at a time is read, and no further while anything waits for the client.
+func (c *H1) Room() int { return loop.ReadSize }
+
 // room returns the buffer that gathers the answer.
 func (c *H1) room(n int) []byte {
 	if c.gather == nil {

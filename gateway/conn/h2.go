@@ -17,6 +17,9 @@ const (
 	quantum = 16 << 10
 	// maxGather is how much is gathered for one write.
 	maxGather = 64 << 10
+	// turnAnswers is how much of answers is read for one connection per turn, beside a little for each: whether the kernel
+	// takes it is known at the turn's end.
+	turnAnswers = 256 << 10
 )
 
 // H2 is one HTTP/2 client connection; what is one stream's is in h2stream.go. It implements [loop.Owner] and
@@ -29,6 +32,7 @@ type H2 struct {
 	machine http2.Server
 	streams []*h2stream // by http2.Stream
 	gather  []byte      // frames, not yet written
+	given   int         // octets given to the wire in this turn
 
 	// first and last are the streams whose answers wait for a window or for the kernel, in the order of their turns.
 	first, last *h2stream
@@ -213,6 +217,7 @@ func (c *H2) room(n int) []byte {
 // write gives what was gathered to the wire.
 func (c *H2) write() {
 	if len(c.gather) > 0 {
+		c.given += len(c.gather)
 		c.wire.Give(c.gather)
 		c.gather = nil
 	}
@@ -224,6 +229,7 @@ func (c *H2) Fill() {
 	c.pump()
 	c.gather = c.machine.AppendControl(c.room(0))
 	c.write()
+	c.given = 0
 	switch {
 	case c.stream.Pending() > 0 && !c.stream.Closed():
 		c.late()

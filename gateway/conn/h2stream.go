@@ -188,6 +188,16 @@ func (s *h2stream) Frame(length int64, bodyless bool) exchange.Framing {
 	return exchange.Framing{}
 }
 
+// Room is as much as the windows let pass. A hundred answers for which there is no window must not be kept whole, nor more
+// than the kernel is likely to take in a turn.
+func (s *h2stream) Room() int {
+	c := s.conn
+	if s.queued || c.stream.Pending() > 0 {
+		return 0
+	}
+	return min(c.machine.Room(s.id), turnAnswers-c.given-len(c.gather))
+}
+
 // Head appends the head of the answer, with its end if nothing follows.
 func (s *h2stream) Head(status int, fields []message.Field) {
 	c := s.conn

@@ -307,6 +307,9 @@ type Front interface {
 	Body(b []byte)
 	End()
 	Flush() (pending int)
+	// Room says how many octets of a body the front can pass on now. It takes more, but must keep them: a backend is not
+	// read beyond it by much.
+	Room() int
 	// Carries reports whether requests for an authority belong on this connection: it would get the certificate and
 	// the client authentication that the connection was opened with.
 	Carries(authority []byte) bool

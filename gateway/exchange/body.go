@@ -75,6 +75,9 @@ func (x *Exchange) Drained() {
 	x.settle()
 }
 
+// UpstreamRoom says how much of the answer the client's side can pass on.
+func (x *Exchange) UpstreamRoom() int { return x.front.Room() }
+
 // UpstreamDrained says that the backend has taken what was sent.
 func (x *Exchange) UpstreamDrained() {
 	if x.state == tunnel {

@@ -220,6 +220,9 @@ func (s *stream) Body(b []byte) {
 // frameHeader is the most that a DATA frame has in front.
 const frameHeader = 9
 
+// Room is what may wait beside what does.
+func (s *stream) Room() int { return loop.ReadSize - int(s.out.waiting.Load()) }
+
 // End ends the answer.
 func (s *stream) End() { s.ended = true }
 

@@ -311,7 +311,7 @@ func (c *Conn) Readable() {
 			return
 		}
 		k := copy(buf, c.in)
-		n, st := c.stream.Read(buf[k:])
+		n, st := c.stream.Read(buf[k:min(len(buf), k+max(c.user.UpstreamRoom(), MinRead))])
 		switch st {
 		case loop.Again:
 			return

@@ -21,6 +21,8 @@ import (
 
 // User is lent a connection and hears of it. All calls come on the loop's thread; slices are valid during the call.
 type User interface {
+	// UpstreamRoom says how much to read at a time, octets; MinRead at least is read.
+	UpstreamRoom() int
 	UpstreamInterim(status int)
 	UpstreamHead(h *message.Head)
 	UpstreamData(b []byte)
@@ -32,6 +34,9 @@ type User interface {
 	// UpstreamFailed says that the connection is of no further use; Abort it.
 	UpstreamFailed(f message.Fault)
 }
+
+// MinRead is how much is read at least, octets: little is lost on who takes less, and heads get on.
+const MinRead = 4 << 10
 
 // Timeouts of a backend's connections.
 type Timeouts struct {
