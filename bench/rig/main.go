@@ -149,7 +149,7 @@ func (b *bed) gateway(ctx context.Context, origin, more string) (p *binary.Proce
 	return b.start(ctx, origin, "", more)
 }
 
-// secure is gateway with a listener over TLS.
+// secure is gateway with a listener over TLS that speaks every version of HTTP.
 func (b *bed) secure(ctx context.Context, origin, more string) (p *binary.Process, address string, err error) {
 	dir, err := os.MkdirTemp("", "pvgate-rig-")
 	if err != nil {
@@ -159,7 +159,7 @@ func (b *bed) secure(ctx context.Context, origin, more string) (p *binary.Proces
 	if err := cert.Write(dir, tlsHost); err != nil {
 		return nil, "", err
 	}
-	return b.start(ctx, origin, fmt.Sprintf(", tls: {cert: %q, key: %q}", filepath.Join(dir, cert.CertFile), filepath.Join(dir, cert.KeyFile)), more)
+	return b.start(ctx, origin, fmt.Sprintf(", protocols: [h1, h2, h3], tls: {cert: %q, key: %q}", filepath.Join(dir, cert.CertFile), filepath.Join(dir, cert.KeyFile)), more)
 }
 
 func (b *bed) start(ctx context.Context, origin, listener, more string) (p *binary.Process, address string, err error) {
