@@ -86,7 +86,7 @@ cmd/pvgate: registry/... routing/... gateway/... config
 
 // Imports from outside that only the named packages may have. A leading ! turns it round: the named may not.
 const outside = `
-github.com/quic-go/quic-go: gateway/http3 gateway/gatewaytest bench/load
+github.com/quic-go/quic-go: gateway/http3 gateway/gatewaytest bench/load bench/rig
 golang.org/x/sys/unix: gateway/loop gateway/loop/... gateway/listen bench/...
 github.com/spf13/viper: config
 github.com/spf13/cobra: cmd/pvgate
