@@ -7,7 +7,8 @@
 // [Host.Drain] for the end of all.
 //
 // In the order of a connection's life its stream belongs to proxied (proxied.go), to TLS's handshake (secure.go), to
-// [H1] and to lingering (linger.go). All of them share the link below them (this file).
+// undecided where only the first octets tell the protocol (undecided.go), to [H1] or [H2], and to lingering (linger.go).
+// All of them share the link below them (this file).
 //
 // It deliberately decides nothing about a request; it decides only when to read, when to close, and how an answer is
 // framed for this client.

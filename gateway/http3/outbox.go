@@ -69,7 +69,7 @@ type outbox struct {
 	stuck   atomic.Bool   // the loop wants to know when there are few again
 }
 
-// few is how many octets may wait before the backend is paused. With the read that passes it they stay below 80 KiB.
+// few is how many octets may wait before the backend is paused. What is read then is what 64 KiB have room for beside them.
 const few = 8 << 10
 
 func (o *outbox) put(c *chunk) {
