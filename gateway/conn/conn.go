@@ -115,6 +115,15 @@ func (l *link) wait(ns int64) {
 	l.stream.SetTimer(l.since + ns)
 }
 
+// receive puts what was kept at the front of buf, and behind it what has come; nothing is read while nobody has looked at
+// what was kept.
+func (l *link) receive(buf []byte) (kept, n int, st loop.ReadStatus) {
+	if kept = copy(buf, l.in); !l.unfed {
+		n, st = l.wire.Read(buf[kept:])
+	}
+	return kept, n, st
+}
+
 // retain keeps bytes for later; unfed says that nobody has looked at them.
 func (l *link) retain(b []byte, unfed bool) {
 	if len(b) == 0 {

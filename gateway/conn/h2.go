@@ -82,21 +82,16 @@ func (c *H2) read() {
 		if !c.wants() {
 			return
 		}
-		k := copy(buf, c.in)
-		n := 0
-		if !c.unfed {
-			var st loop.ReadStatus
-			n, st = c.wire.Read(buf[k:])
-			switch st {
-			case loop.Again:
-				return
-			case loop.EOF:
-				c.eof()
-				return
-			case loop.Failed:
-				c.gone()
-				return
-			}
+		k, n, st := c.receive(buf)
+		switch st {
+		case loop.Again:
+			return
+		case loop.EOF:
+			c.eof()
+			return
+		case loop.Failed:
+			c.gone()
+			return
 		}
 		got += n
 		c.feed(buf[:k+n])

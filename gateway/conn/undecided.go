@@ -20,18 +20,15 @@ func (u undecided) Readable() {
 		return
 	}
 	buf := u.host.loop.ReadBuffer()
-	n := copy(buf, u.in)
-	if !u.unfed {
-		k, st := u.stream.Read(buf[n:])
-		switch st {
-		case loop.Again:
-			return
-		case loop.EOF, loop.Failed:
-			u.gone()
-			return
-		}
-		n += k
+	kept, n, st := u.receive(buf)
+	switch st {
+	case loop.Again:
+		return
+	case loop.EOF, loop.Failed:
+		u.gone()
+		return
 	}
+	n += kept
 	begun := min(n, len(http2.Preface))
 	is := string(buf[:begun]) == http2.Preface[:begun]
 	u.retain(buf[:n], !is || begun == len(http2.Preface))
