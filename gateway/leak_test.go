@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pvgate/pvgate/gateway"
+	"github.com/pvgate/pvgate/gateway/gatewaytest"
 	"github.com/pvgate/pvgate/gateway/limit"
 )
 
@@ -63,7 +64,7 @@ func round(t *testing.T) {
 		times := timeouts()
 		times.Keep = keep
 		return &gateway.Snapshot{ID: id, Resolver: forwardAll{}, Via: "pvgate-test", Backends: []gateway.Backend{{
-			Name: "origin", Host: "origin", Endpoints: [][]netip.AddrPort{{netip.MustParseAddrPort(address)}},
+			Name: "origin", Host: "origin", Endpoints: gatewaytest.Fixed([]netip.AddrPort{netip.MustParseAddrPort(address)}),
 			Timeouts: times, Limiter: limiter,
 		}}}
 	}

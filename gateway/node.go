@@ -11,6 +11,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/accesslog"
 	"github.com/pvgate/pvgate/gateway/conn"
 	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/http3"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/meter"
@@ -45,7 +46,9 @@ func newNode(s *Server, l *loop.Loop, idleBudget int) *node {
 	if s.options.AccessLog != nil {
 		n.log = s.options.AccessLog.NewRing()
 	}
-	n.cache = upstream.NewCache(l, idleBudget)
+	limits := http1.DefaultLimits()
+	limits.Head, limits.Fields = s.options.ResponseHead, s.options.ResponseFields
+	n.cache = upstream.NewCache(l, idleBudget, limits)
 	if s.workers != nil {
 		n.tls = tlsconn.NewHost(l, s.workers)
 	}

@@ -139,7 +139,7 @@ func BenchmarkRequest(b *testing.B) {
 	}
 	s, err := assemble(Options{Loops: 1, NewKernel: func(time.Time) (loop.Kernel, error) { return k, nil }}, &Snapshot{
 		Resolver: face, Via: "pvgate-gw.bench.example", Backends: []Backend{{
-			Name: "origin", Host: "127.0.0.1:9000", Endpoints: [][]netip.AddrPort{{simBack}}, Limiter: state,
+			Name: "origin", Host: "127.0.0.1:9000", Endpoints: fixed([]netip.AddrPort{simBack}), Limiter: state,
 			Timeouts: upstream.Timeouts{Connect: time.Second, FirstByte: time.Minute, Idle: time.Minute, Keep: time.Minute},
 		}},
 	})

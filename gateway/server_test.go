@@ -54,7 +54,7 @@ func timeouts() upstream.Timeouts {
 func start(t testing.TB, address string, edit ...func(*gateway.Options, *gateway.Snapshot)) (*gateway.Server, string) {
 	t.Helper()
 	snap := &gateway.Snapshot{ID: "test", Resolver: forwardAll{}, Via: "pvgate-test", Backends: []gateway.Backend{{
-		Name: "origin", Host: address, Endpoints: [][]netip.AddrPort{{netip.MustParseAddrPort(address)}},
+		Name: "origin", Host: address, Endpoints: gatewaytest.Fixed([]netip.AddrPort{netip.MustParseAddrPort(address)}),
 		Authorities: []string{"http://" + address}, Timeouts: timeouts(), Limiter: new(limit.Backend),
 	}}}
 	o := gateway.Options{Loops: 2, Listen: []gateway.Listener{{Address: "127.0.0.1:0"}}, Poison: true}

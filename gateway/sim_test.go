@@ -24,6 +24,7 @@ import (
 
 	"github.com/pvgate/pvgate/gateway/accesslog"
 	"github.com/pvgate/pvgate/gateway/conn"
+	"github.com/pvgate/pvgate/gateway/endpoint"
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/limit"
@@ -78,6 +79,8 @@ type world struct {
 	server  *Server
 	kernels []*simsys.Kernel
 	limiter [2]*limit.Backend
+	book    endpoint.Book
+	groups  []*endpoint.Group // of all snapshots
 	clients []*simClient
 	sockets []*simSocket
 	// streamers speak HTTP/2.
@@ -165,9 +168,12 @@ func (w *world) snapshot() *Snapshot {
 	keep := []time.Duration{4 * time.Second, 2 * time.Second}[w.rng.IntN(2)]
 	timeouts := upstream.Timeouts{Connect: 2 * time.Second, FirstByte: 30 * time.Second, Idle: 60 * time.Second, Keep: keep}
 	others := [][][]netip.AddrPort{{{simNext}}, {{simDeaf}, {simNext}}, {{simDead, simNext}}, {{simNext}, {simBack}, {simDead}}}
+	one, other := w.book.Group("sim", specs([]netip.AddrPort{simBack})), w.book.Group("next", specs(others[w.rng.IntN(len(others))]...))
+	w.book.Apply([]*endpoint.Group{one, other})
+	w.groups = append(w.groups, one, other)
 	return &Snapshot{Resolver: simResolver{}, Via: "pvgate-sim", Backends: []Backend{
-		{Name: "sim", Host: "sim", Endpoints: [][]netip.AddrPort{{simBack}}, Limiter: w.limiter[0], Timeouts: timeouts, Tunnels: simTunnels},
-		{Name: "next", Host: "next", Endpoints: others[w.rng.IntN(len(others))], Limiter: w.limiter[1], Timeouts: timeouts, Tunnels: simTunnels},
+		{Name: "sim", Host: "sim", Endpoints: one, Limiter: w.limiter[0], Timeouts: timeouts, Tunnels: simTunnels},
+		{Name: "next", Host: "next", Endpoints: other, Limiter: w.limiter[1], Timeouts: timeouts, Tunnels: simTunnels},
 	}}
 }
 
@@ -272,6 +278,13 @@ func (w *world) check() {
 	for i, l := range w.limiter {
 		if u := l.Usage(0); u.InFlight != 0 || u.Tunnels != 0 {
 			w.fatal("%d places and %d for tunnels at backend %d were not given back", u.InFlight, u.Tunnels, i)
+		}
+	}
+	for _, g := range w.groups {
+		for i := range g.Len() {
+			if n := g.At(i).InFlight(); n != 0 {
+				w.fatal("%d requests at endpoint %s of %q were never counted out", n, g.At(i).URL(), g.Name())
+			}
 		}
 	}
 	for i, n := range w.server.nodes {

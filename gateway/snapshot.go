@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/pvgate/pvgate/gateway/conn"
+	"github.com/pvgate/pvgate/gateway/endpoint"
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/header"
-	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/message"
@@ -39,8 +39,8 @@ type Backend struct {
 	Name string
 	// Host is the authority sent to the endpoints.
 	Host string
-	// Endpoints are the resolved addresses of each endpoint. A redirect backend has none.
-	Endpoints [][]netip.AddrPort
+	// Endpoints are where it answers, from one endpoint.Book. A redirect backend has none: nil.
+	Endpoints *endpoint.Group
 	// Authorities are the spellings of the endpoints and Host under which the backend may name itself in
 	// Location, lower-case: "http://10.0.0.1:8080".
 	Authorities []string
@@ -55,7 +55,7 @@ type Backend struct {
 
 // sameConnections reports whether two definitions may share their pooled connections.
 func (b *Backend) sameConnections(o *Backend) bool {
-	return b.Timeouts == o.Timeouts && slices.EqualFunc(b.Endpoints, o.Endpoints, slices.Equal)
+	return b.Timeouts == o.Timeouts && b.Endpoints.Same(o.Endpoints)
 }
 
 // generation is a snapshot in service: one view per loop behind one pointer, so that all loops change at once.
@@ -100,7 +100,7 @@ func (m *member) Connect(x *exchange.Exchange, want exchange.Connection) (exchan
 	if m.pool == nil {
 		return nil, message.FaultRefused
 	}
-	c, fault := m.pool.Get(x, reuse[want])
+	c, fault := m.pool.Get(x, reuse[want], m.def.Endpoints)
 	if fault != message.FaultNone {
 		return nil, fault
 	}
@@ -145,8 +145,6 @@ func (s *Server) prepare(snap *Snapshot, before *generation) (*generation, [][]*
 		}
 	}
 	kept := make([]bool, len(old))
-	limits := http1.DefaultLimits()
-	limits.Head, limits.Fields = s.options.ResponseHead, s.options.ResponseFields
 	for n, node := range s.nodes {
 		view := exchange.Snapshot{
 			Resolver: snap.Resolver, Via: []byte(snap.Via), ProxyPeers: snap.ProxyPeers, Logged: s.options.AccessLog != nil,
@@ -155,11 +153,11 @@ func (s *Server) prepare(snap *Snapshot, before *generation) (*generation, [][]*
 		pools := make([]*upstream.Pool, len(snap.Backends))
 		for i := range snap.Backends {
 			b := &snap.Backends[i]
-			if len(b.Endpoints) > 0 {
+			if b.Endpoints != nil {
 				if j, ok := old[b.Name]; ok && before.pools[n][j] != nil && b.sameConnections(&before.snapshot.Backends[j]) {
 					pools[i], kept[j] = before.pools[n][j], true
 				} else {
-					pools[i] = upstream.NewPool(node.cache, upstream.Options{Endpoints: b.Endpoints, Timeouts: b.Timeouts, Limits: limits})
+					pools[i] = upstream.NewPool(node.cache, b.Endpoints, b.Timeouts)
 				}
 			}
 			view.Backends = append(view.Backends, &member{def: b, host: []byte(b.Host), index: s.meterIndex(b.Name), pool: pools[i]})

@@ -13,6 +13,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/loop/simsys"
 
+	"github.com/pvgate/pvgate/gateway/endpoint"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/upstream"
 )
@@ -30,6 +31,19 @@ var (
 	simFrom  = netip.MustParseAddrPort("192.0.2.1:4000")
 )
 
+// specs describes endpoints that have these addresses.
+func specs(endpoints ...[]netip.AddrPort) (o endpoint.Options) {
+	for _, a := range endpoints {
+		o.Endpoints = append(o.Endpoints, endpoint.Spec{URL: "http://" + a[0].String(), Addresses: a})
+	}
+	return o
+}
+
+// fixed returns the endpoints of a backend that have these addresses.
+func fixed(endpoints ...[]netip.AddrPort) *endpoint.Group {
+	return new(endpoint.Book).Group("", specs(endpoints...))
+}
+
 func newStage(t *testing.T, endpoints ...[]netip.AddrPort) *stage {
 	t.Helper()
 	return newStageWith(t, func(*Options) {}, endpoints...)
@@ -44,7 +58,7 @@ func newStageWith(t *testing.T, edit func(*Options), endpoints ...[]netip.AddrPo
 	o := Options{Loops: 1, Poison: true, NewKernel: func(time.Time) (loop.Kernel, error) { return st.net.Kernel(), nil }}
 	edit(&o)
 	s, err := assemble(o, &Snapshot{Resolver: simResolver{}, Via: "pvgate-sim", Backends: []Backend{{
-		Name: "sim", Host: "sim", Endpoints: endpoints, Limiter: new(limit.Backend), Authorities: []string{"http://" + simBack.String()},
+		Name: "sim", Host: "sim", Endpoints: fixed(endpoints...), Limiter: new(limit.Backend), Authorities: []string{"http://" + simBack.String()},
 		Timeouts: upstream.Timeouts{Connect: 2 * time.Second, FirstByte: 30 * time.Second, Idle: 60 * time.Second, Keep: 4 * time.Second},
 		Tunnels:  simTunnels,
 	}}})

@@ -17,6 +17,7 @@ import (
 	"github.com/pvgate/pvgate/gateway"
 	"github.com/pvgate/pvgate/gateway/certs"
 	"github.com/pvgate/pvgate/gateway/conn"
+	"github.com/pvgate/pvgate/gateway/endpoint"
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/handover"
 	"github.com/pvgate/pvgate/gateway/limit"
@@ -36,11 +37,18 @@ type live struct {
 	edge     *edge
 	limits   map[string]limit.Limits
 	census   routing.Census
+	groups   []*endpoint.Group
 	digest   config.Hash // over the configuration's inputs, just before they were read
 }
 
 // resolveTimeout bounds the look-up of an endpoint's name while a configuration is built.
 const resolveTimeout = 5 * time.Second
+
+// books keep what is known of backends over all configurations.
+type books struct {
+	limits    limit.Book
+	endpoints endpoint.Book
+}
 
 // own is what a process has for itself, over all configurations.
 type own struct {
@@ -50,7 +58,7 @@ type own struct {
 
 // buildLive builds everything a configuration asks for; nothing of it is in service yet. The error is a config.Errors
 // with every fault. The routes are returned even then, for their warnings.
-func buildLive(ctx context.Context, cfg *config.Config, book *limit.Book, own own) (*live, error) {
+func buildLive(ctx context.Context, cfg *config.Config, books *books, own own) (*live, error) {
 	digest, unread := config.Digest(cfg.Inputs())
 	rt, err := buildRoutes(ctx, cfg)
 	l := &live{cfg: cfg, routes: rt, limits: map[string]limit.Limits{}, digest: digest}
@@ -65,9 +73,13 @@ func buildLive(ctx context.Context, cfg *config.Config, book *limit.Book, own ow
 	options := surface.Options{Domain: cfg.Root.Domain.V, Table: rt.table}
 	for i := range rt.backends {
 		b := &rt.backends[i]
-		state := book.Backend(b.name)
+		state := books.limits.Backend(b.name)
 		l.limits[b.name] = limitsOf(b.conf)
-		snap.Backends = append(snap.Backends, gatewayBackend(ctx, b, state, &errs))
+		backend := gatewayBackend(ctx, b, books, &errs)
+		snap.Backends = append(snap.Backends, backend)
+		if backend.Endpoints != nil {
+			l.groups = append(l.groups, backend.Endpoints)
+		}
 		options.Backends = append(options.Backends, surfaceBackend(b, state))
 	}
 	for i := range cfg.Root.Listen {
@@ -119,32 +131,36 @@ func limitsOf(c *config.Backend) limit.Limits {
 	return l
 }
 
-func gatewayBackend(ctx context.Context, b *routedBackend, state *limit.Backend, errs *config.Errors) gateway.Backend {
+func gatewayBackend(ctx context.Context, b *routedBackend, books *books, errs *config.Errors) gateway.Backend {
 	t := b.conf.Timeouts
 	out := gateway.Backend{
-		Name: b.name, Limiter: state,
+		Name: b.name, Limiter: books.limits.Backend(b.name),
 		Timeouts: upstream.Timeouts{Connect: t.Connect.V, FirstByte: t.FirstByte.V, Idle: t.Idle.V, Keep: t.Keep.V},
 	}
 	if b.conf.Mode.V != "proxy" {
 		return out
 	}
 	out.Tunnels = tunnelsOf(b.conf)
+	var endpoints endpoint.Options
 	for _, e := range b.conf.Endpoints {
 		u, err := url.Parse(e.V)
 		if err != nil {
 			*errs = append(*errs, config.At(e.Origin, "endpoint %q is not a URL: %v", e.V, err))
 			continue
 		}
-		addrs, err := addresses(ctx, u)
+		spec, err := endpointOf(ctx, e.V, u)
 		if err != nil {
 			*errs = append(*errs, config.At(e.Origin, "endpoint %q: %v; name a host that resolves, or an address", e.V, err))
 			continue
 		}
-		out.Endpoints = append(out.Endpoints, addrs)
+		endpoints.Endpoints = append(endpoints.Endpoints, spec)
 		out.Authorities = append(out.Authorities, "http://"+strings.ToLower(u.Host))
 		if out.Host == "" {
 			out.Host = u.Host
 		}
+	}
+	if len(endpoints.Endpoints) > 0 {
+		out.Endpoints = books.endpoints.Group(b.name, endpoints)
 	}
 	out.RequestEdit = headerEdit(&b.conf.Headers.Request, errs)
 	out.ResponseEdit = headerEdit(&b.conf.Headers.Response, errs)
@@ -174,23 +190,31 @@ func tunnelsOf(c *config.Backend) *exchange.Tunnels {
 	return t
 }
 
-// addresses resolves an endpoint: its addresses in the order in which they are tried (RFC 8305, section 4: the
-// families alternate, beginning with the one that RFC 6724 prefers).
-func addresses(ctx context.Context, u *url.URL) ([]netip.AddrPort, error) {
-	port := uint16(80)
+// endpointOf describes an endpoint by its URL, and resolves its name.
+func endpointOf(ctx context.Context, text string, u *url.URL) (endpoint.Spec, error) {
+	s := endpoint.Spec{URL: text, Host: u.Hostname(), Port: 80}
 	if p := u.Port(); p != "" {
 		n, err := net.DefaultResolver.LookupPort(ctx, "tcp", p)
 		if err != nil {
-			return nil, err
+			return s, err
 		}
-		port = uint16(n)
+		s.Port = uint16(n)
 	}
-	if a, err := netip.ParseAddr(u.Hostname()); err == nil {
-		return []netip.AddrPort{netip.AddrPortFrom(a.Unmap(), port)}, nil
+	if a, err := netip.ParseAddr(s.Host); err == nil {
+		s.Addresses = []netip.AddrPort{netip.AddrPortFrom(a.Unmap(), s.Port)}
+		return s, nil
 	}
+	var err error
+	s.Addresses, err = addresses(ctx, s.Host, s.Port)
+	return s, err
+}
+
+// addresses resolves a name: its addresses in the order in which they are tried (RFC 8305, section 4: the families
+// alternate, beginning with the one that RFC 6724 prefers).
+func addresses(ctx context.Context, name string, port uint16) ([]netip.AddrPort, error) {
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
-	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +237,7 @@ func addresses(ctx context.Context, u *url.URL) ([]netip.AddrPort, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("%q has no address", u.Hostname())
+		return nil, fmt.Errorf("%q has no address", name)
 	}
 	return out, nil
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pvgate/pvgate/config"
-	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/reason"
 	"github.com/pvgate/pvgate/registry"
 	"github.com/pvgate/pvgate/routing"
@@ -97,7 +96,7 @@ func check(ctx context.Context, flags *configFlags, now time.Time) *checked {
 		err = config.Join(err, more)
 	} else {
 		var l *live
-		l, err = buildLive(ctx, cfg, new(limit.Book), own{keys: randomKeys()})
+		l, err = buildLive(ctx, cfg, new(books), own{keys: randomKeys()})
 		built = l.routes
 	}
 	r.Errors = append(r.Errors, findings(err)...)

@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pvgate/pvgate/gateway/limit"
 )
 
 // runningDemo is pvgate demo as a user starts it.
@@ -169,7 +168,7 @@ func TestDemoConfigurationPassesItsTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := buildLive(t.Context(), cfg, new(limit.Book), own{keys: randomKeys()})
+	l, err := buildLive(t.Context(), cfg, new(books), own{keys: randomKeys()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,8 @@ gateway/pages: gateway/reason gateway/message
 gateway/exchange: gateway/message gateway/header gateway/reason
 gateway/loop:
 gateway/loop/simsys: gateway/loop
-gateway/upstream: gateway/message gateway/http1 gateway/loop
+gateway/endpoint:
+gateway/upstream: gateway/message gateway/endpoint gateway/http1 gateway/loop
 gateway/listen: gateway/loop
 gateway/tlsconn: gateway/loop
 gateway/conn: gateway/message gateway/exchange gateway/http1 gateway/http2 gateway/loop gateway/proxyproto gateway/tlsconn
@@ -60,9 +61,9 @@ gateway/http3: gateway/message gateway/exchange gateway/http3/wire gateway/loop 
 gateway/surface: gateway/exchange gateway/forwarded gateway/handover gateway/header gateway/message gateway/reason gateway/pages gateway/limit gateway/signature routing registry
 gateway/accesslog: gateway/exchange gateway/message gateway/reason
 gateway/meter: gateway/exchange gateway/reason
-gateway: gateway/accesslog gateway/conn gateway/exchange gateway/header gateway/http1 gateway/http3 gateway/limit gateway/listen gateway/loop gateway/message gateway/meter gateway/tlsconn gateway/upstream
+gateway: gateway/accesslog gateway/conn gateway/endpoint gateway/exchange gateway/header gateway/http1 gateway/http3 gateway/limit gateway/listen gateway/loop gateway/message gateway/meter gateway/tlsconn gateway/upstream
 gateway/metrics: gateway gateway/conn gateway/exchange gateway/meter gateway/reason
-gateway/gatewaytest: gateway gateway/certs/certstest gateway/conn gateway/handover gateway/limit gateway/metrics gateway/pages gateway/surface gateway/tlsconn gateway/upstream routing registry
+gateway/gatewaytest: gateway gateway/certs/certstest gateway/conn gateway/endpoint gateway/handover gateway/limit gateway/metrics gateway/pages gateway/surface gateway/tlsconn gateway/upstream routing registry
 gateway/admin:
 
 config:

@@ -18,7 +18,6 @@ import (
 	"github.com/pvgate/pvgate/gateway/accesslog"
 	"github.com/pvgate/pvgate/gateway/certs"
 	"github.com/pvgate/pvgate/gateway/handover"
-	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/metrics"
 )
 
@@ -26,7 +25,7 @@ import (
 type service struct {
 	load   func() (*config.Config, error) // reads the configuration anew
 	log    *slog.Logger
-	book   *limit.Book
+	books  *books
 	keys   *handover.Keys // of this process, for a configuration that names none
 	server *gateway.Server
 	// accessLog is nil if the configuration has none.
@@ -59,7 +58,7 @@ type reloadResult struct {
 
 // newService builds the configuration and starts to serve it.
 func newService(ctx context.Context, load func() (*config.Config, error), log *slog.Logger, to streams) (*service, error) {
-	s := &service{load: load, log: log, book: new(limit.Book), keys: randomKeys()}
+	s := &service{load: load, log: log, books: new(books), keys: randomKeys()}
 	l, err := s.build(ctx)
 	if err != nil {
 		return nil, err
@@ -70,9 +69,10 @@ func newService(ctx context.Context, load func() (*config.Config, error), log *s
 	if l.cfg.Root.ContextKeys.V == "" {
 		log.Info("context_keys is not set: a key of this process signs the handover context; other nodes, and this one after a restart, will not know it")
 	}
-	if err := s.book.Apply(l.limits, 0); err != nil {
+	if err := s.books.limits.Apply(l.limits, 0); err != nil {
 		return nil, err
 	}
+	s.books.endpoints.Apply(l.groups)
 	o := gateway.Options{Loops: l.cfg.Root.Loops.V, Panic: func(value any, stack []byte) {
 		log.Error("broken invariant; one connection was given up", "panic", fmt.Sprint(value), "stack", string(stack))
 	}, Warn: func(text string) { log.Warn("listeners", "what", text) }}
@@ -112,7 +112,7 @@ func (s *service) build(ctx context.Context) (*live, error) {
 			return nil, err
 		}
 	}
-	return buildLive(ctx, cfg, s.book, own{s.keys, s.tls.issuer})
+	return buildLive(ctx, cfg, s.books, own{s.keys, s.tls.issuer})
 }
 
 // took notes what is in service now, and how that came about.
@@ -142,7 +142,7 @@ func (s *service) Reload(ctx context.Context) (reloadResult, error) {
 		err = s.unchangeable(l.cfg)
 	}
 	if err == nil {
-		err = s.book.Apply(l.limits, s.server.Mono())
+		err = s.books.limits.Apply(l.limits, s.server.Mono())
 	}
 	if err == nil {
 		err = s.secure(l.edge)
@@ -157,6 +157,7 @@ func (s *service) Reload(ctx context.Context) (reloadResult, error) {
 	}
 	r.OK, r.Changed, r.Snapshot = true, l.snapshot.ID != s.live.snapshot.ID, l.snapshot.ID
 	r.Warnings = findings(l.routes.warnings)
+	s.books.endpoints.Apply(l.groups)
 	s.server.Swap(l.snapshot)
 	s.issue(ctx, l.cfg)
 	s.took(l, r)

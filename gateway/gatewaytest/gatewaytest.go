@@ -27,6 +27,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/pvgate/pvgate/gateway"
+	"github.com/pvgate/pvgate/gateway/endpoint"
 	"github.com/pvgate/pvgate/gateway/handover"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/metrics"
@@ -151,6 +152,15 @@ func Start(t testing.TB, o Options) *Gateway {
 	return g
 }
 
+// Fixed returns the endpoints of a backend that have these addresses.
+func Fixed(endpoints ...[]netip.AddrPort) *endpoint.Group {
+	var o endpoint.Options
+	for i, a := range endpoints {
+		o.Endpoints = append(o.Endpoints, endpoint.Spec{URL: "http://" + a[0].String() + "/" + strconv.Itoa(i), Addresses: a})
+	}
+	return new(endpoint.Book).Group("", o)
+}
+
 func (b *Backend) gateway(state *limit.Backend) gateway.Backend {
 	out := gateway.Backend{Name: b.Name, Host: b.Host, Limiter: state}
 	out.Timeouts = upstream.Timeouts{Connect: 2 * time.Second, FirstByte: 5 * time.Second, Idle: 5 * time.Second, Keep: 4 * time.Second}
@@ -160,7 +170,7 @@ func (b *Backend) gateway(state *limit.Backend) gateway.Backend {
 	if out.Host == "" {
 		out.Host = b.Address
 	}
-	out.Endpoints = [][]netip.AddrPort{{netip.MustParseAddrPort(b.Address)}}
+	out.Endpoints = Fixed([]netip.AddrPort{netip.MustParseAddrPort(b.Address)})
 	out.Authorities = []string{"http://" + b.Address, "http://" + out.Host, "https://" + out.Host}
 	return out
 }

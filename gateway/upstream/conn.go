@@ -23,6 +23,7 @@ const (
 // Conn is one connection to a backend. It is lent to one [User] at a time. Owned by its loop's thread.
 type Conn struct {
 	pool    *Pool
+	place   *place // of the pool: the endpoint that is tried first, until the connection stands
 	loop    *loop.Loop
 	stream  *loop.Stream // nil while dialing
 	dialing *dialer
@@ -50,6 +51,7 @@ type Conn struct {
 	since    int64 // loop time of the last byte either way
 	keep     int64 // how long it may be idle, ns
 
+	counted            bool // among the requests at the endpoint
 	listed             bool
 	idleSince          int64
 	poolNext, poolPrev *Conn
@@ -58,9 +60,19 @@ type Conn struct {
 
 func (c *Conn) lend(u User) {
 	c.user = u
+	c.place.endpoint.Enter()
+	c.counted = true
 	c.answers, c.headSeen, c.ended, c.reused, c.guarded, c.begun, c.earlier, c.paused, c.sentEnd = false, false, false, false, false, false, false, false, false
 	c.since = c.loop.Now()
-	c.keep = int64(c.pool.options.Timeouts.Keep)
+	c.keep = int64(c.pool.timeouts.Keep)
+}
+
+// leave says that the request is at the endpoint no more.
+func (c *Conn) leave() {
+	if c.counted {
+		c.counted = false
+		c.place.endpoint.Leave()
+	}
 }
 
 // Reused reports that the connection has carried another exchange before.
@@ -199,13 +211,13 @@ func (c *Conn) Pending() int {
 
 // arm sets the timer to the earliest moment at which something may be late.
 func (c *Conn) arm() {
-	t := &c.pool.options.Timeouts
+	t := &c.pool.timeouts
 	c.stream.SetTimer(c.loop.Now() + int64(min(t.FirstByte, t.Idle)))
 }
 
 // Expire finds out what is late, if anything. How long a tunnel may be silent is its user's business.
 func (c *Conn) Expire(now int64) {
-	t := &c.pool.options.Timeouts
+	t := &c.pool.timeouts
 	if c.user == nil {
 		if left := c.idleSince + c.keep; left > now {
 			c.stream.SetTimer(left)
@@ -244,8 +256,14 @@ func (c *Conn) Expire(now int64) {
 	c.stream.SetTimer(next)
 }
 
-// connected takes the stream that won the dial.
-func (c *Conn) connected(s *loop.Stream) {
+// connected takes the stream that won the dial, to the endpoint at a place of the pool.
+func (c *Conn) connected(s *loop.Stream, at int) {
+	if to := &c.pool.places[at]; to != c.place {
+		c.leave()
+		c.place = to
+		to.endpoint.Enter()
+		c.counted = true
+	}
 	c.stream = s
 	s.Own(c)
 	c.since = c.loop.Now()
@@ -356,6 +374,9 @@ func (c *Conn) feed(b []byte) bool {
 		case http1.HeadDone:
 			c.headSeen, c.tunnel, c.since = true, h.Status == 101, c.loop.Now()
 			c.hint(h)
+			if c.tunnel {
+				c.leave() // for hours it is no request
+			}
 			c.user.UpstreamHead(h)
 		case http1.Data:
 			c.user.UpstreamData(data)
@@ -488,6 +509,7 @@ func (c *Conn) Resume() {
 // the response was framed perfectly, nothing came after it and the backend keeps the connection too.
 func (c *Conn) Done(clean bool) {
 	c.user = nil
+	c.leave()
 	c.giveBack(&c.kept)
 	if clean && c.ended && !c.pool.closed && c.keep > 0 && c.Pending() == 0 && !c.stream.Held() && !c.stream.Ready() &&
 		c.machine.Reusable() {
@@ -515,6 +537,7 @@ func (c *Conn) discard() {
 		return
 	}
 	c.unlist()
+	c.leave()
 	c.closed = true
 	if c.dialing != nil {
 		c.dialing.stop(nil)

@@ -14,9 +14,11 @@ import (
 const attemptDelay = 250e6
 
 // dialer connects to the first of several addresses that answers: the next one is tried at once when one fails, and
-// beside it when it is slow.
+// beside it when it is slow. After those of one endpoint come those of the next: nothing has been sent to any.
 type dialer struct {
 	conn     *Conn
+	at       int // place of the endpoint that is tried
+	others   int // that may be tried after it
 	left     []netip.AddrPort
 	open     []*attempt
 	timer    loop.Timer
@@ -27,12 +29,17 @@ type dialer struct {
 // attempt is one connect under way.
 type attempt struct {
 	dialer *dialer
+	at     int // place of its endpoint
 	stream loop.Stream
 }
 
-// dial starts connecting; the connection's connected or dialFailed will be called, unless a fault is returned.
-func (c *Conn) dial(addrs []netip.AddrPort) message.Fault {
-	d := &dialer{conn: c, left: addrs, deadline: c.loop.Now() + int64(c.pool.options.Timeouts.Connect)}
+// dial starts connecting, at first to the endpoint at a place of the pool; the connection's connected or dialFailed will
+// be called, unless a fault is returned.
+func (c *Conn) dial(at int) message.Fault {
+	d := &dialer{
+		conn: c, at: at, others: len(c.pool.places) - 1, left: c.pool.places[at].endpoint.Addresses(),
+		deadline: c.loop.Now() + int64(c.pool.timeouts.Connect),
+	}
 	c.dialing = d
 	if !d.next() {
 		c.dialing = nil
@@ -47,23 +54,30 @@ func (c *Conn) dial(addrs []netip.AddrPort) message.Fault {
 
 // next starts the next attempt that can be started.
 func (d *dialer) next() bool {
-	for len(d.left) > 0 {
-		to := d.left[0]
-		d.left = d.left[1:]
-		a := &attempt{dialer: d}
-		if err := d.conn.loop.Dial(to, &a.stream, a); err != 0 {
-			d.last = err
-			continue
+	for {
+		for len(d.left) > 0 {
+			to := d.left[0]
+			d.left = d.left[1:]
+			a := &attempt{dialer: d, at: d.at}
+			if err := d.conn.loop.Dial(to, &a.stream, a); err != 0 {
+				d.last = err
+				continue
+			}
+			d.open = append(d.open, a)
+			return true
 		}
-		d.open = append(d.open, a)
-		return true
+		if d.others == 0 {
+			return false
+		}
+		d.others--
+		d.at = (d.at + 1) % len(d.conn.pool.places)
+		d.left = d.conn.pool.places[d.at].endpoint.Addresses()
 	}
-	return false
 }
 
 func (d *dialer) arm() {
 	at := d.deadline
-	if len(d.left) > 0 {
+	if len(d.left) > 0 || d.others > 0 {
 		at = min(at, d.conn.loop.Now()+attemptDelay)
 	}
 	d.conn.loop.SetTimer(&d.timer, d, at)
@@ -88,7 +102,7 @@ func (d *dialer) stop(winner *attempt) {
 			a.stream.Close()
 		}
 	}
-	d.open, d.left = nil, nil
+	d.open, d.left, d.others = nil, nil, 0
 	d.conn.dialing = nil
 }
 
@@ -100,7 +114,7 @@ func (a *attempt) Connected(err syscall.Errno) {
 	d := a.dialer
 	if err == 0 {
 		d.stop(a)
-		d.conn.connected(&a.stream)
+		d.conn.connected(&a.stream, a.at)
 		return
 	}
 	a.stream.Close()

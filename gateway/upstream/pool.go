@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: EUPL-1.2
 
-// Package upstream keeps the connections to backends: per loop, per backend, HTTP/1.1 with keep-alive over TCP.
+// Package upstream keeps the connections to backends: per loop, per endpoint, HTTP/1.1 with keep-alive over TCP.
 //
-// The two calls to know: [NewPool] for a backend's addresses on one loop, and [Pool.Get], which lends a [Conn] to a
+// The two calls to know: [NewPool] for a backend's endpoints on one loop, and [Pool.Get], which lends a [Conn] to a
 // [User] until its Done or Abort.
 //
 // It deliberately does not choose a backend, resolve names, count requests or decide what a failure means to a client;
@@ -10,10 +10,10 @@
 package upstream
 
 import (
-	"net/netip"
 	"syscall"
 	"time"
 
+	"github.com/pvgate/pvgate/gateway/endpoint"
 	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/message"
@@ -46,17 +46,10 @@ type Timeouts struct {
 	Keep      time.Duration // how long a pooled connection may wait; a backend's Keep-Alive: timeout − 1 s shortens it
 }
 
-// Options describes a backend to its pools.
-type Options struct {
-	// Endpoints are the backend's endpoints, each with its addresses in the order of RFC 6724 / RFC 8305.
-	Endpoints [][]netip.AddrPort
-	Timeouts  Timeouts
-	Limits    http1.Limits
-}
-
-// Cache is what the pools of one loop share: the budget of idle connections and the scratch head.
+// Cache is what the pools of one loop share: the budget of idle connections, the limits of answers and the scratch head.
 type Cache struct {
 	loop   *loop.Loop
+	limits *http1.Limits
 	budget int
 	idle   int
 	// oldest and newest end the list of all idle connections of the loop, least recently used first.
@@ -83,8 +76,10 @@ func (s *Stats) Add(o Stats) {
 	s.Surplus += o.Surplus
 }
 
-// NewCache returns the shared part for a loop; budget bounds its idle connections over all backends.
-func NewCache(l *loop.Loop, budget int) *Cache { return &Cache{loop: l, budget: max(budget, 1)} }
+// NewCache returns the shared part for a loop; budget bounds its idle connections over all backends, limits their answers.
+func NewCache(l *loop.Loop, budget int, limits http1.Limits) *Cache {
+	return &Cache{loop: l, limits: &limits, budget: max(budget, 1)}
+}
 
 // Stats returns the counts. To be called on the loop's thread.
 func (c *Cache) Stats() Stats {
@@ -102,24 +97,25 @@ func (c *Cache) DropIdle() {
 
 // Pool is one backend's connections on one loop.
 type Pool struct {
-	cache   *Cache
-	options Options
-	// orders[i] is every address, those of endpoint i first: what is tried when the turn is at i.
-	orders [][]netip.AddrPort
-	turn   int
-	newest *Conn // idle ones, most recently used first
-	closed bool
+	cache    *Cache
+	timeouts Timeouts
+	places   []place // by their place in the group
+	turn     uint64
+	closed   bool
 }
 
-// NewPool returns a pool without connections. To be called on the loop's thread or before it runs.
-func NewPool(c *Cache, o Options) *Pool {
-	p := &Pool{cache: c, options: o}
-	for i := range o.Endpoints {
-		var order []netip.AddrPort
-		for j := range o.Endpoints {
-			order = append(order, o.Endpoints[(i+j)%len(o.Endpoints)]...)
-		}
-		p.orders = append(p.orders, order)
+// place is one endpoint's connections.
+type place struct {
+	endpoint *endpoint.Endpoint
+	newest   *Conn // idle ones, most recently used first
+}
+
+// NewPool returns a pool without connections for a backend that has an endpoint at least. To be called on the loop's
+// thread or before it runs.
+func NewPool(c *Cache, g *endpoint.Group, t Timeouts) *Pool {
+	p := &Pool{cache: c, timeouts: t, places: make([]place, g.Len())}
+	for i := range p.places {
+		p.places[i].endpoint = g.At(i)
 	}
 	return p
 }
@@ -127,8 +123,10 @@ func NewPool(c *Cache, o Options) *Pool {
 // Close drops the idle connections; those that are lent end with their exchange.
 func (p *Pool) Close() {
 	p.closed = true
-	for p.newest != nil {
-		p.newest.discard()
+	for i := range p.places {
+		for p.places[i].newest != nil {
+			p.places[i].newest.discard()
+		}
 	}
 }
 
@@ -150,10 +148,14 @@ const (
 // recent is how long ago ReuseRecent allows the last use to be, ns.
 const recent = int64(time.Second)
 
-// Get lends a connection to u: the most recently used idle one that reuse allows, else a new one, whose connect is under
-// way. The fault is FaultLocal or FaultRefused if no attempt could even be started.
-func (p *Pool) Get(u User, reuse Reuse) (*Conn, message.Fault) {
-	for c := p.newest; c != nil && reuse != ReuseNone; c = p.newest {
+// Get lends a connection to u: of the endpoint that the group picks the most recently used idle one that reuse allows,
+// else a new one, whose connect is under way: if the endpoint cannot be reached, to the next one. The group has the same
+// endpoints as the pool. The fault is FaultLocal or FaultRefused if no attempt could even be started.
+func (p *Pool) Get(u User, reuse Reuse, g *endpoint.Group) (*Conn, message.Fault) {
+	p.turn++
+	at := g.Pick(p.turn)
+	to := &p.places[at]
+	for c := to.newest; c != nil && reuse != ReuseNone; c = to.newest {
 		if reuse == ReuseRecent && p.cache.loop.Now()-c.idleSince > recent {
 			break // the others have waited longer
 		}
@@ -168,18 +170,14 @@ func (p *Pool) Get(u User, reuse Reuse) (*Conn, message.Fault) {
 		p.cache.stats.Reuses++
 		return c, message.FaultNone
 	}
-	c := &Conn{pool: p, loop: p.cache.loop}
-	c.machine.Init(&p.options.Limits)
-	p.turn++
-	if len(p.orders) == 0 {
-		return nil, message.FaultRefused
-	}
-	fault := c.dial(p.orders[p.turn%len(p.orders)])
+	c := &Conn{pool: p, place: to, loop: p.cache.loop}
+	c.machine.Init(p.cache.limits)
+	fault := c.dial(at)
 	if fault == message.FaultLocal && p.cache.oldest != nil {
 		// The descriptor (or port) of a connection that only waits is better used now.
 		p.cache.oldest.discard()
 		p.cache.stats.Evicted++
-		fault = c.dial(p.orders[p.turn%len(p.orders)])
+		fault = c.dial(at)
 	}
 	if fault != message.FaultNone {
 		return nil, fault
@@ -191,7 +189,7 @@ func (p *Pool) Get(u User, reuse Reuse) (*Conn, message.Fault) {
 
 // list puts a connection to the idle ones.
 func (c *Conn) list() {
-	p, cache := c.pool, c.pool.cache
+	p, cache := c.place, c.pool.cache
 	c.idleSince = c.loop.Now()
 	c.poolNext, c.poolPrev = p.newest, nil
 	if p.newest != nil {
@@ -217,7 +215,7 @@ func (c *Conn) unlist() {
 	if !c.listed {
 		return
 	}
-	p, cache := c.pool, c.pool.cache
+	p, cache := c.place, c.pool.cache
 	if c.poolPrev != nil {
 		c.poolPrev.poolNext = c.poolNext
 	} else {

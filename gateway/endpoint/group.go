@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package endpoint
+
+// Group is the endpoints of a backend in one snapshot. It is immutable and safe for concurrent use; what changes is the
+// endpoints' own.
+type Group struct {
+	name    string
+	members []*Endpoint
+	weights []int
+}
+
+// Name is the backend's.
+func (g *Group) Name() string { return g.name }
+
+// Len is how many endpoints there are.
+func (g *Group) Len() int { return len(g.members) }
+
+// At returns an endpoint by its place in the configuration.
+func (g *Group) At(i int) *Endpoint { return g.members[i] }
+
+// Same reports whether another group has the same endpoints in the same places.
+func (g *Group) Same(o *Group) bool {
+	if len(g.members) != len(o.members) {
+		return false
+	}
+	for i := range g.members {
+		if g.members[i] != o.members[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// Pick returns the place of the endpoint at which a request is tried first. turn counts the picks of whoever asks.
+func (g *Group) Pick(turn uint64) int {
+	if len(g.members) == 1 {
+		return 0
+	}
+	return int(turn % uint64(len(g.members)))
+}
