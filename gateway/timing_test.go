@@ -34,7 +34,7 @@ var (
 // specs describes endpoints that have these addresses.
 func specs(endpoints ...[]netip.AddrPort) (o endpoint.Options) {
 	for _, a := range endpoints {
-		o.Endpoints = append(o.Endpoints, endpoint.Spec{URL: "http://" + a[0].String(), Addresses: a})
+		o.Endpoints = append(o.Endpoints, endpoint.Spec{URL: fmt.Sprint(a), Addresses: a})
 	}
 	return o
 }

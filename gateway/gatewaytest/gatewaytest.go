@@ -14,6 +14,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -155,8 +156,8 @@ func Start(t testing.TB, o Options) *Gateway {
 // Fixed returns the endpoints of a backend that have these addresses.
 func Fixed(endpoints ...[]netip.AddrPort) *endpoint.Group {
 	var o endpoint.Options
-	for i, a := range endpoints {
-		o.Endpoints = append(o.Endpoints, endpoint.Spec{URL: "http://" + a[0].String() + "/" + strconv.Itoa(i), Addresses: a})
+	for _, a := range endpoints {
+		o.Endpoints = append(o.Endpoints, endpoint.Spec{URL: fmt.Sprint(a), Addresses: a})
 	}
 	return new(endpoint.Book).Group("", o)
 }
