@@ -178,12 +178,12 @@ func (c *H1) begin(h *message.Head) {
 // take makes the connection one with a request in flight, release one without.
 func (c *H1) take() {
 	c.host.active++
-	c.x = c.host.exchange()
+	c.x = c.host.stock.Get()
 }
 
 func (c *H1) release() {
 	c.host.active--
-	c.host.release(c.x)
+	c.host.stock.Put(c.x)
 	c.x = nil
 }
 

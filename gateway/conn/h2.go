@@ -170,7 +170,7 @@ func (c *H2) begin(st http2.Stream, refused bool) {
 	}
 	c.served = true
 	s := c.host.newStream()
-	s.conn, s.id, s.x, s.left = c, st, c.host.exchange(), -1
+	s.conn, s.id, s.x, s.left = c, st, c.host.stock.Get(), -1
 	for int(st) >= len(c.streams) {
 		c.streams = append(c.streams, nil)
 	}

@@ -44,7 +44,7 @@ func (h *Host) newStream() *h2stream {
 
 func (h *Host) freeStream(s *h2stream) {
 	*s = h2stream{}
-	if len(h.spare) < freeExchanges {
+	if len(h.spare) < freeStreams {
 		h.spare = append(h.spare, s)
 	}
 }
@@ -62,7 +62,7 @@ func (s *h2stream) drop() {
 
 func (s *h2stream) release() {
 	if s.x != nil {
-		s.conn.host.release(s.x)
+		s.conn.host.stock.Put(s.x)
 		s.x = nil
 	}
 }

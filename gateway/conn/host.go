@@ -43,8 +43,8 @@ const tunnelGrace = 10 * time.Second
 // drainRest is how long a connection must have been idle to be closed while draining.
 const drainRest = 500 * time.Millisecond
 
-// freeExchanges bounds a loop's stock of exchanges, and of streams.
-const freeExchanges = 1024
+// freeStreams bounds a loop's stock of streams.
+const freeStreams = 1024
 
 // When more than seven eighths of the places are taken, those that wait for a request make room.
 const (
@@ -68,7 +68,7 @@ type Host struct {
 	head        message.Head  // scratch of whoever is being fed
 	scratch     http2.Scratch // the same
 	bounds      http2.Limits
-	free        []*exchange.Exchange
+	stock       exchange.Stock
 	spare       []*h2stream
 	first       *link
 	open        int
@@ -139,21 +139,6 @@ func (h *Host) Tunnels() int { return h.tunnels }
 
 // Count returns how many connections are open and how many of them have a request in flight.
 func (h *Host) Count() (open, active int) { return h.open, h.active }
-
-func (h *Host) exchange() *exchange.Exchange {
-	if n := len(h.free); n > 0 {
-		x := h.free[n-1]
-		h.free = h.free[:n-1]
-		return x
-	}
-	return new(exchange.Exchange)
-}
-
-func (h *Host) release(x *exchange.Exchange) {
-	if len(h.free) < freeExchanges {
-		h.free = append(h.free, x)
-	}
-}
 
 func (h *Host) enter(c *link) {
 	c.next = h.first

@@ -7,14 +7,11 @@ import (
 	"github.com/pvgate/pvgate/gateway/loop"
 )
 
-// freeExchanges bounds a loop's stock of exchanges.
-const freeExchanges = 1024
-
 // Host is what the requests of one loop share. Owned by the loop's thread.
 type Host struct {
 	loop     *loop.Loop
 	services exchange.Host
-	free     []*exchange.Exchange
+	stock    exchange.Stock
 	first    *stream // whose exchange is in flight
 	active   int
 	stale    uint64
@@ -37,11 +34,7 @@ func (h *Host) Cut() {
 }
 
 func (h *Host) enter(s *stream) {
-	if n := len(h.free); n > 0 {
-		s.x, h.free = h.free[n-1], h.free[:n-1]
-	} else {
-		s.x = new(exchange.Exchange)
-	}
+	s.x = h.stock.Get()
 	s.next = h.first
 	if h.first != nil {
 		h.first.prev = s
@@ -61,8 +54,6 @@ func (h *Host) exit(s *stream) {
 	}
 	s.prev, s.next = nil, nil
 	h.active--
-	if len(h.free) < freeExchanges {
-		h.free = append(h.free, s.x)
-	}
+	h.stock.Put(s.x)
 	s.x = nil
 }
