@@ -235,7 +235,7 @@ func (l *loader) checkBackend(b *Named[Backend], hosts map[string]Origin) {
 			l.fail(v.At, "backend %q has no hosts; a redirect backend is known by the hosts of its URLs, write hosts: [www.example.de]", name)
 		}
 		for key, o := range map[string]Origin{
-			"endpoints": first(v.Endpoints), "host": v.Host.Origin,
+			"endpoints": first(v.Endpoints), "allow": first(v.Allow), "host": v.Host.Origin,
 			"headers": v.Headers.At, "isolation": v.Isolation.Origin, "timeouts": v.Timeouts.At, "upgrade": first(v.Upgrade), "tunnels": v.Tunnels.At,
 		} {
 			if o.Where != FromDefault {

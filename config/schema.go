@@ -242,6 +242,7 @@ type Backend struct {
 	Mode              Text     `key:"mode" default:"redirect" is:"redirect|proxy" help:"redirect: 303 with the deep link; proxy: pvgate forwards"`
 	Owner             Text     `key:"owner" is:"digits" help:"area that owns it; absent: the file's area"`
 	Endpoints         []Text   `key:"endpoints" is:"endpoint" help:"proxy: addresses to forward to, http://host:port"`
+	Allow             []Text   `key:"allow" is:"private|loopback" help:"proxy: where names of endpoints may lead beside public addresses; an address that is written down needs no leave, nor does localhost"`
 	Host              Text     `key:"host" is:"authority" help:"proxy: Host sent to the endpoints; absent: the first endpoint's"`
 	Isolation         Text     `key:"isolation" default:"host" is:"host|path" help:"proxy: host = it answers at {backend}.{domain}; path = below /_pv/b/{backend}/ of the entry host, for backends of one owner"`
 	Timeouts          Timeouts `key:"timeouts" help:"proxy: how long to wait"`

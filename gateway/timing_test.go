@@ -54,11 +54,17 @@ func newStageWith(t *testing.T, edit func(*Options), endpoints ...[]netip.AddrPo
 	if endpoints == nil {
 		endpoints = [][]netip.AddrPort{{simBack}}
 	}
+	return newStageOf(t, edit, fixed(endpoints...))
+}
+
+// newStageOf has a backend with these endpoints; it is played at simBack.
+func newStageOf(t *testing.T, edit func(*Options), endpoints *endpoint.Group) *stage {
+	t.Helper()
 	st := &stage{t: t, net: simsys.New(7, simsys.Faults{})}
 	o := Options{Loops: 1, Poison: true, NewKernel: func(time.Time) (loop.Kernel, error) { return st.net.Kernel(), nil }}
 	edit(&o)
 	s, err := assemble(o, &Snapshot{Resolver: simResolver{}, Via: "pvgate-sim", Backends: []Backend{{
-		Name: "sim", Host: "sim", Endpoints: fixed(endpoints...), Limiter: new(limit.Backend), Authorities: []string{"http://" + simBack.String()},
+		Name: "sim", Host: "sim", Endpoints: endpoints, Limiter: new(limit.Backend), Authorities: []string{"http://" + simBack.String()},
 		Timeouts: upstream.Timeouts{Connect: 2 * time.Second, FirstByte: 30 * time.Second, Idle: 60 * time.Second, Keep: 4 * time.Second},
 		Tunnels:  simTunnels,
 	}}})

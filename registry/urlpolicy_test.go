@@ -145,7 +145,7 @@ func TestSpecialAddress(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"8.8.8.8": "", "2a00:1450::1": "", "64:ff9b::8.8.8.8": "", "2002:808:808::1": "",
-		"127.0.0.1": "loopback", "::ffff:10.1.2.3": "private", "fe80::1%eth0": "link-local", "255.255.255.255": "reserved",
+		"127.0.0.1": "loopback", "::ffff:10.1.2.3": "private", "fe80::1%eth0": "link-local", "255.255.255.255": "broadcast",
 	} {
 		if got := SpecialAddress(netip.MustParseAddr(text)); got != want {
 			t.Errorf("SpecialAddress(%s) = %q, want %q", text, got, want)

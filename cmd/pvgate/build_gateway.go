@@ -5,9 +5,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
 	"net"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/pvgate/pvgate/gateway"
 	"github.com/pvgate/pvgate/gateway/certs"
 	"github.com/pvgate/pvgate/gateway/conn"
+	"github.com/pvgate/pvgate/gateway/dns"
 	"github.com/pvgate/pvgate/gateway/endpoint"
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/handover"
@@ -41,14 +41,15 @@ type live struct {
 	digest   config.Hash // over the configuration's inputs, just before they were read
 }
 
-// resolveTimeout bounds the look-up of an endpoint's name while a configuration is built.
-const resolveTimeout = 5 * time.Second
-
 // books keep what is known of backends over all configurations.
 type books struct {
 	limits    limit.Book
 	endpoints endpoint.Book
+	names     *dns.Resolver // of endpoints
 }
+
+// newBooks returns empty books; their resolver is to be closed.
+func newBooks(log *slog.Logger) *books { return &books{names: dns.New(dns.Options{Log: log})} }
 
 // own is what a process has for itself, over all configurations.
 type own struct {
@@ -71,17 +72,19 @@ func buildLive(ctx context.Context, cfg *config.Config, books *books, own own) (
 	}
 	snap := &gateway.Snapshot{ID: digest.String()[:8], Via: pseudonym(cfg), Networks: conn.NetworkPolicy{Most: cfg.Root.Clients.PerNetwork.V}}
 	options := surface.Options{Domain: cfg.Root.Domain.V, Table: rt.table}
+	var names []namedEndpoint
 	for i := range rt.backends {
 		b := &rt.backends[i]
 		state := books.limits.Backend(b.name)
 		l.limits[b.name] = limitsOf(b.conf)
-		backend := gatewayBackend(ctx, b, books, &errs)
+		backend := gatewayBackend(b, books, &names, &errs)
 		snap.Backends = append(snap.Backends, backend)
 		if backend.Endpoints != nil {
 			l.groups = append(l.groups, backend.Endpoints)
 		}
 		options.Backends = append(options.Backends, surfaceBackend(b, state))
 	}
+	rt.warnings = append(rt.warnings, resolve(ctx, books.names, names)...)
 	for i := range cfg.Root.Listen {
 		l := surfaceListener(&cfg.Root.Listen[i], own.issuer)
 		options.Listeners = append(options.Listeners, l)
@@ -131,7 +134,7 @@ func limitsOf(c *config.Backend) limit.Limits {
 	return l
 }
 
-func gatewayBackend(ctx context.Context, b *routedBackend, books *books, errs *config.Errors) gateway.Backend {
+func gatewayBackend(b *routedBackend, books *books, names *[]namedEndpoint, errs *config.Errors) gateway.Backend {
 	t := b.conf.Timeouts
 	out := gateway.Backend{
 		Name: b.name, Limiter: books.limits.Backend(b.name),
@@ -142,18 +145,20 @@ func gatewayBackend(ctx context.Context, b *routedBackend, books *books, errs *c
 	}
 	out.Tunnels = tunnelsOf(b.conf)
 	var endpoints endpoint.Options
+	var texts []config.Text
 	for _, e := range b.conf.Endpoints {
 		u, err := url.Parse(e.V)
 		if err != nil {
 			*errs = append(*errs, config.At(e.Origin, "endpoint %q is not a URL: %v", e.V, err))
 			continue
 		}
-		spec, err := endpointOf(ctx, e.V, u)
+		spec, err := endpointOf(b.conf, e.V, u)
 		if err != nil {
-			*errs = append(*errs, config.At(e.Origin, "endpoint %q: %v; name a host that resolves, or an address", e.V, err))
+			*errs = append(*errs, config.At(e.Origin, "endpoint %q: %v", e.V, err))
 			continue
 		}
 		endpoints.Endpoints = append(endpoints.Endpoints, spec)
+		texts = append(texts, e)
 		out.Authorities = append(out.Authorities, "http://"+strings.ToLower(u.Host))
 		if out.Host == "" {
 			out.Host = u.Host
@@ -161,6 +166,11 @@ func gatewayBackend(ctx context.Context, b *routedBackend, books *books, errs *c
 	}
 	if len(endpoints.Endpoints) > 0 {
 		out.Endpoints = books.endpoints.Group(b.name, endpoints)
+	}
+	for i, s := range endpoints.Endpoints {
+		if s.Addresses == nil {
+			*names = append(*names, namedEndpoint{out.Endpoints.At(i), texts[i], s.Policy})
+		}
 	}
 	out.RequestEdit = headerEdit(&b.conf.Headers.Request, errs)
 	out.ResponseEdit = headerEdit(&b.conf.Headers.Response, errs)
@@ -188,58 +198,6 @@ func tunnelsOf(c *config.Backend) *exchange.Tunnels {
 		t.Protocols = [][]byte{[]byte("websocket")}
 	}
 	return t
-}
-
-// endpointOf describes an endpoint by its URL, and resolves its name.
-func endpointOf(ctx context.Context, text string, u *url.URL) (endpoint.Spec, error) {
-	s := endpoint.Spec{URL: text, Host: u.Hostname(), Port: 80}
-	if p := u.Port(); p != "" {
-		n, err := net.DefaultResolver.LookupPort(ctx, "tcp", p)
-		if err != nil {
-			return s, err
-		}
-		s.Port = uint16(n)
-	}
-	if a, err := netip.ParseAddr(s.Host); err == nil {
-		s.Addresses = []netip.AddrPort{netip.AddrPortFrom(a.Unmap(), s.Port)}
-		return s, nil
-	}
-	var err error
-	s.Addresses, err = addresses(ctx, s.Host, s.Port)
-	return s, err
-}
-
-// addresses resolves a name: its addresses in the order in which they are tried (RFC 8305, section 4: the families
-// alternate, beginning with the one that RFC 6724 prefers).
-func addresses(ctx context.Context, name string, port uint16) ([]netip.AddrPort, error) {
-	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
-	defer cancel()
-	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
-	if err != nil {
-		return nil, err
-	}
-	var first, second []netip.AddrPort
-	for _, a := range found {
-		a = a.Unmap()
-		if at := netip.AddrPortFrom(a, port); a.Is4() == found[0].Unmap().Is4() {
-			first = append(first, at)
-		} else {
-			second = append(second, at)
-		}
-	}
-	var out []netip.AddrPort
-	for i := range max(len(first), len(second)) {
-		if i < len(first) {
-			out = append(out, first[i])
-		}
-		if i < len(second) {
-			out = append(out, second[i])
-		}
-	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("%q has no address", name)
-	}
-	return out, nil
 }
 
 func surfaceBackend(b *routedBackend, state *limit.Backend) surface.Backend {

@@ -96,7 +96,9 @@ func check(ctx context.Context, flags *configFlags, now time.Time) *checked {
 		err = config.Join(err, more)
 	} else {
 		var l *live
-		l, err = buildLive(ctx, cfg, new(books), own{keys: randomKeys()})
+		kept := newBooks(nil)
+		defer kept.names.Close()
+		l, err = buildLive(ctx, cfg, kept, own{keys: randomKeys()})
 		built = l.routes
 	}
 	r.Errors = append(r.Errors, findings(err)...)

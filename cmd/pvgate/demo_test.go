@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
 )
 
 // runningDemo is pvgate demo as a user starts it.
@@ -168,7 +167,9 @@ func TestDemoConfigurationPassesItsTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := buildLive(t.Context(), cfg, new(books), own{keys: randomKeys()})
+	kept := newBooks(nil)
+	defer kept.names.Close()
+	l, err := buildLive(t.Context(), cfg, kept, own{keys: randomKeys()})
 	if err != nil {
 		t.Fatal(err)
 	}

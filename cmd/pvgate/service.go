@@ -57,8 +57,13 @@ type reloadResult struct {
 }
 
 // newService builds the configuration and starts to serve it.
-func newService(ctx context.Context, load func() (*config.Config, error), log *slog.Logger, to streams) (*service, error) {
-	s := &service{load: load, log: log, books: new(books), keys: randomKeys()}
+func newService(ctx context.Context, load func() (*config.Config, error), log *slog.Logger, to streams) (_ *service, err error) {
+	s := &service{load: load, log: log, books: newBooks(log), keys: randomKeys()}
+	defer func() {
+		if err != nil {
+			s.books.names.Close()
+		}
+	}()
 	l, err := s.build(ctx)
 	if err != nil {
 		return nil, err
@@ -93,6 +98,7 @@ func newService(ctx context.Context, load func() (*config.Config, error), log *s
 	if s.server, err = gateway.Start(o, l.snapshot); err != nil {
 		return nil, errors.Join(err, s.endAccessLog(ctx))
 	}
+	s.books.names.Follow(endpointsOf(l.groups))
 	s.issue(ctx, l.cfg) // only now can a CA come in and see that the names are ours
 	s.took(l, reloadResult{OK: true, Time: time.Now(), Snapshot: l.snapshot.ID, Changed: true, Warnings: findings(l.routes.warnings)})
 	return s, nil
@@ -159,6 +165,7 @@ func (s *service) Reload(ctx context.Context) (reloadResult, error) {
 	r.Warnings = findings(l.routes.warnings)
 	s.books.endpoints.Apply(l.groups)
 	s.server.Swap(l.snapshot)
+	s.books.names.Follow(endpointsOf(l.groups))
 	s.issue(ctx, l.cfg)
 	s.took(l, r)
 	return r, nil
@@ -236,7 +243,9 @@ func (s *service) drain(ctx context.Context) error {
 	if s.tls.issuer != nil {
 		s.tls.issuer.Close()
 	}
-	return errors.Join(s.server.Drain(ctx), s.endAccessLog(ctx))
+	err := s.server.Drain(ctx)
+	s.books.names.Close()
+	return errors.Join(err, s.endAccessLog(ctx))
 }
 
 // now returns what is in service.
@@ -266,7 +275,7 @@ func (s *service) state() metrics.State {
 		st.Sources = append(st.Sources, metrics.Source{Name: src.name, Success: built, Quarantined: src.counts.Quarantined})
 	}
 	st.Overrides, st.NextExpiry = l.routes.table.OverridesAt(time.Now())
-	st.Blocked = l.census.Blocked
+	st.Blocked, st.Names = l.census.Blocked, s.books.names.Stats()
 	s.mu.Lock()
 	s.tls.state(&st)
 	s.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,6 +31,14 @@ type statusReport struct {
 	Active      int             `json:"requests_in_flight"`
 	Loops       []loopReport    `json:"loops"`
 	Backends    []backendReport `json:"backends"`
+	Names       []nameReport    `json:"names"` // of endpoints
+}
+
+type nameReport struct {
+	Name      string       `json:"name"`
+	Addresses []netip.Addr `json:"addresses"`
+	Age       float64      `json:"age_seconds"` // of the answer
+	Error     string       `json:"error,omitempty"`
 }
 
 type loopReport struct {
@@ -70,6 +79,13 @@ func (s *service) status(context.Context) (any, error) {
 		b := &l.routes.backends[i]
 		u := limits[b.name]
 		r.Backends = append(r.Backends, backendReport{b.name, b.conf.Mode.V, u.InFlight, u.RateRefused + u.BusyRefused})
+	}
+	for _, n := range s.books.names.Stats().Names {
+		report := nameReport{Name: n.Host, Addresses: n.Addresses, Age: n.Age.Seconds()}
+		if n.Err != nil {
+			report.Error = n.Err.Error()
+		}
+		r.Names = append(r.Names, report)
 	}
 	return r, nil
 }
@@ -165,6 +181,17 @@ func printStatus(w io.Writer, r *statusReport) {
 	}
 	for _, b := range r.Backends {
 		fmt.Fprintf(w, "backend      %-16s %-8s %d in flight, %d refused by its limits\n", b.Name, b.Mode, b.InFlight, b.Refused)
+	}
+	for _, n := range r.Names {
+		age := time.Duration(n.Age * float64(time.Second)).Round(time.Second)
+		switch {
+		case n.Error == "":
+			fmt.Fprintf(w, "name         %-16s %v, %v ago\n", n.Name, n.Addresses, age)
+		case len(n.Addresses) > 0:
+			fmt.Fprintf(w, "name         %-16s %v still, %v ago: %s\n", n.Name, n.Addresses, age, n.Error)
+		default:
+			fmt.Fprintf(w, "name         %-16s no address: %s\n", n.Name, n.Error)
+		}
 	}
 }
 

@@ -24,15 +24,19 @@ func (k *Book) Group(name string, o Options) *Group {
 	g := &Group{name: name}
 	for i := range o.Endpoints {
 		s := &o.Endpoints[i]
+		policy := s.Policy
+		policy.Literal = policy.Literal || s.Addresses != nil
 		e := k.backends[name][s.URL]
 		if e == nil {
 			e = &Endpoint{url: s.URL, network: s.Network, host: s.Host, port: s.Port, tls: s.TLS}
+			e.policy.Store(&policy)
 		}
 		if s.Addresses != nil {
 			e.SetAddresses(s.Addresses)
 		}
 		g.members = append(g.members, e)
 		g.weights = append(g.weights, max(s.Weight, 1))
+		g.policies = append(g.policies, policy)
 	}
 	return g
 }
@@ -45,8 +49,9 @@ func (k *Book) Apply(groups []*Group) {
 	k.backends = make(map[string]map[string]*Endpoint, len(groups))
 	for _, g := range groups {
 		own := make(map[string]*Endpoint, len(g.members))
-		for _, e := range g.members {
+		for i, e := range g.members {
 			own[e.url] = e
+			e.policy.Store(&g.policies[i])
 		}
 		k.backends[g.name] = own
 	}

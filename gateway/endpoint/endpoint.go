@@ -13,6 +13,8 @@ package endpoint
 import (
 	"net/netip"
 	"sync/atomic"
+
+	"github.com/pvgate/pvgate/registry"
 )
 
 // Network is how an endpoint is reached.
@@ -35,6 +37,8 @@ type Spec struct {
 	// Addresses are its addresses in the order in which they are tried (RFC 8305, section 4). nil: somebody else stores
 	// them.
 	Addresses []netip.AddrPort
+	// Policy says which addresses may be connected to; where Addresses are given, the operator has written them.
+	Policy registry.AddressPolicy
 }
 
 // Endpoint is one address of a backend. It is safe for concurrent use.
@@ -45,8 +49,9 @@ type Endpoint struct {
 	port    uint16
 	tls     bool
 
-	addresses atomic.Pointer[[]netip.AddrPort]
-	inFlight  atomic.Int64
+	resolved atomic.Pointer[resolved]
+	policy   atomic.Pointer[registry.AddressPolicy]
+	inFlight atomic.Int64
 }
 
 // URL is the endpoint's name within its backend, as it is configured.
@@ -63,18 +68,6 @@ func (e *Endpoint) Port() uint16 { return e.port }
 
 // TLS reports that it is spoken to over TLS.
 func (e *Endpoint) TLS() bool { return e.tls }
-
-// Addresses are those to try, in this order (RFC 8305, section 4); none while its name has not been resolved. They must
-// not be changed.
-func (e *Endpoint) Addresses() []netip.AddrPort {
-	if a := e.addresses.Load(); a != nil {
-		return *a
-	}
-	return nil
-}
-
-// SetAddresses replaces the addresses. The slice must not be changed afterwards.
-func (e *Endpoint) SetAddresses(a []netip.AddrPort) { e.addresses.Store(&a) }
 
 // Enter counts a request that is tried here, Leave one that is here no more.
 func (e *Endpoint) Enter() { e.inFlight.Add(1) }

@@ -2,12 +2,15 @@
 
 package endpoint
 
+import "github.com/pvgate/pvgate/registry"
+
 // Group is the endpoints of a backend in one snapshot. It is immutable and safe for concurrent use; what changes is the
 // endpoints' own.
 type Group struct {
-	name    string
-	members []*Endpoint
-	weights []int
+	name     string
+	members  []*Endpoint
+	weights  []int
+	policies []registry.AddressPolicy // in force from Apply on
 }
 
 // Name is the backend's.

@@ -34,6 +34,8 @@ const (
 	FaultIncomplete           // response broke off after its head
 	FaultLocal                // no descriptor, port or memory of ours
 	FaultAddress              // dialled address is not allowed
+	FaultDNS                  // name not resolved, and nothing known from before
+	FaultDNSTimeout           // the same, because no server answered in time
 
 	faultCount
 )
@@ -71,4 +73,6 @@ var faultNames = [faultCount]string{
 	FaultIncomplete:           "incomplete",
 	FaultLocal:                "local",
 	FaultAddress:              "address",
+	FaultDNS:                  "dns",
+	FaultDNSTimeout:           "dns_timeout",
 }

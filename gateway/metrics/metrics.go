@@ -19,6 +19,7 @@ import (
 
 	"github.com/pvgate/pvgate/gateway"
 	"github.com/pvgate/pvgate/gateway/conn"
+	"github.com/pvgate/pvgate/gateway/dns"
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/meter"
 	"github.com/pvgate/pvgate/gateway/reason"
@@ -34,6 +35,7 @@ type State struct {
 	Blocked    int // entries whose target is refused
 	Overrides  int // in force now
 	NextExpiry time.Time
+	Names      dns.Stats // of endpoints
 
 	// TLS says that some listener speaks it. Certificates are their ends by name; TLSReloadOK, that the files as they
 	// are now are in service.
@@ -116,6 +118,10 @@ func families() [][]string {
 		{"pvgate_accept_errors_total", "Accepts that failed for want of descriptors or memory.", "loop"},
 		{"pvgate_upstream_connections_idle", "Connections to backends that wait in the pools."},
 		{"pvgate_upstream_dials_total", "Connections opened to backends."},
+		{"pvgate_upstream_addresses_refused_total", "Connects to backends that were not made, for the name led to an address that is not allowed."},
+		{"pvgate_dns_lookups_total", "Look-ups of endpoints' names, by result.", "result"},
+		{"pvgate_dns_names", "Names of endpoints: with an answer whose time is not over (fresh), with an older one that is still used (stale), or with none.", "state"},
+		{"pvgate_dns_stale_seconds_max", "For how long the oldest stale answer has been so."},
 		{"pvgate_upstream_reuses_total", "Requests sent on a connection that had carried another."},
 		{"pvgate_panics_total", "Broken invariants that were survived; each is logged with its stack.", "loop"},
 		{"pvgate_loop_busy_seconds_total", "Time the loop has worked.", "loop"},
@@ -316,6 +322,7 @@ func (s sink) loops(st *gateway.Stats) {
 	s.gauge("pvgate_upstream_connections_idle", float64(st.Pools.Idle))
 	s.counter("pvgate_upstream_dials_total", float64(st.Pools.Dials))
 	s.counter("pvgate_upstream_reuses_total", float64(st.Pools.Reuses))
+	s.counter("pvgate_upstream_addresses_refused_total", float64(st.Pools.Refused))
 	for i := range st.Loops {
 		l, name := &st.Loops[i], strconv.Itoa(i)
 		s.counter("pvgate_accepted_total", float64(l.Accepted), name)
@@ -345,6 +352,7 @@ func (s sink) state(st State, now time.Time) {
 		s.gauge("pvgate_registry_entries", float64(n), Land(int(bin.Land)), bin.Kind)
 	}
 	s.gauge("pvgate_registry_blocked", float64(st.Blocked))
+	s.names(&st.Names)
 	s.gauge("pvgate_overrides_active", float64(st.Overrides))
 	expiry := 0.0
 	if !st.NextExpiry.IsZero() {
@@ -372,3 +380,28 @@ func (s sink) state(st State, now time.Time) {
 }
 
 func seconds(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }
+
+// names shows how the look-ups of endpoints' names go.
+func (s sink) names(st *dns.Stats) {
+	for r, n := range st.Lookups {
+		s.counter("pvgate_dns_lookups_total", float64(n), dns.Result(r).String())
+	}
+	states := map[string]int{"fresh": 0, "stale": 0, "unresolved": 0}
+	var oldest time.Duration
+	for i := range st.Names {
+		n := &st.Names[i]
+		switch {
+		case len(n.Addresses) == 0:
+			states["unresolved"]++
+		case n.Age > n.TTL:
+			states["stale"]++
+			oldest = max(oldest, n.Age-n.TTL)
+		default:
+			states["fresh"]++
+		}
+	}
+	for state, n := range states {
+		s.gauge("pvgate_dns_names", float64(n), state)
+	}
+	s.gauge("pvgate_dns_stale_seconds_max", oldest.Seconds())
+}

@@ -57,6 +57,10 @@ func OfFault(f message.Fault) Code {
 		return LocalResource
 	case message.FaultAddress:
 		return AddressRefused
+	case message.FaultDNS:
+		return DNSFailed
+	case message.FaultDNSTimeout:
+		return DNSTimeout
 	default:
 		return Internal
 	}

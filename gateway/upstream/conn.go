@@ -506,13 +506,13 @@ func (c *Conn) Resume() {
 }
 
 // Done gives the connection back. It is kept if clean (the request was handed over whole, and all of it has left) and if
-// the response was framed perfectly, nothing came after it and the backend keeps the connection too.
+// the response was framed perfectly, nothing came after it, the backend keeps the connection too and has not moved.
 func (c *Conn) Done(clean bool) {
 	c.user = nil
 	c.leave()
 	c.giveBack(&c.kept)
 	if clean && c.ended && !c.pool.closed && c.keep > 0 && c.Pending() == 0 && !c.stream.Held() && !c.stream.Ready() &&
-		c.machine.Reusable() {
+		c.machine.Reusable() && c.place.endpoint.Reaches(c.stream.Peer()) {
 		c.list()
 		if !c.closed {
 			c.stream.SetTimer(c.idleSince + c.keep)

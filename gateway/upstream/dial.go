@@ -23,7 +23,7 @@ type dialer struct {
 	open     []*attempt
 	timer    loop.Timer
 	deadline int64
-	last     syscall.Errno
+	fault    message.Fault // why the last address was none, or else why there is none
 }
 
 // attempt is one connect under way.
@@ -37,16 +37,13 @@ type attempt struct {
 // be called, unless a fault is returned.
 func (c *Conn) dial(at int) message.Fault {
 	d := &dialer{
-		conn: c, at: at, others: len(c.pool.places) - 1, left: c.pool.places[at].endpoint.Addresses(),
-		deadline: c.loop.Now() + int64(c.pool.timeouts.Connect),
+		conn: c, at: at, others: len(c.pool.places) - 1, deadline: c.loop.Now() + int64(c.pool.timeouts.Connect),
 	}
+	d.enter()
 	c.dialing = d
 	if !d.next() {
 		c.dialing = nil
-		if d.last == 0 {
-			return message.FaultRefused // there is no address
-		}
-		return faultOf(d.last)
+		return d.fault
 	}
 	d.arm()
 	return message.FaultNone
@@ -58,9 +55,15 @@ func (d *dialer) next() bool {
 		for len(d.left) > 0 {
 			to := d.left[0]
 			d.left = d.left[1:]
+			// Judged here and not when the name was resolved: between the two it may have moved, or the policy have changed.
+			if d.conn.pool.places[d.at].endpoint.Refuses(to.Addr()) {
+				d.conn.pool.cache.stats.Refused++
+				d.settle(message.FaultAddress)
+				continue
+			}
 			a := &attempt{dialer: d, at: d.at}
 			if err := d.conn.loop.Dial(to, &a.stream, a); err != 0 {
-				d.last = err
+				d.fault = faultOf(err)
 				continue
 			}
 			d.open = append(d.open, a)
@@ -71,7 +74,22 @@ func (d *dialer) next() bool {
 		}
 		d.others--
 		d.at = (d.at + 1) % len(d.conn.pool.places)
-		d.left = d.conn.pool.places[d.at].endpoint.Addresses()
+		d.enter()
+	}
+}
+
+// enter turns to the addresses of an endpoint.
+func (d *dialer) enter() {
+	e := d.conn.pool.places[d.at].endpoint
+	if d.left = e.Addresses(); len(d.left) == 0 {
+		d.settle(e.Unresolved())
+	}
+}
+
+// settle notes why there was nothing to connect to, unless a connect has said more.
+func (d *dialer) settle(f message.Fault) {
+	if d.fault == message.FaultNone {
+		d.fault = f
 	}
 }
 
@@ -118,7 +136,7 @@ func (a *attempt) Connected(err syscall.Errno) {
 		return
 	}
 	a.stream.Close()
-	d.last = err
+	d.fault = faultOf(err)
 	for i, o := range d.open {
 		if o == a {
 			d.open = append(d.open[:i], d.open[i+1:]...)
@@ -131,7 +149,7 @@ func (a *attempt) Connected(err syscall.Errno) {
 	}
 	if len(d.open) == 0 {
 		d.stop(nil)
-		d.conn.dialFailed(faultOf(d.last))
+		d.conn.dialFailed(d.fault)
 	}
 }
 

@@ -64,6 +64,7 @@ type Stats struct {
 	Reuses  uint64 // exchanges on a connection that had carried another
 	Idle    int    // connections waiting now
 	Evicted uint64 // idle connections closed to stay within the budget or to make room
+	Refused uint64 // connects that were not made, for the address is none of a backend's
 	Surplus uint64 // connections closed because a backend sent what was not asked for
 }
 
@@ -73,6 +74,7 @@ func (s *Stats) Add(o Stats) {
 	s.Reuses += o.Reuses
 	s.Idle += o.Idle
 	s.Evicted += o.Evicted
+	s.Refused += o.Refused
 	s.Surplus += o.Surplus
 }
 
@@ -150,7 +152,7 @@ const recent = int64(time.Second)
 
 // Get lends a connection to u: of the endpoint that the group picks the most recently used idle one that reuse allows,
 // else a new one, whose connect is under way: if the endpoint cannot be reached, to the next one. The group has the same
-// endpoints as the pool. The fault is FaultLocal or FaultRefused if no attempt could even be started.
+// endpoints as the pool. A fault says why no attempt could even be started.
 func (p *Pool) Get(u User, reuse Reuse, g *endpoint.Group) (*Conn, message.Fault) {
 	p.turn++
 	at := g.Pick(p.turn)
