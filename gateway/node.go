@@ -25,8 +25,8 @@ type node struct {
 	loop      *loop.Loop
 	index     int
 	host      *conn.Host
-	tls       *tlsconn.Host // nil without a listener that needs it
-	http3     *http3.Host   // the same
+	tls       *tlsconn.Host
+	http3     *http3.Host // nil without a listener that needs it
 	cache     *upstream.Cache
 	meter     meter.Meter
 	log       *accesslog.Ring // nil without an access log
@@ -46,12 +46,10 @@ func newNode(s *Server, l *loop.Loop, idleBudget int) *node {
 	if s.options.AccessLog != nil {
 		n.log = s.options.AccessLog.NewRing()
 	}
+	n.tls = tlsconn.NewHost(l, s.workers)
 	limits := http1.DefaultLimits()
 	limits.Head, limits.Fields = s.options.ResponseHead, s.options.ResponseFields
-	n.cache = upstream.NewCache(l, idleBudget, limits)
-	if s.workers != nil {
-		n.tls = tlsconn.NewHost(l, s.workers)
-	}
+	n.cache = upstream.NewCache(l, n.tls, idleBudget, limits)
 	n.host = conn.NewHost(l, n.tls, n, &s.options.Limits, s.options.Timeouts, s.networks)
 	return n
 }

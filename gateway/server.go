@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -90,7 +89,7 @@ type Server struct {
 	current  atomic.Pointer[generation]
 	sockets  []listen.Sockets
 	started  time.Time
-	workers  *tlsconn.Workers // of handshakes; nil without a listener that needs them
+	workers  *tlsconn.Workers // of handshakes
 	http3    *http3.Server    // nil without a listener that speaks it
 	altSvc   [][]byte         // by listener: what its clients are told of HTTP/3; nil for nothing
 
@@ -126,9 +125,7 @@ func assemble(o Options, snap *Snapshot) (*Server, error) {
 	if procs := o.Loops + 1; runtime.GOMAXPROCS(0) < procs {
 		runtime.GOMAXPROCS(procs)
 	}
-	if slices.ContainsFunc(o.Listen, func(l Listener) bool { return l.TLS != nil }) {
-		s.workers = tlsconn.NewWorkers(o.handshakes(), o.Panic)
-	}
+	s.workers = tlsconn.NewWorkers(o.handshakes(), o.Panic)
 	var loops []*loop.Loop
 	for i := range o.Loops {
 		kernel, err := o.NewKernel(s.started)
@@ -242,15 +239,8 @@ func (s *Server) release() {
 	for _, n := range s.nodes {
 		n.loop.Free()
 	}
-	s.endHandshakes()
+	s.workers.Close()
 	s.endHTTP3()
-}
-
-// endHandshakes ends those that have begun. The loops run no more.
-func (s *Server) endHandshakes() {
-	if s.workers != nil {
-		s.workers.Close()
-	}
 }
 
 // Addresses returns what the server listens on, in the order of Options.Listen, with the ports that were chosen.
@@ -314,7 +304,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	for _, n := range s.nodes {
 		<-n.loop.Done()
 	}
-	s.endHandshakes()
+	s.workers.Close()
 	s.endHTTP3()
 	return err
 }
@@ -372,9 +362,7 @@ func (s *Server) Stats() (*Stats, error) {
 				st.Active += n.http3.Active()
 				l.Stale += n.http3.Stale()
 			}
-			if n.tls != nil {
-				st.TLS.Add(n.tls.Stats())
-			}
+			st.TLS.Add(n.tls.Stats())
 			for cause, count := range n.host.Closed() {
 				st.Closed[cause] += count
 			}

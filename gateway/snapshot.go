@@ -5,6 +5,7 @@ package gateway
 import (
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/pvgate/pvgate/gateway/conn"
@@ -14,6 +15,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/message"
+	"github.com/pvgate/pvgate/gateway/tlsconn"
 	"github.com/pvgate/pvgate/gateway/upstream"
 )
 
@@ -44,7 +46,10 @@ type Backend struct {
 	// Authorities are the spellings of the endpoints and Host under which the backend may name itself in
 	// Location, lower-case: "http://10.0.0.1:8080".
 	Authorities []string
-	Timeouts    upstream.Timeouts
+	// TLS is what connections to the endpoints are secured with; nil: they are not. What it holds may be replaced while it
+	// is in service, and two snapshots that have the same share their connections.
+	TLS      *atomic.Pointer[tlsconn.Client]
+	Timeouts upstream.Timeouts
 	// Tunnels are the changes of protocol it allows; nil for none.
 	Tunnels *exchange.Tunnels
 	// RequestEdit and ResponseEdit are what the operator changes about its fields; nil for nothing.
@@ -55,7 +60,7 @@ type Backend struct {
 
 // sameConnections reports whether two definitions may share their pooled connections.
 func (b *Backend) sameConnections(o *Backend) bool {
-	return b.Timeouts == o.Timeouts && b.Endpoints.Same(o.Endpoints)
+	return b.Timeouts == o.Timeouts && b.TLS == o.TLS && b.Endpoints.Same(o.Endpoints)
 }
 
 // generation is a snapshot in service: one view per loop behind one pointer, so that all loops change at once.
@@ -157,7 +162,7 @@ func (s *Server) prepare(snap *Snapshot, before *generation) (*generation, [][]*
 				if j, ok := old[b.Name]; ok && before.pools[n][j] != nil && b.sameConnections(&before.snapshot.Backends[j]) {
 					pools[i], kept[j] = before.pools[n][j], true
 				} else {
-					pools[i] = upstream.NewPool(node.cache, b.Endpoints, b.Timeouts)
+					pools[i] = upstream.NewPool(node.cache, b.Endpoints, b.TLS, b.Timeouts)
 				}
 			}
 			view.Backends = append(view.Backends, &member{def: b, host: []byte(b.Host), index: s.meterIndex(b.Name), pool: pools[i]})

@@ -82,7 +82,7 @@ func newStageOf(t *testing.T, edit func(*Options), endpoints *endpoint.Group) *s
 // settle turns the loop until nothing moves.
 func (st *stage) settle() {
 	for quiet := 0; quiet < 3; quiet++ {
-		for st.server.workers != nil && st.server.workers.Work() {
+		for st.server.workers.Work() {
 		}
 		st.server.nodes[0].loop.Turn()
 		if st.net.Moved() {

@@ -53,7 +53,7 @@ gateway/loop:
 gateway/loop/simsys: gateway/loop
 gateway/endpoint: gateway/message registry
 gateway/dns: gateway/endpoint gateway/message
-gateway/upstream: gateway/message gateway/endpoint gateway/http1 gateway/loop
+gateway/upstream: gateway/message gateway/endpoint gateway/http1 gateway/loop gateway/tlsconn
 gateway/listen: gateway/loop
 gateway/tlsconn: gateway/loop
 gateway/conn: gateway/message gateway/exchange gateway/http1 gateway/http2 gateway/loop gateway/proxyproto gateway/tlsconn

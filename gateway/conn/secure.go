@@ -45,6 +45,7 @@ func (s securing) Refused(cause tlsconn.Cause) {
 	case tlsconn.Crowded:
 		s.host.closed[HandshakeCrowded]++
 	case tlsconn.Left: // of its own accord
+	case tlsconn.BadCertificate, tlsconn.Unserved: // servers' only
 	}
 	s.gone()
 }

@@ -24,6 +24,8 @@ const (
 
 	FaultRefused              // connection refused
 	FaultConnectTimeout       // no connection in time
+	FaultTLS                  // no TLS on the connection
+	FaultCertificate          // certificate of another, of nobody we trust, or not of today
 	FaultLost                 // connection ended before a response head
 	FaultWriteTimeout         // upstream took no bytes
 	FaultResponseTimeout      // no response head in time
@@ -63,6 +65,8 @@ var faultNames = [faultCount]string{
 	FaultLoop:                 "loop",
 	FaultRefused:              "refused",
 	FaultConnectTimeout:       "connect_timeout",
+	FaultTLS:                  "tls",
+	FaultCertificate:          "certificate",
 	FaultLost:                 "lost",
 	FaultWriteTimeout:         "write_timeout",
 	FaultResponseTimeout:      "response_timeout",

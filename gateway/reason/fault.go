@@ -37,6 +37,10 @@ func OfFault(f message.Fault) Code {
 		return ConnectRefused
 	case message.FaultConnectTimeout:
 		return ConnectTimeout
+	case message.FaultTLS:
+		return TLSFailed
+	case message.FaultCertificate:
+		return TLSCertificate
 	case message.FaultLost:
 		return ConnectionLost
 	case message.FaultWriteTimeout:

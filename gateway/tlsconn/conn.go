@@ -15,14 +15,15 @@ import (
 // pieces is how many full records one Write puts into one call of the kernel.
 const pieces = 4
 
-// Conn is TLS over a stream of a loop. It belongs to the loop's thread, but for the moments in which a worker computes
+// Conn is TLS over a stream of a loop, as the server or as the client. It belongs to the loop's thread, but for the moments in which a worker computes
 // its handshake: then the loop does not touch what they share. Once the owner is told Secured, Conn is used like the
 // stream: Read and Write never wait, and what is written is with the kernel or in the stream's queue.
 type Conn struct {
 	host   *Host
 	stream *loop.Stream
 	owner  Owner
-	config *Config
+	config *Config // of a server
+	client *Client // nil for a server
 	tls    *tls.Conn
 
 	in    []byte // received; crypto/tls has taken it up to at
@@ -34,6 +35,9 @@ type Conn struct {
 	state state
 	bye   bool // close_notify has been sent
 	gone  bool // closed; while a worker has the connection, that must not show in state
+
+	cut      bool // the peer's FIN came without close_notify
+	rejected bool // the peer has sent an alert
 
 	*handshake // nil when it is over
 }
@@ -81,7 +85,7 @@ func (c *Conn) Read(b []byte) (int, loop.ReadStatus) {
 		case errors.Is(err, io.EOF):
 			c.end = loop.EOF
 		default:
-			c.end, c.bye = loop.Failed, true // an alert has said why
+			c.end, c.bye, c.rejected = loop.Failed, true, alerted(err) // an alert has said why
 		}
 	}
 	c.keep()
@@ -105,8 +109,10 @@ func (c *Conn) fill(want int) loop.ReadStatus {
 	if st != loop.Data {
 		c.keep()
 	}
-	if st == loop.EOF && k > 0 {
-		return loop.Failed // in the middle of a record
+	if st == loop.EOF {
+		if c.cut = true; k > 0 {
+			return loop.Failed // in the middle of a record
+		}
 	}
 	return st
 }

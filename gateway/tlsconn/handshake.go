@@ -20,7 +20,7 @@ import (
 const (
 	// Timeout is how long one may take from the accept on.
 	Timeout = 10 * time.Second
-	// maxBytes is how much of a client is read for one.
+	// maxBytes is how much of the peer is read for one.
 	maxBytes = 64 << 10
 	// maxWaiting is how many handshakes of a loop may wait for their client with memory spent on them; beyond that the
 	// one that has waited longest is given up. An honest client answers within its round trip.
@@ -31,7 +31,7 @@ const (
 type Owner interface {
 	// Secured says that the handshake is done; the stream has to be given its next owner now. The first request may have
 	// arrived already, so Read before waiting for an event. serverName is empty if the client named none, protocol if
-	// it agreed to none by ALPN, peer nil if it showed no certificate that could be verified.
+	// none was agreed to by ALPN, peer nil if the client showed no certificate that could be verified.
 	Secured(serverName, protocol string, peer *Peer)
 	// Refused says that there will be no handshake; the owner closes.
 	Refused(cause Cause)
@@ -44,13 +44,13 @@ type Host struct {
 	raw      []byte // scratch: what was read from a stream, valid during one Conn.Read
 	gathered []byte // scratch: the records of one long Conn.Write
 	gather   []byte // gathered while it is in use
-	oldest   *Conn  // handshakes that have begun and wait for their client
+	oldest   *Conn  // handshakes with clients that have begun and wait for them
 	newest   *Conn
 	waits    int
 	stats    Stats
 }
 
-// Stats counts handshakes.
+// Stats counts handshakes with clients.
 type Stats struct {
 	Done    uint64 // full or resumed
 	Resumed uint64
@@ -62,11 +62,13 @@ type Cause uint8
 
 // The causes.
 const (
-	NotTLS   Cause = iota // the first octet is no handshake's
-	Failed                // crypto/tls refused, or the client did, or it was too long
-	TimedOut              // not done in time
-	Crowded               // too many wait for their clients, none as long
-	Left                  // the client closed
+	NotTLS         Cause = iota // the first octet is no handshake's
+	Failed                      // crypto/tls refused, or the peer did, or it was too long
+	TimedOut                    // not done in time
+	Crowded                     // too many wait for their clients, none as long
+	Left                        // the peer closed
+	BadCertificate              // the server's is not for its name, not of an authority that is trusted, or not of today
+	Unserved                    // not done in time, and at its end it was we who had not got on with it
 )
 
 // Add adds o's figures.
@@ -103,7 +105,7 @@ type handshake struct {
 	stop      func()
 	yield     func(struct{}) bool
 	back      func() // what the worker posts
-	out       []byte // records for the client
+	out       []byte // records for the peer
 	err       error
 	over      bool
 	abandoned bool // by the loop, before it handed the connection over to be stopped
@@ -148,6 +150,9 @@ func (c *Conn) Begin(early []byte) {
 
 // begin makes the coroutine; it has to be made where it will run, not on a loop's own thread.
 func (c *Conn) begin() {
+	if c.client != nil {
+		c.tls = tls.Client((*transport)(c), c.client.config(c.stream.Peer()))
+	}
 	c.next, c.stop = iter.Pull(func(yield func(struct{}) bool) {
 		c.yield = yield
 		if c.err = c.tls.HandshakeContext(context.Background()); c.err == nil {
@@ -180,7 +185,7 @@ func names(c *x509.Certificate) (n []string) {
 	return n
 }
 
-// Connected is of no meaning for an accepted connection.
+// Connected is of no meaning for a connection that stands.
 func (c *Conn) Connected(syscall.Errno) {}
 
 // Stuck is of no meaning: nobody waits for the handshake's records to leave.
@@ -189,13 +194,19 @@ func (c *Conn) Stuck() {}
 // Drained is of no meaning either.
 func (c *Conn) Drained() {}
 
-// Broken says that the client has reset the connection.
+// Broken says that the peer has reset the connection.
 func (c *Conn) Broken() { c.fail(Left) }
 
 // Expire says that the handshake takes too long.
-func (c *Conn) Expire(int64) { c.fail(TimedOut) }
+func (c *Conn) Expire(int64) {
+	if c.client != nil && c.state == working {
+		c.fail(Unserved)
+		return
+	}
+	c.fail(TimedOut)
+}
 
-// Readable collects bytes until a whole record is there: silent clients, and those that send octet by octet, cost no
+// Readable collects bytes until a whole record is there: silent peers, and those that send octet by octet, cost no
 // worker anything.
 func (c *Conn) Readable() {
 	if c.state != waiting || c.gone {
@@ -225,7 +236,7 @@ func (c *Conn) Readable() {
 // take adds bytes to what crypto/tls has not taken yet, unless they are too many or no TLS.
 func (c *Conn) take(b []byte) bool {
 	switch {
-	case c.total == 0 && b[0] != typeHandshake:
+	case c.total == 0 && b[0] != typeHandshake && (c.client == nil || b[0] != typeAlert):
 		c.fail(NotTLS)
 		return false
 	case c.total+len(b) > maxBytes:
@@ -261,7 +272,7 @@ func (c *Conn) returned() {
 	}
 	switch {
 	case c.over && c.err != nil:
-		c.fail(Failed)
+		c.fail(c.cause())
 	case c.over:
 		c.secured()
 	default:
@@ -272,9 +283,11 @@ func (c *Conn) returned() {
 
 // secured gives the connection to its owner.
 func (c *Conn) secured() {
-	c.host.stats.Done++
-	if c.resumed {
-		c.host.stats.Resumed++
+	if c.client == nil {
+		c.host.stats.Done++
+		if c.resumed {
+			c.host.stats.Resumed++
+		}
 	}
 	c.state = open
 	c.stream.StopTimer()
@@ -283,7 +296,7 @@ func (c *Conn) secured() {
 	c.owner.Secured(name, protocol, peer)
 }
 
-// fail ends a handshake; what crypto/tls had to say to the client has been written.
+// fail ends a handshake; what crypto/tls had to say to the peer has been written.
 func (c *Conn) fail(cause Cause) { c.owner.Refused(cause) }
 
 // abandon lets a coroutine end: it has to be told where it runs.
@@ -295,8 +308,12 @@ func (c *Conn) abandon() {
 	}
 }
 
-// list puts a handshake among those that wait for their client.
+// list puts a handshake among those that wait for their client. There are no more with backends than requests that wait
+// for them.
 func (c *Conn) list() {
+	if c.client != nil {
+		return
+	}
 	h := c.host
 	c.listed, c.older = true, h.newest
 	if h.newest != nil {

@@ -11,7 +11,10 @@ const (
 	overhead = recordHead + 16 + 48 + 16
 )
 
-const typeHandshake = 22
+const (
+	typeAlert     = 21
+	typeHandshake = 22
+)
 
 // record returns the length of the first record of b, 0 as long as it is not all there. A record that claims to be too
 // long is "all there" with its head, so that crypto/tls refuses it at once.

@@ -18,6 +18,9 @@ const (
 	turnReads = 16
 	// direct is the size from which a piece of a body is written from where it stands instead of being gathered.
 	direct = 16 << 10
+	// maxQueued is how much may wait for a backend that goes on sending: reading TLS makes output too. It is more than a
+	// turn writes of a body, for a backend that takes none of it may have answered.
+	maxQueued = 4 * turnBytes
 )
 
 // Conn is one connection to a backend. It is lent to one [User] at a time. Owned by its loop's thread.
@@ -25,7 +28,9 @@ type Conn struct {
 	pool    *Pool
 	place   *place // of the pool: the endpoint that is tried first, until the connection stands
 	loop    *loop.Loop
-	stream  *loop.Stream // nil while dialing
+	stream  *loop.Stream // nil until the connection stands
+	wire    wire         // the stream as it is, or TLS over it
+	secure  *secure      // TLS, also while its handshake is under way; nil without
 	dialing *dialer
 	user    User // nil while idle or closed
 	machine http1.Client
@@ -56,6 +61,20 @@ type Conn struct {
 	idleSince          int64
 	poolNext, poolPrev *Conn
 	lruNext, lruPrev   *Conn
+}
+
+// wire is the octets of HTTP. Everything else is the stream's.
+type wire interface {
+	Read(b []byte) (int, loop.ReadStatus)
+	Write(b []byte) bool
+	// Give is Write for a buffer of the loop, which is returned when it is sent.
+	Give(b []byte) bool
+	// Ready reports whether a Read might find something.
+	Ready() bool
+	// CloseWrite ends what is written; call it again when the stream has drained, if it had not.
+	CloseWrite()
+	Close()
+	Reset()
 }
 
 func (c *Conn) lend(u User) {
@@ -94,10 +113,13 @@ func (c *Conn) begin() {
 
 // Endpoint is the address of the backend, zero while there is no connection to one.
 func (c *Conn) Endpoint() netip.AddrPort {
-	if c.stream == nil {
-		return netip.AddrPort{}
+	switch {
+	case c.stream != nil:
+		return c.stream.Peer()
+	case c.secure != nil:
+		return c.secure.stream.Peer()
 	}
-	return c.stream.Peer()
+	return netip.AddrPort{}
 }
 
 // Cause is the rule that a failed answer broke, "" if it broke none.
@@ -151,7 +173,7 @@ func (c *Conn) SendBody(b []byte) {
 	}
 	c.write()
 	c.begin()
-	if c.stream.Write(b) {
+	if c.wire.Write(b) {
 		c.since = c.loop.Now()
 	}
 	if c.chunked {
@@ -186,7 +208,7 @@ func (c *Conn) write() {
 			c.guarded = false
 			c.stream.Guard(c)
 		}
-		if c.stream.Give(c.gather) {
+		if c.wire.Give(c.gather) {
 			c.since = c.loop.Now()
 		}
 		c.gather = nil
@@ -256,15 +278,9 @@ func (c *Conn) Expire(now int64) {
 	c.stream.SetTimer(next)
 }
 
-// connected takes the stream that won the dial, to the endpoint at a place of the pool.
-func (c *Conn) connected(s *loop.Stream, at int) {
-	if to := &c.pool.places[at]; to != c.place {
-		c.leave()
-		c.place = to
-		to.endpoint.Enter()
-		c.counted = true
-	}
-	c.stream = s
+// stand begins HTTP on a connection that stands.
+func (c *Conn) stand(s *loop.Stream, w wire) {
+	c.stream, c.wire = s, w
 	s.Own(c)
 	c.since = c.loop.Now()
 	waited := len(c.gather) > 0
@@ -274,15 +290,13 @@ func (c *Conn) connected(s *loop.Stream, at int) {
 	}
 }
 
-func (c *Conn) dialFailed(f message.Fault) { c.fail(f) }
-
 // Connected is the dialer's business.
 func (c *Conn) Connected(syscall.Errno) {}
 
 // Spoke says that the backend spoke, or closed, before the request left.
 func (c *Conn) Spoke() {
 	c.begun, c.earlier = false, false
-	if _, st := c.stream.Read(c.loop.ReadBuffer()); st == loop.Data {
+	if _, st := c.wire.Read(c.loop.ReadBuffer()); st == loop.Data {
 		c.pool.cache.stats.Surplus++
 	}
 	c.lost()
@@ -298,6 +312,9 @@ func (c *Conn) Drained() {
 	if c.user != nil {
 		c.user.UpstreamDrained()
 	}
+	if c.secure != nil && !c.closed && c.wire.Ready() { // it may have been too much to go on reading
+		c.stream.Again()
+	}
 }
 
 // Broken reads what is left before the reset.
@@ -312,8 +329,8 @@ func (c *Conn) Broken() {
 // Readable reads the response. An idle connection has nothing to say: whatever it sends, it is closed.
 func (c *Conn) Readable() {
 	if c.user == nil {
-		_, st := c.stream.Read(c.loop.ReadBuffer())
-		if st == loop.Again { // it had been resumed for the end of its last answer
+		_, st := c.wire.Read(c.loop.ReadBuffer())
+		if st == loop.Again { // it had been resumed for the end of its last answer, or TLS spoke for itself
 			return
 		}
 		if st == loop.Data {
@@ -325,11 +342,11 @@ func (c *Conn) Readable() {
 	buf := c.loop.ReadBuffer()
 	got := 0
 	for range turnReads {
-		if c.paused {
+		if c.paused || c.secure != nil && c.stream.Pending() >= maxQueued {
 			return
 		}
 		k := copy(buf, c.in)
-		n, st := c.stream.Read(buf[k:min(len(buf), k+max(c.user.UpstreamRoom(), MinRead))])
+		n, st := c.wire.Read(buf[k:min(len(buf), k+max(c.user.UpstreamRoom(), MinRead))])
 		switch st {
 		case loop.Again:
 			return
@@ -348,7 +365,7 @@ func (c *Conn) Readable() {
 		if !c.feed(buf[:k+n]) {
 			return
 		}
-		if !c.stream.Ready() {
+		if !c.wire.Ready() {
 			return
 		}
 		if got >= turnBytes {
@@ -449,7 +466,7 @@ func (c *Conn) eof() {
 	case c.ended && c.tunnel: // and said so before
 	case c.ended:
 		c.discard()
-	case c.machine.EOF() == http1.End:
+	case c.machine.EOF() == http1.End && (c.tunnel || c.secure == nil || !c.secure.tls.Cut()):
 		c.end()
 	default:
 		c.lost()
@@ -459,8 +476,11 @@ func (c *Conn) eof() {
 // lost fails a connection that has gone away.
 func (c *Conn) lost() {
 	f := message.FaultLost
-	if c.headSeen {
+	switch {
+	case c.headSeen:
 		f = message.FaultIncomplete
+	case c.secure != nil && !c.reused && !c.answers && c.secure.tls.Rejected():
+		f = message.FaultTLS // it refuses the certificate that we have shown
 	}
 	c.fail(f)
 }
@@ -489,8 +509,8 @@ func (c *Conn) fin() {
 		c.arm()
 		return
 	}
-	c.finish = false
-	c.stream.CloseWrite()
+	c.wire.CloseWrite()
+	c.finish = c.Pending() > 0 // close_notify
 }
 
 // Pause stops reading.
@@ -511,8 +531,8 @@ func (c *Conn) Done(clean bool) {
 	c.user = nil
 	c.leave()
 	c.giveBack(&c.kept)
-	if clean && c.ended && !c.pool.closed && c.keep > 0 && c.Pending() == 0 && !c.stream.Held() && !c.stream.Ready() &&
-		c.machine.Reusable() && c.place.endpoint.Reaches(c.stream.Peer()) {
+	if clean && c.ended && !c.pool.closed && c.keep > 0 && c.Pending() == 0 && !c.stream.Held() && !c.wire.Ready() &&
+		c.machine.Reusable() && c.current() && c.place.endpoint.Reaches(c.stream.Peer()) {
 		c.list()
 		if !c.closed {
 			c.stream.SetTimer(c.idleSince + c.keep)
@@ -526,7 +546,7 @@ func (c *Conn) Done(clean bool) {
 func (c *Conn) Abort() {
 	c.user = nil
 	if c.stream != nil && !c.closed {
-		c.stream.Reset()
+		c.wire.Reset()
 	}
 	c.discard()
 }
@@ -542,8 +562,11 @@ func (c *Conn) discard() {
 	if c.dialing != nil {
 		c.dialing.stop(nil)
 	}
-	if c.stream != nil {
-		c.stream.Close()
+	switch {
+	case c.stream != nil:
+		c.wire.Close()
+	case c.secure != nil:
+		c.secure.tls.Close()
 	}
 	c.giveBack(&c.gather)
 	c.giveBack(&c.kept)

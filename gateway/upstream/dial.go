@@ -33,7 +33,7 @@ type attempt struct {
 	stream loop.Stream
 }
 
-// dial starts connecting, at first to the endpoint at a place of the pool; the connection's connected or dialFailed will
+// dial starts connecting, at first to the endpoint at a place of the pool; the connection's connected or fail will
 // be called, unless a fault is returned.
 func (c *Conn) dial(at int) message.Fault {
 	d := &dialer{
@@ -105,7 +105,7 @@ func (d *dialer) arm() {
 func (d *dialer) Expire(now int64) {
 	if now >= d.deadline {
 		d.stop(nil)
-		d.conn.dialFailed(message.FaultConnectTimeout)
+		d.conn.fail(message.FaultConnectTimeout)
 		return
 	}
 	d.next()
@@ -132,7 +132,7 @@ func (a *attempt) Connected(err syscall.Errno) {
 	d := a.dialer
 	if err == 0 {
 		d.stop(a)
-		d.conn.connected(&a.stream, a.at)
+		d.conn.connected(&a.stream, a.at, d.deadline)
 		return
 	}
 	a.stream.Close()
@@ -149,7 +149,7 @@ func (a *attempt) Connected(err syscall.Errno) {
 	}
 	if len(d.open) == 0 {
 		d.stop(nil)
-		d.conn.dialFailed(d.fault)
+		d.conn.fail(d.fault)
 	}
 }
 

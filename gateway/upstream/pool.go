@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: EUPL-1.2
 
-// Package upstream keeps the connections to backends: per loop, per endpoint, HTTP/1.1 with keep-alive over TCP.
+// Package upstream keeps the connections to backends: per loop, per endpoint, HTTP/1.1 with keep-alive over TCP or TLS.
 //
 // The two calls to know: [NewPool] for a backend's endpoints on one loop, and [Pool.Get], which lends a [Conn] to a
 // [User] until its Done or Abort.
@@ -10,6 +10,7 @@
 package upstream
 
 import (
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/message"
+	"github.com/pvgate/pvgate/gateway/tlsconn"
 )
 
 // User is lent a connection and hears of it. All calls come on the loop's thread; slices are valid during the call.
@@ -40,7 +42,7 @@ const MinRead = 4 << 10
 
 // Timeouts of a backend's connections.
 type Timeouts struct {
-	Connect   time.Duration // until the connection stands
+	Connect   time.Duration // until the connection stands, TLS included
 	FirstByte time.Duration // from the last byte of the request to the response's head
 	Idle      time.Duration // no byte of an exchange either way
 	Keep      time.Duration // how long a pooled connection may wait; a backend's Keep-Alive: timeout − 1 s shortens it
@@ -49,6 +51,7 @@ type Timeouts struct {
 // Cache is what the pools of one loop share: the budget of idle connections, the limits of answers and the scratch head.
 type Cache struct {
 	loop   *loop.Loop
+	tls    *tlsconn.Host
 	limits *http1.Limits
 	budget int
 	idle   int
@@ -79,8 +82,8 @@ func (s *Stats) Add(o Stats) {
 }
 
 // NewCache returns the shared part for a loop; budget bounds its idle connections over all backends, limits their answers.
-func NewCache(l *loop.Loop, budget int, limits http1.Limits) *Cache {
-	return &Cache{loop: l, limits: &limits, budget: max(budget, 1)}
+func NewCache(l *loop.Loop, t *tlsconn.Host, budget int, limits http1.Limits) *Cache {
+	return &Cache{loop: l, tls: t, limits: &limits, budget: max(budget, 1)}
 }
 
 // Stats returns the counts. To be called on the loop's thread.
@@ -100,6 +103,7 @@ func (c *Cache) DropIdle() {
 // Pool is one backend's connections on one loop.
 type Pool struct {
 	cache    *Cache
+	secure   *atomic.Pointer[tlsconn.Client] // nil without TLS
 	timeouts Timeouts
 	places   []place // by their place in the group
 	turn     uint64
@@ -112,10 +116,10 @@ type place struct {
 	newest   *Conn // idle ones, most recently used first
 }
 
-// NewPool returns a pool without connections for a backend that has an endpoint at least. To be called on the loop's
-// thread or before it runs.
-func NewPool(c *Cache, g *endpoint.Group, t Timeouts) *Pool {
-	p := &Pool{cache: c, timeouts: t, places: make([]place, g.Len())}
+// NewPool returns a pool without connections for a backend that has an endpoint at least. New connections are secured with
+// what secure holds then; nil: they are not. To be called on the loop's thread or before it runs.
+func NewPool(c *Cache, g *endpoint.Group, secure *atomic.Pointer[tlsconn.Client], t Timeouts) *Pool {
+	p := &Pool{cache: c, secure: secure, timeouts: t, places: make([]place, g.Len())}
 	for i := range p.places {
 		p.places[i].endpoint = g.At(i)
 	}
@@ -162,7 +166,7 @@ func (p *Pool) Get(u User, reuse Reuse, g *endpoint.Group) (*Conn, message.Fault
 			break // the others have waited longer
 		}
 		// What has come meanwhile would be taken for the next answer.
-		if !c.stream.Silent() || reuse == ReuseRecent && !c.stream.Healthy() {
+		if !c.stream.Silent() || c.wire.Ready() || !c.current() || reuse == ReuseRecent && !c.stream.Healthy() {
 			c.discard()
 			continue
 		}
