@@ -12,14 +12,12 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-
-	"github.com/pvgate/pvgate/gateway/loop/simsys"
 )
 
 // simOrigin plays a backend's connection.
 type simOrigin struct {
 	w      *world
-	end    *simsys.End
+	end    farEnd
 	in     []byte
 	looked int // octets of in that did not make a request
 	out    []byte
@@ -34,7 +32,7 @@ type simOrigin struct {
 	surplus string
 }
 
-func newSimOrigin(w *world, e *simsys.End) *simOrigin {
+func newSimOrigin(w *world, e farEnd) *simOrigin {
 	o := &simOrigin{w: w, end: e, slow: 1 + w.rng.IntN(10)}
 	if w.calm {
 		o.slow = max(o.slow, 5) // or it runs into our patience
@@ -43,7 +41,7 @@ func newSimOrigin(w *world, e *simsys.End) *simOrigin {
 }
 
 func (o *simOrigin) step() {
-	if o.gone {
+	if o.end.Pump(); o.gone {
 		return
 	}
 	if o.tunnel != "" {
@@ -71,10 +69,13 @@ func (o *simOrigin) step() {
 	}
 	if o.close || o.end.EOF() {
 		o.gone = true
-		if o.kill {
+		switch {
+		case o.kill && o.w.behind != 0 && o.w.rng.IntN(2) == 0:
+			o.end.Close() // without close_notify
+		case o.kill:
 			o.end.Reset()
-		} else {
-			o.end.Close()
+		default:
+			o.end.Finish()
 		}
 		return
 	}

@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -98,16 +99,20 @@ type world struct {
 	tunnels          int            // of which the client heard all
 	log              *accesslog.Log
 	lines            bytes.Buffer // of the log, once it is closed
-	version          uint16       // of TLS, 0 without
+	version          uint16       // of TLS with clients, 0 without
+	behind           uint16       // the same with backends
+	trust            *atomic.Pointer[tlsconn.Client]
 }
 
-// farEnd is what a simulated client plays: a simsys.End, or TLS over one.
+// farEnd is what a simulated client or backend plays: a simsys.End, or TLS over one.
 type farEnd interface {
 	Write(b []byte) int
 	Read() []byte
 	EOF() bool
 	Broken() bool
 	CloseWrite()
+	Room() int
+	Finish()
 	Close()
 	Reset()
 	Pump()
@@ -134,6 +139,9 @@ func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
 	w.version = []uint16{0, 0, tls.VersionTLS13, tls.VersionTLS12}[seed/4%4]
 	if w.version != 0 {
 		secure = simTLS(t)
+	}
+	if w.behind = []uint16{0, 0, tls.VersionTLS13, tls.VersionTLS12}[seed/16%4]; w.behind != 0 {
+		w.trust = simTrust(t)
 	}
 	o := Options{Loops: 1 + w.rng.IntN(2), Poison: true, Inline: true, Listen: []Listener{{TLS: secure, Protocols: simSpoken}}, NewKernel: func(time.Time) (loop.Kernel, error) {
 		k := w.net.Kernel()
@@ -172,8 +180,8 @@ func (w *world) snapshot() *Snapshot {
 	w.book.Apply([]*endpoint.Group{one, other})
 	w.groups = append(w.groups, one, other)
 	return &Snapshot{Resolver: simResolver{}, Via: "pvgate-sim", Backends: []Backend{
-		{Name: "sim", Host: "sim", Endpoints: one, Limiter: w.limiter[0], Timeouts: timeouts, Tunnels: simTunnels},
-		{Name: "next", Host: "next", Endpoints: other, Limiter: w.limiter[1], Timeouts: timeouts, Tunnels: simTunnels},
+		{Name: "sim", Host: "sim", Endpoints: one, Limiter: w.limiter[0], Timeouts: timeouts, Tunnels: simTunnels, TLS: w.trust},
+		{Name: "next", Host: "next", Endpoints: other, Limiter: w.limiter[1], Timeouts: timeouts, Tunnels: simTunnels, TLS: w.trust},
 	}}
 }
 
@@ -213,11 +221,11 @@ func (w *world) run() {
 		}
 		for _, back := range w.backs {
 			for o := back.Accept(); o != nil; o = back.Accept() {
-				w.origins = append(w.origins, newSimOrigin(w, o))
+				w.origins = append(w.origins, newSimOrigin(w, w.accepted(o)))
 			}
 		}
 		w.operate(round)
-		for w.version != 0 && w.rng.IntN(4) > 0 && w.server.workers.Work() {
+		for w.version+w.behind != 0 && w.rng.IntN(4) > 0 && w.server.workers.Work() {
 		}
 		for _, o := range w.origins {
 			o.step()
@@ -229,10 +237,10 @@ func (w *world) run() {
 			quiet = 0
 			continue
 		}
-		if done && w.net.Owned() == 0 && (w.version == 0 || !w.server.workers.Work()) { // a handshake is given back even if nobody waits
+		if done && w.net.Owned() == 0 && !w.server.workers.Work() { // a handshake is given back even if nobody waits
 			break
 		}
-		if quiet++; quiet > 3 {
+		if quiet++; quiet > 3 && !w.server.workers.Work() {
 			w.net.Advance(time.Duration(1+w.rng.IntN(1000)) * time.Millisecond)
 		}
 	}

@@ -9,9 +9,11 @@ import (
 	"crypto/x509"
 	"math/big"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/pvgate/pvgate/gateway/loop/simsys"
 	"github.com/pvgate/pvgate/gateway/tlsconn"
 )
 
@@ -59,4 +61,29 @@ func simClientTLS(version uint16) *tls.Config {
 		RootCAs: pool, ServerName: "sim", MinVersion: tls.VersionTLS12, MaxVersion: version,
 		CurvePreferences: []tls.CurveID{tls.X25519}, // of lengths that never vary, and cheap
 	}
+}
+
+// simTrust is the gateway's side towards backends.
+func simTrust(t *testing.T) *atomic.Pointer[tlsconn.Client] {
+	t.Helper()
+	_, pool := simIdentity()
+	c, err := tlsconn.NewClient(tlsconn.ClientOptions{
+		TLS:      &tls.Config{RootCAs: pool, ServerName: "sim", CurvePreferences: []tls.CurveID{tls.X25519}},
+		Sessions: tlsconn.NewSessions(2),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := new(atomic.Pointer[tlsconn.Client])
+	p.Store(c)
+	return p
+}
+
+// accepted is a backend's end of a connection.
+func (w *world) accepted(e *simsys.End) farEnd {
+	if w.behind == 0 {
+		return e
+	}
+	cert, _ := simIdentity()
+	return e.Serve(&tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, MaxVersion: w.behind}, w.rng.IntN(8) == 0)
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,4 +63,19 @@ func (a *Authority) serve(t testing.TB, protocol string, names ...string) func()
 		t.Fatal(err)
 	}
 	return func() *tlsconn.Config { return c }
+}
+
+// Client returns what gateway.Backend takes for TLS to servers that the authority has signed; name is that of their
+// certificates. Certificates are shown to those who ask.
+func (a *Authority) Client(t testing.TB, name string, certificates ...tls.Certificate) *atomic.Pointer[tlsconn.Client] {
+	t.Helper()
+	c, err := tlsconn.NewClient(tlsconn.ClientOptions{
+		TLS: &tls.Config{RootCAs: a.Pool, ServerName: name, Certificates: certificates}, Sessions: tlsconn.NewSessions(16),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := new(atomic.Pointer[tlsconn.Client])
+	p.Store(c)
+	return p
 }

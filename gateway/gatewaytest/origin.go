@@ -4,6 +4,7 @@ package gatewaytest
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http/httputil"
@@ -77,10 +78,28 @@ type Origin struct {
 // NewOrigin starts an origin, which ends with the test. A nil script answers 200 with "ok".
 func NewOrigin(t testing.TB, script Script) *Origin {
 	t.Helper()
+	return NewOriginOn(t, Listen(t), script)
+}
+
+// NewSecureOrigin is NewOrigin over TLS.
+func NewSecureOrigin(t testing.TB, config *tls.Config, script Script) *Origin {
+	t.Helper()
+	return NewOriginOn(t, tls.NewListener(Listen(t), config), script)
+}
+
+// Listen opens a port of the loopback.
+func Listen(t testing.TB) net.Listener {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return ln
+}
+
+// NewOriginOn is NewOrigin on a listener, which it closes.
+func NewOriginOn(t testing.TB, ln net.Listener, script Script) *Origin {
+	t.Helper()
 	if script == nil {
 		script = func(*Seen) string { return OK("ok") }
 	}

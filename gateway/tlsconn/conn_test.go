@@ -20,6 +20,7 @@ import (
 var (
 	here = netip.MustParseAddrPort("10.0.0.1:443")
 	from = netip.MustParseAddrPort("192.0.2.1:4000")
+	far  = netip.MustParseAddrPort("10.0.0.9:443")
 )
 
 // echo is an owner that sends back what it reads.

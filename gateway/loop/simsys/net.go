@@ -244,6 +244,9 @@ func (e *End) CloseWrite() { e.s.shutdown() }
 // Close closes the end.
 func (e *End) Close() { e.s.close() }
 
+// Finish closes it too: everything written has gone already.
+func (e *End) Finish() { e.s.close() }
+
 // Reset closes it with RST.
 func (e *End) Reset() { e.s.abort() }
 

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Secure is the client's end of a TLS connection over an [End], with the same calls. They never block; the handshake
+// Secure is one end of a TLS connection over an [End], with the same calls. They never block; the handshake
 // goes on with every one of them. Call Pump when nothing else is called.
 type Secure struct {
 	end      *End
@@ -28,14 +28,22 @@ type Secure struct {
 	fin      bool   // of the other side, after everything it sent
 	leaving  bool   // CloseWrite has been called
 	shut     bool
+	parting  bool // closes when it has shut down
 	slow     bool // sends octet by octet
 }
 
 // Secure makes a TLS client of an end. One that is slow sends every octet by itself.
 func (e *End) Secure(config *tls.Config, slow bool) *Secure {
+	return e.secure(tls.Client, config, slow)
+}
+
+// Serve makes a TLS server of an end, as Secure a client.
+func (e *End) Serve(config *tls.Config, slow bool) *Secure { return e.secure(tls.Server, config, slow) }
+
+func (e *End) secure(side func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config, slow bool) *Secure {
 	s := &Secure{end: e, slow: slow}
 	s.next, s.stop = iter.Pull(func(yield func(struct{}) bool) {
-		s.conn = tls.Client(&wire{s, yield}, config)
+		s.conn = side(&wire{s, yield}, config)
 		s.err = s.conn.HandshakeContext(context.Background())
 		s.done = s.err == nil
 	})
@@ -70,6 +78,9 @@ func (s *Secure) Pump() {
 	if s.leaving && s.done && len(s.out) == 0 && !s.shut {
 		s.shut = true
 		s.end.CloseWrite()
+	}
+	if s.parting && (s.shut || s.end.EOF()) {
+		s.end.Close()
 	}
 }
 
@@ -148,7 +159,21 @@ func (s *Secure) CloseWrite() {
 	s.Pump()
 }
 
-// Close closes the end.
+// Finish closes when what was written, and close_notify, has gone; Pump it until then.
+func (s *Secure) Finish() {
+	s.parting = true
+	s.CloseWrite()
+}
+
+// Room returns how many octets Write would take in one record.
+func (s *Secure) Room() int {
+	if s.Pump(); !s.done || len(s.out) > 0 || s.leaving {
+		return 0
+	}
+	return 16 << 10
+}
+
+// Close closes the end without close_notify.
 func (s *Secure) Close() { s.stop(); s.end.Close() }
 
 // Reset closes it with RST.

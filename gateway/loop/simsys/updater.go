@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// Updater writes records of TLS 1.3 with AES-128-GCM in place of a client that has done its handshake, and can change
-// its keys, which the client of crypto/tls never does. From its first record on that client must not write.
+// Updater writes records of TLS 1.3 with AES-128-GCM in place of a side that has done its handshake, and can change its
+// keys, which crypto/tls never does by itself. From its first record on that side must not write.
 type Updater struct {
 	secret []byte
 	aead   cipher.AEAD
@@ -27,16 +27,24 @@ type Updater struct {
 var ErrSuite = errors.New("not a suite with SHA-256")
 
 // NewUpdater goes on where a client is that logged its keys (tls.Config.KeyLogWriter) and has written nothing yet.
-func NewUpdater(keys string) (*Updater, error) {
+func NewUpdater(keys string) (*Updater, error) { return newUpdater(keys, "CLIENT_TRAFFIC_SECRET_0", 0) }
+
+// NewServerUpdater goes on where a server is that has written nothing but one ticket behind its handshake.
+func NewServerUpdater(keys string) (*Updater, error) {
+	return newUpdater(keys, "SERVER_TRAFFIC_SECRET_0", 1)
+}
+
+func newUpdater(keys, wanted string, written byte) (*Updater, error) {
 	for line := range strings.Lines(keys) {
 		var label, random, secret string
-		if _, err := fmt.Sscan(line, &label, &random, &secret); err == nil && label == "CLIENT_TRAFFIC_SECRET_0" {
+		if _, err := fmt.Sscan(line, &label, &random, &secret); err == nil && label == wanted {
 			b, err := hex.DecodeString(secret)
 			if err != nil || len(b) != sha256.Size {
 				return nil, ErrSuite
 			}
 			u := new(Updater)
 			u.use(b)
+			u.seq = written
 			return u, nil
 		}
 	}
