@@ -225,7 +225,7 @@ func TestVerbsEndWithTheirExitCodes(t *testing.T) {
 		{"config " + root + " --domain x.example.de", 0, "domain: x.example.de # flag --domain\n", ""},
 		{"config -o json " + root, 0, `"origin": "pvgate.yaml:7:9"`, ""},
 		{"config " + bad, 1, "", `bad.yaml:1:1: unknown key "lops"`},
-		{"config --reference", 0, "| `first_byte` | time span | `30s` |", ""},
+		{"config reference", 0, "| `first_byte` | time span | `30s` |", ""},
 	} {
 		var stdout, stderr bytes.Buffer
 		code := run(t.Context(), strings.Fields(c.args), &stdout, &stderr)

@@ -14,9 +14,8 @@ import (
 // newConfig is the verb config: the configuration in force, with origins.
 func newConfig() *cobra.Command {
 	var (
-		flags     configFlags
-		out       output
-		reference bool
+		flags configFlags
+		out   output
 	)
 	cmd := &cobra.Command{
 		Use:   "config [pvgate.yaml]",
@@ -28,10 +27,6 @@ func newConfig() *cobra.Command {
 		RunE: verb(func(cmd *cobra.Command, args []string) error {
 			asJSON, err := out.json()
 			if err != nil {
-				return err
-			}
-			if reference {
-				_, err := io.WriteString(cmd.OutOrStdout(), config.Reference())
 				return err
 			}
 			if len(args) == 1 {
@@ -52,6 +47,40 @@ func newConfig() *cobra.Command {
 	}
 	flags.register(cmd)
 	out.flag(cmd)
-	cmd.Flags().BoolVar(&reference, "reference", false, "print all keys with type, default and meaning instead, as Markdown")
+	cmd.AddCommand(newConfigReference(), newConfigSchema())
 	return cmd
+}
+
+// newConfigReference is the verb config reference: all keys there are.
+func newConfigReference() *cobra.Command {
+	return &cobra.Command{
+		Use:   "reference",
+		Short: "Print all keys with type, default and meaning, as Markdown",
+		Args:  cobra.NoArgs,
+		RunE: verb(func(cmd *cobra.Command, _ []string) error {
+			_, err := io.WriteString(cmd.OutOrStdout(), config.Reference())
+			return err
+		}),
+	}
+}
+
+// newConfigSchema is the verb config schema: what editors complete and check by.
+func newConfigSchema() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema root|routes",
+		Short: "Print the JSON Schema of pvgate.yaml (root) or of the files of routes.d (routes)",
+		Long: "schema prints what an editor needs to complete keys and to show faults while one types, for example with a first\n" +
+			"line # yaml-language-server: $schema=pvgate.schema.json in a file. check still has the last word: what spans\n" +
+			"several keys or files is in no schema.",
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{"root", "routes"},
+		RunE: verb(func(cmd *cobra.Command, args []string) error {
+			text := config.RootSchema()
+			if args[0] == "routes" {
+				text = config.RouteSchema()
+			}
+			_, err := cmd.OutOrStdout().Write(text)
+			return err
+		}),
+	}
 }
