@@ -15,6 +15,7 @@ import (
 
 	"github.com/pvgate/pvgate/gateway/accesslog"
 	"github.com/pvgate/pvgate/gateway/conn"
+	"github.com/pvgate/pvgate/gateway/endpoint"
 	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/http3"
 	"github.com/pvgate/pvgate/gateway/listen"
@@ -268,6 +269,13 @@ func (s *Server) Swap(snap *Snapshot) {
 	s.networks.Set(s.perNetwork(snap))
 	for i, n := range s.nodes {
 		retire(n.loop, retired[i])
+	}
+}
+
+// Forsake closes the idle connections to an endpoint that has been found bad.
+func (s *Server) Forsake(e *endpoint.Endpoint) {
+	for _, n := range s.nodes {
+		n.loop.Post(func() { n.cache.Forsake(e) })
 	}
 }
 

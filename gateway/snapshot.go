@@ -105,11 +105,17 @@ func (m *member) Connect(x *exchange.Exchange, want exchange.Connection) (exchan
 	if m.pool == nil {
 		return nil, message.FaultRefused
 	}
-	c, fault := m.pool.Get(x, reuse[want], m.def.Endpoints)
+	c, fault := m.pool.Get(x, reuse[want], m.def.Endpoints, want != exchange.RecentConnection)
 	if fault != message.FaultNone {
 		return nil, fault
 	}
 	return c, message.FaultNone
+}
+
+// Down says since when no endpoint has been in service, and when one will be tried.
+func (m *member) Down(now int64) (since, retry time.Duration) {
+	from, next := m.def.Endpoints.Down()
+	return time.Duration(now - from), time.Duration(max(next-now, 0))
 }
 
 // reuse says what a pool may lend.

@@ -31,6 +31,11 @@ var (
 	simFrom  = netip.MustParseAddrPort("192.0.2.1:4000")
 )
 
+// simOptions are those of a server with one loop in a simulated net.
+func simOptions(n *simsys.Net) Options {
+	return Options{Loops: 1, Poison: true, NewKernel: func(time.Time) (loop.Kernel, error) { return n.Kernel(), nil }}
+}
+
 // specs describes endpoints that have these addresses.
 func specs(endpoints ...[]netip.AddrPort) (o endpoint.Options) {
 	for _, a := range endpoints {
@@ -61,7 +66,7 @@ func newStageWith(t *testing.T, edit func(*Options), endpoints ...[]netip.AddrPo
 func newStageOf(t *testing.T, edit func(*Options), endpoints *endpoint.Group) *stage {
 	t.Helper()
 	st := &stage{t: t, net: simsys.New(7, simsys.Faults{})}
-	o := Options{Loops: 1, Poison: true, NewKernel: func(time.Time) (loop.Kernel, error) { return st.net.Kernel(), nil }}
+	o := simOptions(st.net)
 	edit(&o)
 	s, err := assemble(o, &Snapshot{Resolver: simResolver{}, Via: "pvgate-sim", Backends: []Backend{{
 		Name: "sim", Host: "sim", Endpoints: endpoints, Limiter: new(limit.Backend), Authorities: []string{"http://" + simBack.String()},

@@ -24,8 +24,10 @@ func (e *Endpoint) Addresses() []netip.AddrPort {
 	return nil
 }
 
-// SetAddresses replaces the addresses. The slice must not be changed afterwards.
-func (e *Endpoint) SetAddresses(a []netip.AddrPort) { e.resolved.Store(&resolved{addresses: a}) }
+// SetAddresses replaces the addresses. The slice must not be changed afterwards. With none nobody is there.
+func (e *Endpoint) SetAddresses(a []netip.AddrPort) {
+	e.resolved.Store(&resolved{addresses: a, fault: message.FaultRefused})
+}
 
 // Unresolved says why there are no addresses.
 func (e *Endpoint) Unresolved() message.Fault {

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: EUPL-1.2
 
 // Package endpoint is what is known of the addresses at which a backend answers: where they are, how much they have to
-// do, how fast they are.
+// do, how fast they are, and whether it is of use to try them.
 //
 // The calls you want: [Book.Group] when a snapshot is built and [Book.Apply] when it is put in service; on the request
-// path [Group.Pick] says at which endpoint a request is tried, and [Endpoint.Enter] and [Endpoint.Leave] count it there.
-// An endpoint is known by its URL within its backend, and its state outlives snapshots.
+// path [Group.Pick] says at which endpoint a request is tried, [Group.Enter] and [Endpoint.Leave] count it there, and
+// [Group.Succeed] or [Group.Fail] tell what came of it. An endpoint is known by its URL within its backend, and its state
+// outlives snapshots.
 //
 // It deliberately opens no connection for a request, resolves no name and has no clock: the loop's time is an argument.
 package endpoint
 
 import (
 	"net/netip"
+	"sync"
 	"sync/atomic"
 
 	"github.com/pvgate/pvgate/registry"
@@ -49,9 +51,30 @@ type Endpoint struct {
 	port    uint16
 	tls     bool
 
+	backend *backend
+
 	resolved atomic.Pointer[resolved]
 	policy   atomic.Pointer[registry.AddressPolicy]
+	// state is a State; that and what follows it is changed under backend.mu.
+	state    atomic.Uint32
+	failures atomic.Int32 // in a row, by their weight
 	inFlight atomic.Int64
+	latency  atomic.Int64 // of answers, ns: the peak, fading
+	heard    atomic.Int64 // loop time of the last answer, or of the first request that waits for one
+	since    atomic.Int64 // loop time at which the state began
+	until    atomic.Int64 // out: loop time from which a request may be tried; returning: at which that is over
+	window   atomic.Int64 // returning: how many requests may be there at once
+	ejected  atomic.Int64 // loop time at which it was found bad last
+	epoch    atomic.Uint32
+	times    int // ejections in a row; under backend.mu
+}
+
+// backend is what the endpoints of one backend share over snapshots.
+type backend struct {
+	book *Book
+	name string
+	mu   sync.Mutex  // held for changes of state
+	fear atomic.Bool // so many are out that those are tried too which are out for their answers only
 }
 
 // URL is the endpoint's name within its backend, as it is configured.
@@ -69,10 +92,7 @@ func (e *Endpoint) Port() uint16 { return e.port }
 // TLS reports that it is spoken to over TLS.
 func (e *Endpoint) TLS() bool { return e.tls }
 
-// Enter counts a request that is tried here, Leave one that is here no more.
-func (e *Endpoint) Enter() { e.inFlight.Add(1) }
-
-// Leave ends what Enter began.
+// Leave ends what [Group.Enter] began.
 func (e *Endpoint) Leave() {
 	if e.inFlight.Add(-1) < 0 {
 		panic("endpoint: Leave without Enter")

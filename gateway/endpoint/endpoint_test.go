@@ -61,9 +61,10 @@ func TestAddresses(t *testing.T) {
 func TestTurns(t *testing.T) {
 	var k Book
 	g := k.Group("b", specs("http://a", "http://b", "http://c"))
+	g.pick = RoundRobin
 	var got [3]int
 	for turn := range uint64(30) {
-		got[g.Pick(turn)]++
+		got[g.Pick(Wish{Turn: turn})]++
 	}
 	if got != [3]int{10, 10, 10} {
 		t.Errorf("got %v", got)

@@ -8,8 +8,10 @@ import "github.com/pvgate/pvgate/registry"
 // endpoints' own.
 type Group struct {
 	name     string
+	pick     Method
 	members  []*Endpoint
 	weights  []int
+	weight   int                      // of all
 	policies []registry.AddressPolicy // in force from Apply on
 }
 
@@ -33,12 +35,4 @@ func (g *Group) Same(o *Group) bool {
 		}
 	}
 	return true
-}
-
-// Pick returns the place of the endpoint at which a request is tried first. turn counts the picks of whoever asks.
-func (g *Group) Pick(turn uint64) int {
-	if len(g.members) == 1 {
-		return 0
-	}
-	return int(turn % uint64(len(g.members)))
 }

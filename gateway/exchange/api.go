@@ -171,6 +171,7 @@ type Detail struct {
 	Backend    int           // index in the snapshot, -1 if no backend is concerned
 	RetryAfter time.Duration // 0 = the reason's default
 	Limit      int64         // the limit that was passed, in bytes, 0 = none
+	Since      time.Duration // for how long it has been so, 0 = not known
 }
 
 // Resolver decides what happens to a request. It is immutable and safe for concurrent use; it must not block and, on
@@ -233,6 +234,9 @@ type Backend interface {
 	// Connect lends a connection. The connection calls x back; it may do so from its Flush on, never during Connect.
 	// A fault says that none can be had.
 	Connect(x *Exchange, want Connection) (Upstream, message.Fault)
+	// Down says, after FaultDown, for how long no endpoint has been in service, and after what time asking again may be of
+	// use, 0 if nobody knows.
+	Down(now int64) (since, retry time.Duration)
 	// Edits are what the operator changes about its requests and responses; nil for nothing.
 	Edits() (request, response *header.Edit)
 	// Host is the authority the backend wants to be asked for.

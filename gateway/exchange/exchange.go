@@ -421,9 +421,13 @@ func (x *Exchange) Cut() {
 
 // fail answers for a fault that came after admission.
 func (x *Exchange) fail(fault message.Fault) {
+	d := Detail{Backend: x.plan.Backend}
+	if fault == message.FaultDown {
+		d.Since, d.RetryAfter = x.backend.Down(x.host.Now())
+	}
 	x.leave(false)
 	x.req.Head = &x.wish
-	x.refuse(reason.OfFault(fault), Detail{Backend: x.plan.Backend})
+	x.refuse(reason.OfFault(fault), d)
 }
 
 // refuse renders the answer for a reason chosen here.

@@ -34,6 +34,7 @@ const (
 	FaultResponseCoding       // response transfer coding other than chunked
 	FaultUpgrade              // upgrade answered wrongly
 	FaultIncomplete           // response broke off after its head
+	FaultDown                 // no endpoint of the backend is in service
 	FaultLocal                // no descriptor, port or memory of ours
 	FaultAddress              // dialled address is not allowed
 	FaultDNS                  // name not resolved, and nothing known from before
@@ -75,6 +76,7 @@ var faultNames = [faultCount]string{
 	FaultResponseCoding:       "response_coding",
 	FaultUpgrade:              "upgrade",
 	FaultIncomplete:           "incomplete",
+	FaultDown:                 "down",
 	FaultLocal:                "local",
 	FaultAddress:              "address",
 	FaultDNS:                  "dns",

@@ -57,6 +57,8 @@ func OfFault(f message.Fault) Code {
 		return UpgradeFailed
 	case message.FaultIncomplete:
 		return ResponseIncomplete
+	case message.FaultDown:
+		return BackendDown
 	case message.FaultLocal:
 		return LocalResource
 	case message.FaultAddress:

@@ -82,6 +82,9 @@ func (s *Surface) Page(r *exchange.Request, code reason.Code, d exchange.Detail,
 			a.Limit = s.backends[d.Backend].LimitText
 		}
 	}
+	if d.Since > 0 {
+		a.Since = r.Now.Add(-d.Since).Truncate(time.Second)
+	}
 	if d.Limit > 0 {
 		a.Limit = strconv.FormatInt(d.Limit, 10)
 	}

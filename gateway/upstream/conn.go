@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pvgate/pvgate/gateway/endpoint"
 	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/message"
@@ -26,7 +27,8 @@ const (
 // Conn is one connection to a backend. It is lent to one [User] at a time. Owned by its loop's thread.
 type Conn struct {
 	pool    *Pool
-	place   *place // of the pool: the endpoint that is tried first, until the connection stands
+	group   *endpoint.Group // of the exchange's snapshot
+	place   *place          // of the pool: the endpoint that is tried first, until the connection stands
 	loop    *loop.Loop
 	stream  *loop.Stream // nil until the connection stands
 	wire    wire         // the stream as it is, or TLS over it
@@ -54,6 +56,7 @@ type Conn struct {
 	finish   bool // FIN follows when the kernel has taken everything
 	closed   bool
 	since    int64 // loop time of the last byte either way
+	began    int64 // loop time at which it was lent
 	keep     int64 // how long it may be idle, ns
 
 	counted            bool // among the requests at the endpoint
@@ -77,13 +80,19 @@ type wire interface {
 	Reset()
 }
 
-func (c *Conn) lend(u User) {
-	c.user = u
-	c.place.endpoint.Enter()
-	c.counted = true
+func (c *Conn) lend(u User, g *endpoint.Group) {
+	c.user, c.group = u, g
+	c.enter()
 	c.answers, c.headSeen, c.ended, c.reused, c.guarded, c.begun, c.earlier, c.paused, c.sentEnd = false, false, false, false, false, false, false, false, false
 	c.since = c.loop.Now()
+	c.began = c.since
 	c.keep = int64(c.pool.timeouts.Keep)
+}
+
+// enter counts the request at the endpoint.
+func (c *Conn) enter() {
+	c.group.Enter(c.place.at, c.loop.Now())
+	c.counted = true
 }
 
 // leave says that the request is at the endpoint no more.
@@ -389,6 +398,7 @@ func (c *Conn) feed(b []byte) bool {
 		case http1.Interim:
 			c.user.UpstreamInterim(h.Status)
 		case http1.HeadDone:
+			c.judge(h.Status)
 			c.headSeen, c.tunnel, c.since = true, h.Status == 101, c.loop.Now()
 			c.hint(h)
 			if c.tunnel {
@@ -485,8 +495,39 @@ func (c *Conn) lost() {
 	c.fail(f)
 }
 
+// judge tells what the answer says of the endpoint. One that does not know a method (501) is none the worse for it.
+func (c *Conn) judge(status int) {
+	now := c.loop.Now()
+	if status >= 500 && status != 501 {
+		c.group.Fail(c.place.at, endpoint.ServerError, c.began, now)
+		return
+	}
+	c.group.Succeed(c.place.at, c.began, now, now-c.since)
+}
+
+// blame tells the endpoint of a fault that is its own. A connection that it closed while it was idle is none.
+func (c *Conn) blame(f message.Fault) {
+	if c.headSeen || f == message.FaultLost && c.reused && !c.answers {
+		return
+	}
+	why := endpoint.Broken
+	switch f {
+	case message.FaultTLS, message.FaultCertificate: // of what came before, the dialer has told
+		why = endpoint.Unreachable
+	case message.FaultLost, message.FaultResponseGrammar, message.FaultResponseHeadTooLarge, message.FaultResponseCoding:
+	case message.FaultWriteTimeout, message.FaultResponseTimeout:
+		why = endpoint.Silent
+	default:
+		return
+	}
+	c.group.Fail(c.place.at, why, c.began, c.loop.Now())
+}
+
 // fail tells the user, who aborts the connection.
 func (c *Conn) fail(f message.Fault) {
+	if c.user != nil {
+		c.blame(f)
+	}
 	if u := c.user; u != nil {
 		u.UpstreamFailed(f)
 	}
@@ -531,7 +572,7 @@ func (c *Conn) Done(clean bool) {
 	c.user = nil
 	c.leave()
 	c.giveBack(&c.kept)
-	if clean && c.ended && !c.pool.closed && c.keep > 0 && c.Pending() == 0 && !c.stream.Held() && !c.wire.Ready() &&
+	if clean && c.ended && !c.pool.closed && c.place.current() && c.keep > 0 && c.Pending() == 0 && !c.stream.Held() && !c.wire.Ready() &&
 		c.machine.Reusable() && c.current() && c.place.endpoint.Reaches(c.stream.Peer()) {
 		c.list()
 		if !c.closed {

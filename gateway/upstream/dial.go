@@ -4,24 +4,34 @@ package upstream
 
 import (
 	"net/netip"
+	"slices"
 	"syscall"
+	"time"
 
+	"github.com/pvgate/pvgate/gateway/endpoint"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/message"
 )
 
-// attemptDelay is how long one address may be silent before the next is tried beside it (RFC 8305, section 5).
-const attemptDelay = 250e6
+const (
+	// attemptDelay is how long one address may be silent before the next is tried beside it (RFC 8305, section 5).
+	attemptDelay = 250e6
+	// overdue is the silence that counts against an endpoint, though the attempt may go on. Who is asked once a second and
+	// takes no connection is out within three.
+	overdue = int64(800 * time.Millisecond)
+)
 
 // dialer connects to the first of several addresses that answers: the next one is tried at once when one fails, and
-// beside it when it is slow. After those of one endpoint come those of the next: nothing has been sent to any.
+// beside it when it is slow. After those of one endpoint come those of the next in service: nothing has been sent to any.
 type dialer struct {
 	conn     *Conn
 	at       int // place of the endpoint that is tried
 	others   int // that may be tried after it
 	left     []netip.AddrPort
 	open     []*attempt
+	blamed   []int // places of endpoints that have been told of their failure
 	timer    loop.Timer
+	began    int64
 	deadline int64
 	fault    message.Fault // why the last address was none, or else why there is none
 }
@@ -30,14 +40,16 @@ type dialer struct {
 type attempt struct {
 	dialer *dialer
 	at     int // place of its endpoint
+	began  int64
 	stream loop.Stream
 }
 
 // dial starts connecting, at first to the endpoint at a place of the pool; the connection's connected or fail will
 // be called, unless a fault is returned.
 func (c *Conn) dial(at int) message.Fault {
+	now := c.loop.Now()
 	d := &dialer{
-		conn: c, at: at, others: len(c.pool.places) - 1, deadline: c.loop.Now() + int64(c.pool.timeouts.Connect),
+		conn: c, at: at, others: len(c.pool.places) - 1, began: now, deadline: now + int64(c.pool.timeouts.Connect),
 	}
 	d.enter()
 	c.dialing = d
@@ -51,29 +63,35 @@ func (c *Conn) dial(at int) message.Fault {
 
 // next starts the next attempt that can be started.
 func (d *dialer) next() bool {
+	c := d.conn
 	for {
 		for len(d.left) > 0 {
 			to := d.left[0]
 			d.left = d.left[1:]
 			// Judged here and not when the name was resolved: between the two it may have moved, or the policy have changed.
-			if d.conn.pool.places[d.at].endpoint.Refuses(to.Addr()) {
-				d.conn.pool.cache.stats.Refused++
+			if c.pool.places[d.at].endpoint.Refuses(to.Addr()) {
+				c.pool.cache.stats.Refused++
 				d.settle(message.FaultAddress)
 				continue
 			}
-			a := &attempt{dialer: d, at: d.at}
-			if err := d.conn.loop.Dial(to, &a.stream, a); err != 0 {
-				d.fault = faultOf(err)
+			a := &attempt{dialer: d, at: d.at, began: c.loop.Now()}
+			if err := c.loop.Dial(to, &a.stream, a); err != 0 {
+				d.failed(d.at, faultOf(err))
 				continue
 			}
 			d.open = append(d.open, a)
 			return true
 		}
-		if d.others == 0 {
-			return false
+		for {
+			if d.others == 0 {
+				return false
+			}
+			d.others--
+			d.at = (d.at + 1) % len(c.pool.places)
+			if c.group.Serves(d.at, c.loop.Now()) {
+				break
+			}
 		}
-		d.others--
-		d.at = (d.at + 1) % len(d.conn.pool.places)
 		d.enter()
 	}
 }
@@ -93,16 +111,45 @@ func (d *dialer) settle(f message.Fault) {
 	}
 }
 
+// failed notes a failed attempt. The endpoint has failed with its last address, unless the fault is ours.
+func (d *dialer) failed(at int, f message.Fault) {
+	d.fault = f
+	if at == d.at && len(d.left) > 0 || f == message.FaultLocal ||
+		slices.ContainsFunc(d.open, func(o *attempt) bool { return o.at == at }) {
+		return
+	}
+	d.blame(at)
+}
+
+// blame tells an endpoint, once, that it cannot be reached.
+func (d *dialer) blame(at int) {
+	if !slices.Contains(d.blamed, at) {
+		d.blamed = append(d.blamed, at)
+		d.conn.group.Fail(at, endpoint.Unreachable, d.began, d.conn.loop.Now())
+	}
+}
+
 func (d *dialer) arm() {
+	now := d.conn.loop.Now()
 	at := d.deadline
 	if len(d.left) > 0 || d.others > 0 {
-		at = min(at, d.conn.loop.Now()+attemptDelay)
+		at = min(at, now+attemptDelay)
+	}
+	for _, a := range d.open {
+		if due := a.began + overdue; due > now {
+			at = min(at, due)
+		}
 	}
 	d.conn.loop.SetTimer(&d.timer, d, at)
 }
 
 // Expire starts a further attempt, or gives up.
 func (d *dialer) Expire(now int64) {
+	for _, a := range d.open {
+		if now >= d.deadline || now-a.began >= overdue {
+			d.blame(a.at)
+		}
+	}
 	if now >= d.deadline {
 		d.stop(nil)
 		d.conn.fail(message.FaultConnectTimeout)
@@ -112,13 +159,17 @@ func (d *dialer) Expire(now int64) {
 	d.arm()
 }
 
-// stop closes all attempts but the winner.
+// stop closes all attempts but the winner. An endpoint that another has outrun although it began late is a slow one.
 func (d *dialer) stop(winner *attempt) {
 	d.conn.loop.StopTimer(&d.timer)
 	for _, a := range d.open {
-		if a != winner {
-			a.stream.Close()
+		if a == winner {
+			continue
 		}
+		if winner != nil && a.at != winner.at && d.conn.loop.Now()-a.began >= attemptDelay {
+			d.blame(a.at)
+		}
+		a.stream.Close()
 	}
 	d.open, d.left, d.others = nil, nil, 0
 	d.conn.dialing = nil
@@ -136,13 +187,8 @@ func (a *attempt) Connected(err syscall.Errno) {
 		return
 	}
 	a.stream.Close()
-	d.fault = faultOf(err)
-	for i, o := range d.open {
-		if o == a {
-			d.open = append(d.open[:i], d.open[i+1:]...)
-			break
-		}
-	}
+	d.open = slices.DeleteFunc(d.open, func(o *attempt) bool { return o == a })
+	d.failed(a.at, faultOf(err))
 	if d.next() {
 		d.arm()
 		return

@@ -93,6 +93,17 @@ func (c *Cache) Stats() Stats {
 	return s
 }
 
+// Forsake closes the idle connections to an endpoint.
+func (c *Cache) Forsake(e *endpoint.Endpoint) {
+	for o := c.oldest; o != nil; {
+		next := o.lruNext
+		if o.place.endpoint == e {
+			o.discard()
+		}
+		o = next
+	}
+}
+
 // DropIdle closes every idle connection of the loop.
 func (c *Cache) DropIdle() {
 	for c.oldest != nil {
@@ -114,6 +125,26 @@ type Pool struct {
 type place struct {
 	endpoint *endpoint.Endpoint
 	newest   *Conn // idle ones, most recently used first
+	at       int
+	epoch    uint32 // of the endpoint, when the idle ones were found good
+}
+
+// current reports that the endpoint has not been ejected since the idle connections were; if it has, they are dropped.
+func (p *place) current() bool {
+	e := p.endpoint.Epoch()
+	if p.epoch == e {
+		return true
+	}
+	p.epoch = e
+	p.drop()
+	return false
+}
+
+// drop closes the idle connections.
+func (p *place) drop() {
+	for p.newest != nil {
+		p.newest.discard()
+	}
 }
 
 // NewPool returns a pool without connections for a backend that has an endpoint at least. New connections are secured with
@@ -121,7 +152,8 @@ type place struct {
 func NewPool(c *Cache, g *endpoint.Group, secure *atomic.Pointer[tlsconn.Client], t Timeouts) *Pool {
 	p := &Pool{cache: c, secure: secure, timeouts: t, places: make([]place, g.Len())}
 	for i := range p.places {
-		p.places[i].endpoint = g.At(i)
+		e := g.At(i)
+		p.places[i] = place{endpoint: e, at: i, epoch: e.Epoch()}
 	}
 	return p
 }
@@ -130,9 +162,7 @@ func NewPool(c *Cache, g *endpoint.Group, secure *atomic.Pointer[tlsconn.Client]
 func (p *Pool) Close() {
 	p.closed = true
 	for i := range p.places {
-		for p.places[i].newest != nil {
-			p.places[i].newest.discard()
-		}
+		p.places[i].drop()
 	}
 }
 
@@ -156,11 +186,16 @@ const recent = int64(time.Second)
 
 // Get lends a connection to u: of the endpoint that the group picks the most recently used idle one that reuse allows,
 // else a new one, whose connect is under way: if the endpoint cannot be reached, to the next one. The group has the same
-// endpoints as the pool. A fault says why no attempt could even be started.
-func (p *Pool) Get(u User, reuse Reuse, g *endpoint.Group) (*Conn, message.Fault) {
+// endpoints as the pool. safe says that the request may be sent a second time. A fault says that no endpoint is in service
+// (FaultDown), or why no attempt could even be started.
+func (p *Pool) Get(u User, reuse Reuse, g *endpoint.Group, safe bool) (*Conn, message.Fault) {
 	p.turn++
-	at := g.Pick(p.turn)
+	at := g.Pick(endpoint.Wish{Now: p.cache.loop.Now(), Turn: p.turn, Safe: safe})
+	if at == endpoint.None {
+		return nil, message.FaultDown
+	}
 	to := &p.places[at]
+	to.current()
 	for c := to.newest; c != nil && reuse != ReuseNone; c = to.newest {
 		if reuse == ReuseRecent && p.cache.loop.Now()-c.idleSince > recent {
 			break // the others have waited longer
@@ -171,12 +206,12 @@ func (p *Pool) Get(u User, reuse Reuse, g *endpoint.Group) (*Conn, message.Fault
 			continue
 		}
 		c.unlist()
-		c.lend(u)
+		c.lend(u, g)
 		c.reused, c.guarded = true, reuse == ReuseAny
 		p.cache.stats.Reuses++
 		return c, message.FaultNone
 	}
-	c := &Conn{pool: p, place: to, loop: p.cache.loop}
+	c := &Conn{pool: p, group: g, place: to, loop: p.cache.loop}
 	c.machine.Init(p.cache.limits)
 	fault := c.dial(at)
 	if fault == message.FaultLocal && p.cache.oldest != nil {
@@ -189,7 +224,7 @@ func (p *Pool) Get(u User, reuse Reuse, g *endpoint.Group) (*Conn, message.Fault
 		return nil, fault
 	}
 	p.cache.stats.Dials++
-	c.lend(u)
+	c.lend(u, g)
 	return c, message.FaultNone
 }
 

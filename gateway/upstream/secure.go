@@ -22,8 +22,7 @@ func (c *Conn) connected(s *loop.Stream, at int, until int64) {
 	if to := &c.pool.places[at]; to != c.place {
 		c.leave()
 		c.place = to
-		to.endpoint.Enter()
-		c.counted = true
+		c.enter()
 	}
 	t := c.pool.secure
 	if t == nil {
