@@ -55,6 +55,7 @@ func (c *Conn) dial(at int) message.Fault {
 	c.dialing = d
 	if !d.next() {
 		c.dialing = nil
+		d.settle(message.FaultRefused) // there is no address
 		return d.fault
 	}
 	d.arm()
