@@ -220,6 +220,7 @@ func (l *loader) checkBackend(b *Named[Backend], hosts map[string]Origin) {
 	if v.Limits.Burst.Set() && !v.Limits.Rate.Set() {
 		l.fail(v.Limits.Burst.Origin, "burst without rate limits nothing; write rate: 50/s beside it")
 	}
+	l.checkQueue(&v.Limits)
 	for _, u := range v.Upgrade {
 		if u.V == "none" && len(v.Upgrade) > 1 {
 			l.fail(u.Origin, "upgrade says none and more; write [none], or the protocols alone")
@@ -242,6 +243,18 @@ func (l *loader) checkBackend(b *Named[Backend], hosts map[string]Origin) {
 				l.fail(o, "%s of backend %q does nothing in redirect mode; write mode: proxy or remove it", key, name)
 			}
 		}
+	}
+}
+
+// checkQueue sees that a queue has something to wait for, and an end of waiting.
+func (l *loader) checkQueue(v *Limits) {
+	switch {
+	case v.Queue.V > 0 && !v.InFlight.Set():
+		l.fail(v.Queue.Origin, "queue without in_flight waits for nothing; write in_flight: 300 beside it")
+	case v.Queue.V > 0 && v.Wait.V == 0:
+		l.fail(v.Queue.Origin, "queue without wait has no end; write wait: 2s beside it")
+	case v.Queue.V == 0 && v.Wait.V > 0:
+		l.fail(v.Wait.Origin, "wait without queue lets nobody wait; write queue: 200 beside it")
 	}
 }
 

@@ -132,7 +132,7 @@ func (d *decoder) block(n *yaml.Node, v reflect.Value, f *field) {
 		default:
 			d.fail(n, "%s", fields[j].need)
 		}
-		d.setDefault(v.FieldByIndex(fields[j].index), fields[j].def)
+		d.setDefault(v.FieldByIndex(fields[j].index), fields[j])
 	}
 }
 
@@ -157,7 +157,7 @@ func (d *decoder) present(n *yaml.Node, v reflect.Value) {
 	case *To:
 		p.Origin = d.at(n)
 	default:
-		d.setDefault(v, "")
+		d.setDefault(v, field{})
 	}
 }
 
@@ -270,16 +270,15 @@ func singular(key string) string {
 // setDefaults fills a block that is absent.
 func (d *decoder) setDefaults(v reflect.Value) {
 	for _, f := range d.fields(v.Type()) {
-		d.setDefault(v.FieldByIndex(f.index), f.def)
+		d.setDefault(v.FieldByIndex(f.index), f)
 	}
 }
 
 // setDefault gives a field the default of its tag. Optional blocks (pointers),
 // lists and maps stay empty.
-func (d *decoder) setDefault(v reflect.Value, def string) {
-	own := decoder{}
+func (d *decoder) setDefault(v reflect.Value, f field) {
+	own, def := decoder{}, f.def
 	n := yaml.Node{Kind: yaml.ScalarNode, Value: def}
-	f := field{}
 	switch p := v.Addr().Interface().(type) {
 	case nodeDecoder:
 	case *Text:

@@ -126,6 +126,7 @@ func (d *decoder) duration(n *yaml.Node, p *Duration, f *field) {
 	switch {
 	case err != nil:
 		d.fail(n, "%s %q is no time span; write one such as 500ms, 2s or 1m30s", f.key, n.Value)
+	case v == 0 && f.is == "orzero":
 	case v < time.Millisecond || v > maxDuration:
 		d.fail(n, "%s %s is out of range; it must be 1ms to 24h", f.key, n.Value)
 	default:

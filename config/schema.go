@@ -288,10 +288,13 @@ type Tunnels struct {
 
 // Limits bound what a backend is given.
 type Limits struct {
-	At       Origin `key:"-"`
-	Rate     Rate   `key:"rate" help:"requests per s, m or h, such as 50/s; absent: no limit"`
-	Burst    Int    `key:"burst" is:"positive" help:"requests at once; absent: those of one second of the rate"`
-	InFlight Int    `key:"in_flight" is:"positive" help:"requests at the same time; absent: no limit"`
+	At       Origin   `key:"-"`
+	Rate     Rate     `key:"rate" help:"requests per s, m or h, such as 50/s; absent: no limit"`
+	Burst    Int      `key:"burst" is:"positive" help:"requests at once; absent: those of one second of the rate"`
+	InFlight Int      `key:"in_flight" is:"positive" help:"requests at the same time; absent: no limit"`
+	Queue    Int      `key:"queue" default:"0" is:"bound" help:"requests that may wait for one of the in_flight places; 0: none, they are refused at once"`
+	Wait     Duration `key:"wait" default:"0s" is:"orzero" help:"how long each waits at most; goes with queue"`
+	Shadow   Bool     `key:"shadow" default:"false" help:"count what the limits would refuse or let wait, and do neither"`
 }
 
 // Contact is whom to ask about a backend.

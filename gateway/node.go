@@ -36,20 +36,25 @@ type node struct {
 	dateOf    int64
 	listeners []*loop.Listener
 	tunnels   int // places taken
+	share     share
+	tickets   []*ticket // to be used again
+	stale     uint64    // grants for who had left
 	draining  bool
 }
 
-func newNode(s *Server, l *loop.Loop, idleBudget int) *node {
+func newNode(s *Server, l *loop.Loop) *node {
 	var seed [32]byte
 	_, _ = rand.Read(seed[:]) // never fails (crypto/rand)
 	n := &node{server: s, loop: l, index: l.Index(), random: mathrand.NewChaCha8(seed)}
 	if s.options.AccessLog != nil {
 		n.log = s.options.AccessLog.NewRing()
 	}
+	all := s.options.Descriptors
+	n.share.descriptors = (all - reserved(all)) / s.options.Loops
 	n.tls = tlsconn.NewHost(l, s.workers)
 	limits := http1.DefaultLimits()
 	limits.Head, limits.Fields = s.options.ResponseHead, s.options.ResponseFields
-	n.cache = upstream.NewCache(l, n.tls, idleBudget, limits)
+	n.cache = upstream.NewCache(l, n.tls, all/2/s.options.Loops, limits)
 	n.host = conn.NewHost(l, n.tls, n, &s.options.Limits, s.options.Timeouts, s.networks)
 	return n
 }

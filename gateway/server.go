@@ -37,8 +37,10 @@ type Options struct {
 	ResponseHead   int
 	ResponseFields int
 	Timeouts       conn.Timeouts
+	// Descriptors is how many the process may have. 0 means as many as the kernel says.
+	Descriptors int
 	// MaxConnections bounds the client connections of all loops; more wait in the kernel's queue. 0 means seven eighths
-	// of the descriptors the process may have, and at least 64 fewer than those.
+	// of the Descriptors, and at least 64 fewer than those.
 	MaxConnections int
 	// MaxTunnels bounds the connections of all loops that have changed their protocol: each holds two descriptors for
 	// hours. 0 means half of those that MaxConnections leaves.
@@ -76,8 +78,7 @@ type Listener struct {
 func DefaultOptions() Options {
 	return Options{
 		Loops: runtime.NumCPU(), Limits: http1.DefaultLimits(), ResponseHead: 32 << 10, ResponseFields: 200,
-		Timeouts: conn.DefaultTimeouts(), MaxConnections: maxConnections(descriptors()),
-		MaxTunnels: (descriptors() - maxConnections(descriptors())) / 2, NewKernel: loop.NewKernel,
+		Timeouts: conn.DefaultTimeouts(), Descriptors: descriptors(), NewKernel: loop.NewKernel,
 	}
 }
 
@@ -136,7 +137,7 @@ func assemble(o Options, snap *Snapshot) (*Server, error) {
 		}
 		l := loop.New(loop.Options{Index: i, Kernel: kernel, MaxAccepted: o.MaxConnections, Poison: o.Poison, Panic: o.Panic})
 		loops = append(loops, l)
-		s.nodes = append(s.nodes, newNode(s, l, descriptors()/2/o.Loops))
+		s.nodes = append(s.nodes, newNode(s, l))
 	}
 	for _, l := range loops {
 		l.Balance(loops)
@@ -183,11 +184,14 @@ func (o Options) withDefaults() Options {
 	if o.Timeouts == (conn.Timeouts{}) {
 		o.Timeouts = d.Timeouts
 	}
+	if o.Descriptors == 0 {
+		o.Descriptors = d.Descriptors
+	}
 	if o.MaxConnections == 0 {
-		o.MaxConnections = d.MaxConnections
+		o.MaxConnections = maxConnections(o.Descriptors)
 	}
 	if o.MaxTunnels == 0 {
-		o.MaxTunnels = d.MaxTunnels
+		o.MaxTunnels = (o.Descriptors - maxConnections(o.Descriptors)) / 2
 	}
 	if o.NewKernel == nil {
 		o.NewKernel = d.NewKernel
@@ -200,6 +204,9 @@ func (o Options) withDefaults() Options {
 func maxConnections(descriptors int) int {
 	return max(min(descriptors-descriptors/8, descriptors-64), 1)
 }
+
+// reserved is how many descriptors are for listeners, files and what else is no connection.
+func reserved(descriptors int) int { return min(64, descriptors/10) }
 
 // descriptors is how many of them the process may have. Idle upstream connections get half at most.
 func descriptors() int {
@@ -362,6 +369,7 @@ func (s *Server) Stats() (*Stats, error) {
 		ok := n.loop.Do(func() {
 			n.meter.AddTo(&st.Meter)
 			l = n.loop.Stats()
+			l.Stale += n.stale
 			p := n.cache.Stats()
 			st.Pools.Add(p)
 			open, active := n.host.Count()

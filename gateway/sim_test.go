@@ -79,6 +79,7 @@ type world struct {
 	rng     *rand.Rand
 	server  *Server
 	kernels []*simsys.Kernel
+	limits  limit.Book
 	limiter [2]*limit.Backend
 	book    endpoint.Book
 	groups  []*endpoint.Group // of all snapshots
@@ -92,10 +93,12 @@ type world struct {
 	drainAt          int // round at which the server is told to end, -1 never
 	cutAt            int // rounds after that at which it loses its patience
 	origins          []*simOrigin
+	queues           bool           // requests may have to wait for a place
 	calm             bool           // nobody fails or leaves: every request must succeed
 	seen             map[string]int // times a non-idempotent request was received whole, by tag
 	whole            int            // answers that arrived whole and right
 	streamed         int            // of them over HTTP/2
+	waited           bool           // somebody had to, in a queue
 	tunnels          int            // of which the client heard all
 	log              *accesslog.Log
 	lines            bytes.Buffer // of the log, once it is closed
@@ -129,12 +132,14 @@ func (w *world) dial(host byte) farEnd {
 
 func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
 	w := &world{t: t, seed: seed, net: simsys.New(seed, f), drainAt: -1, seen: map[string]int{}, agreed: map[string]bool{}, finished: map[string]bool{}}
-	w.limiter = [2]*limit.Backend{new(limit.Backend), new(limit.Backend)}
+	w.limiter = [2]*limit.Backend{w.limits.Backend("sim"), w.limits.Backend("next")}
 	w.rng = w.net.Rand()
 	if w.rng.IntN(8) == 0 {
 		w.net.SetCapacity(80 + w.rng.IntN(200))
 	}
 	w.calm = f.Reset == 0 && f.Exhausted == 0 && w.rng.IntN(2) == 0
+	w.queues = w.rng.IntN(2) == 0
+	w.limit()
 	var secure func() *tlsconn.Config
 	w.version = []uint16{0, 0, tls.VersionTLS13, tls.VersionTLS12}[seed/4%4]
 	if w.version != 0 {
@@ -250,6 +255,7 @@ func (w *world) run() {
 // operate does what operators do: reload, and end the server.
 func (w *world) operate(round int) {
 	if w.rng.IntN(300) == 0 && round < 3000 {
+		w.limit()
 		w.server.Swap(w.snapshot())
 	}
 	if w.drainAt < 0 || round < w.drainAt {
@@ -284,8 +290,8 @@ func (w *world) check() {
 		}
 	}
 	for i, l := range w.limiter {
-		if u := l.Usage(0); u.InFlight != 0 || u.Tunnels != 0 {
-			w.fatal("%d places and %d for tunnels at backend %d were not given back", u.InFlight, u.Tunnels, i)
+		if u := l.Usage(0); u.InFlight != 0 || u.Tunnels != 0 || u.Queued != 0 {
+			w.fatal("%d places, %d for tunnels and %d in the queue of backend %d were not given back", u.InFlight, u.Tunnels, u.Queued, i)
 		}
 	}
 	for _, g := range w.groups {
@@ -296,6 +302,10 @@ func (w *world) check() {
 		}
 	}
 	for i, n := range w.server.nodes {
+		w.waited = w.waited || len(n.tickets) > 0
+		if n.share.taken != 0 {
+			w.fatal("loop %d keeps %d shares: %v", i, n.share.taken, n.share.by)
+		}
 		open, active := n.host.Count()
 		if n.tunnels != 0 || n.host.Tunnels() != 0 {
 			w.fatal("loop %d keeps %d tunnels, %d places", i, n.host.Tunnels(), n.tunnels)
@@ -389,7 +399,8 @@ type simClient struct {
 func newSimClient(w *world) *simClient {
 	c := &simClient{w: w, lazy: 1 + w.rng.IntN(10), abortAt: -1, reset: w.rng.IntN(2) == 0, half: w.rng.IntN(4) == 0}
 	if w.calm {
-		c.lazy = max(c.lazy, 5) // or it runs into our patience
+		c.lazy = max(c.lazy, 5)      // or it runs into our patience
+		c.half = c.half && !w.queues // or it is taken for one that has left
 	}
 	old := w.rng.IntN(10) == 0
 	n := 1 + w.rng.IntN(6)
@@ -570,15 +581,18 @@ func TestSimulatedKernel(t *testing.T) {
 		{Short: 100, Again: 50, Interrupt: 20, Late: 100, Reset: 5},
 		{Short: 500, Again: 300, Interrupt: 100, Late: 400, Reset: 20, Exhausted: 20},
 	}
-	whole, tunnels, streamed := 0, 0, 0
+	whole, tunnels, streamed, waited := 0, 0, 0, 0
 	for seed := first; seed < first+worlds; seed++ {
 		w := newWorld(t, seed, faults[seed%uint64(len(faults))])
 		w.run()
 		whole += w.whole
 		tunnels += w.tunnels
 		streamed += w.streamed
+		if w.waited {
+			waited++
+		}
 	}
-	if (whole < int(worlds)*2 || tunnels < int(worlds)/3 || streamed < int(worlds)) && worlds > 1 {
-		t.Errorf("only %d whole answers, %d of streams, and %d tunnels in %d worlds: the simulation does not reach the work", whole, streamed, tunnels, worlds)
+	if (whole < int(worlds)*2 || tunnels < int(worlds)/3 || streamed < int(worlds) || waited < int(worlds)/8) && worlds > 1 {
+		t.Errorf("only %d whole answers, %d of streams, %d tunnels, and %d queues in %d worlds: the simulation does not reach the work", whole, streamed, tunnels, waited, worlds)
 	}
 }

@@ -72,24 +72,50 @@ type generation struct {
 
 // member is one backend as one loop sees it; it implements exchange.Backend.
 type member struct {
+	node  *node
 	def   *Backend
 	host  []byte
 	index int
 	pool  *upstream.Pool
 }
 
-func (m *member) Admit(now int64) (exchange.Admission, time.Duration) {
-	switch outcome, retry := m.def.Limiter.Admit(now); outcome {
-	case limit.Admitted:
-		return exchange.Admitted, 0
-	case limit.RateUsedUp:
-		return exchange.RateLimited, time.Duration(retry)
+func (m *member) Admit(x *exchange.Exchange) (exchange.Admission, exchange.Ticket, time.Duration) {
+	n, limiter := m.node, m.def.Limiter
+	switch a := n.share.enter(m.index, n.host.Held()); a {
+	case exchange.Admitted:
+	case exchange.Busy:
+		limiter.Refused()
+		return a, nil, 0
 	default:
-		return exchange.Busy, time.Duration(retry)
+		return a, nil, 0
+	}
+	outcome, retry := limiter.Admit(n.loop.Now())
+	if outcome == limit.Full {
+		var t *ticket
+		if outcome, t, retry = n.queue(m, x); outcome == limit.Queued {
+			return exchange.Queued, t, 0
+		}
+	}
+	switch outcome {
+	case limit.Admitted:
+		return exchange.Admitted, nil, 0
+	case limit.RateUsedUp:
+		n.share.leave(m.index)
+		return exchange.RateLimited, nil, time.Duration(retry)
+	default:
+		n.share.leave(m.index)
+		return exchange.Busy, nil, 0
 	}
 }
 
-func (m *member) Leave() { m.def.Limiter.Release() }
+func (m *member) Leave() {
+	m.node.share.leave(m.index)
+	m.def.Limiter.Release(m.node.loop.Now())
+}
+
+func (m *member) AppendHead(dst []byte, h *message.Head, target []byte) []byte {
+	return upstream.AppendHead(dst, h, target)
+}
 
 func (m *member) Tunnels() *exchange.Tunnels { return m.def.Tunnels }
 
@@ -171,7 +197,7 @@ func (s *Server) prepare(snap *Snapshot, before *generation) (*generation, [][]*
 					pools[i] = upstream.NewPool(node.cache, b.Endpoints, b.TLS, b.Timeouts)
 				}
 			}
-			view.Backends = append(view.Backends, &member{def: b, host: []byte(b.Host), index: s.meterIndex(b.Name), pool: pools[i]})
+			view.Backends = append(view.Backends, &member{node: node, def: b, host: []byte(b.Host), index: s.meterIndex(b.Name), pool: pools[i]})
 		}
 		g.views = append(g.views, view)
 		g.pools = append(g.pools, pools)

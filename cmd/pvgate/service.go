@@ -262,7 +262,7 @@ func (s *service) limits() map[string]metrics.Limit {
 	for i := range l.snapshot.Backends {
 		b := &l.snapshot.Backends[i]
 		u := b.Limiter.Usage(s.server.Mono())
-		out[b.Name] = metrics.Limit{InFlight: u.InFlight, InFlightLimit: u.InFlightLimit, RateRefused: u.RateRefused, BusyRefused: u.BusyRefused}
+		out[b.Name] = metrics.Limit{InFlight: u.InFlight, InFlightLimit: u.InFlightLimit, Queued: u.Queued, QueueLimit: u.QueueLimit, RateRefused: u.RateRefused, BusyRefused: u.BusyRefused}
 	}
 	return out
 }

@@ -66,8 +66,8 @@ func (e *entry) append(b []byte, l *Log, backends []string) []byte {
 	b = appendUint(append(b, `,"bytes_out":`...), uint64(max(e.bytesOut, 0)))
 	b = appendMillis(append(b, `,"ms_total":`...), e.total)
 	b = appendMillis(append(b, `,"ms_backend":`...), e.upstream)
-	b = append(b, `,"ms_queue":0,"attempt":`...) // nothing queues yet
-	b = appendUint(b, uint64(e.attempt))
+	b = appendMillis(append(b, `,"ms_queue":`...), e.queued)
+	b = appendUint(append(b, `,"attempt":`...), uint64(e.attempt))
 	b = appendWord(append(b, `,"snapshot":"`...), e.snapshot[:])
 	b = e.appendPrefix(append(b, `","ip_prefix":"`...))
 	return append(b, w.agents[e.agent]...)

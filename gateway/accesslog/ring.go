@@ -22,6 +22,7 @@ type entry struct {
 	bytesOut int64
 	total    int64 // ns
 	upstream int64 // ns
+	queued   int64 // ns
 	leistung uint64
 	kreis    uint32
 	backend  int32
@@ -82,7 +83,7 @@ func (r *Ring) Record(rec *exchange.Record, now int64) {
 		}
 	}
 	e := &r.entries[r.next%ringSize]
-	e.time, e.total, e.upstream = now, rec.Total, rec.Upstream
+	e.time, e.total, e.upstream, e.queued = now, rec.Total, rec.Upstream, rec.Queued
 	e.bytesIn, e.bytesOut = rec.BytesIn, rec.BytesOut
 	e.protocol, e.status, e.reason, e.method, e.land = rec.Protocol, uint16(rec.Status), rec.Reason, rec.Method, rec.Land
 	e.leistung, e.kreis, e.backend = rec.Key, rec.Kreis, int32(rec.Backend)

@@ -63,6 +63,12 @@ func (c *H1) Readable() {
 		c.pump()
 		return
 	}
+	if c.x != nil && c.x.Parked() && c.stream.Finished() {
+		// Whoever ends its side after its request may still want the answer (RFC 9112, section 9.6), but hardly who does so
+		// while it waits in a queue: most likely it has given up, and others wait behind it.
+		c.gone()
+		return
+	}
 	buf := c.host.loop.ReadBuffer()
 	got := 0
 	for range turnReads {

@@ -140,6 +140,9 @@ func (h *Host) Tunnels() int { return h.tunnels }
 // Count returns how many connections are open and how many of them have a request in flight.
 func (h *Host) Count() (open, active int) { return h.open, h.active }
 
+// Held is how many descriptors connections hold: clients' and, of tunnels, the backends' as well.
+func (h *Host) Held() int { return h.open + h.tunnels }
+
 func (h *Host) enter(c *link) {
 	c.next = h.first
 	if h.first != nil {

@@ -206,7 +206,13 @@ const (
 	Admitted    Admission = iota
 	RateLimited           // the backend's whole rate is used up
 	Busy                  // as many requests as allowed are in flight
+	Queued                // so they are, and this one waits for a place
+	Exhausted             // the gateway has hardly any descriptors left
 )
+
+// Ticket is a place in a backend's queue. Quit leaves the queue; or, if a place has been granted meanwhile, gives that
+// back. It is of no further use when Granted or GaveUp has been called.
+type Ticket interface{ Quit() }
 
 // Connection is what an exchange needs of a connection to a backend.
 type Connection uint8
@@ -224,9 +230,12 @@ const (
 
 // Backend is one backend as one loop sees it.
 type Backend interface {
-	// Admit asks for a place at loop time now (nanoseconds); Leave gives it back. retryAfter is set when refused.
-	Admit(now int64) (a Admission, retryAfter time.Duration)
+	// Admit asks for a place for x; Leave gives it back. If Queued, Granted or GaveUp of x will be called, in another turn
+	// of the loop. retryAfter is set when refused.
+	Admit(x *Exchange) (a Admission, t Ticket, retryAfter time.Duration)
 	Leave()
+	// AppendHead appends a request's head as it goes over a connection, for SendKept.
+	AppendHead(dst []byte, h *message.Head, target []byte) []byte
 	// Tunnels says what the backend allows of requests that want to change the protocol, nil for nothing. AdmitTunnel
 	// asks for a place for one more tunnel; nil: there is none.
 	Tunnels() *Tunnels
@@ -261,8 +270,7 @@ type Place interface{ ReleaseTunnel() }
 // Upstream is a connection lent to one exchange until Done or Abort.
 type Upstream interface {
 	// SendHead, SendBody and SendEnd gather the request; Flush sends what was gathered, or keeps it until the
-	// connection stands. keep holds the head's bytes for Kept; SendKept gathers them on another connection instead of
-	// SendHead (a request without a body).
+	// connection stands. keep holds the head's bytes for Kept; SendKept gathers a head that was kept, instead of SendHead.
 	SendHead(h *message.Head, target []byte, keep bool)
 	SendBody(b []byte)
 	SendEnd()
@@ -276,7 +284,7 @@ type Upstream interface {
 	// Begun reports that the backend may have seen something of the request.
 	Begun() bool
 	Kept() []byte
-	SendKept(head []byte, isHEAD bool)
+	SendKept(k message.Kept, keep bool)
 	// Endpoint is the address that was reached, Cause what an answer broke, from a closed list; both for the access
 	// log, and zero where there is none.
 	Endpoint() netip.AddrPort
@@ -375,6 +383,7 @@ type Record struct {
 	BytesIn   int64       // request body octets
 	BytesOut  int64       // response body octets
 	Total     int64       // head of the request to end of the response
+	Queued    int64       // of that, waiting for a place at the backend
 	Upstream  int64       // of that, waiting for the backend: connect to head of the response
 	Aborted   bool        // the response did not end as it should
 	Removed   header.Removed

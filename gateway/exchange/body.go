@@ -8,7 +8,10 @@ func (x *Exchange) Body(b []byte) {
 	if x.state == relaying {
 		x.earlyLeft -= len(b)
 	}
-	if x.up != nil && !x.unasked {
+	switch {
+	case x.state == parked:
+		x.waiting.body = append(x.waiting.body, b...)
+	case x.up != nil && !x.unasked:
 		x.up.SendBody(b)
 	}
 }

@@ -11,12 +11,13 @@
 //	decide ──► refuse ─────────────────────────────────────────► answer ──► over
 //	   │                                                            ▲
 //	   └─► admit ──► connect ──► send ──► await ┬─► relay ───► over │
-//	         │          │          │        │   └─► change ──► over │
-//	         │          │          │        │          │            │
-//	         └──────────┴──────────┴────────┴─ fail ───┼────────────┘
+//	         │ │      ▲ │          │        │   └─► change ──► over │
+//	         │ └► park┘ │          │        │          │            │
+//	         │      │   │          │        │          │            │
+//	         └──────┴───┴──────────┴────────┴─ fail ───┼────────────┘
 //	                                                   └─► break off ──► over
 //
-// change makes a tunnel of both connections (tunnel.go), the only state in which octets pass that are no HTTP.
+// park waits in the backend's queue for a place (queue.go). change makes a tunnel of both connections (tunnel.go), the only state in which octets pass that are no HTTP.
 //
 // connect, send and await may be one wake-up and overlap with each other: what is sent waits in the upstream until the
 // connection stands, and a backend may answer before the request has ended.
@@ -38,6 +39,7 @@ type state uint8
 const (
 	idle state = iota
 	asking
+	parked
 	relaying
 	tunnel
 	over
@@ -92,6 +94,7 @@ type Exchange struct {
 	number    [20]byte // Content-Length of our own answers
 	kept      []byte   // storage of what wish remembers
 	wish      message.Head
+	waiting   waiting
 	tunnel    tunnelling
 }
 
@@ -193,22 +196,36 @@ func (x *Exchange) decide(h *message.Head) {
 func (x *Exchange) admit(h *message.Head) {
 	b := x.snapshot.Backends[x.plan.Backend]
 	x.rec.Backend, x.rec.Proxied = b.Index(), true
-	switch a, retry := b.Admit(x.began); a {
+	switch a, ticket, retry := b.Admit(x); a {
 	case Admitted:
 		x.backend = b
 		if x.offer(h) {
 			x.connect(h)
 		}
+	case Queued:
+		x.backend = b
+		x.park(h, ticket)
 	case RateLimited:
 		x.refuse(reason.BackendLimited, Detail{Backend: x.plan.Backend, RetryAfter: retry})
 	case Busy:
 		x.refuse(reason.BackendBusy, Detail{Backend: x.plan.Backend, RetryAfter: retry})
+	case Exhausted:
+		x.refuse(reason.LocalResource, Detail{Backend: x.plan.Backend})
 	}
 }
 
-// connect borrows a connection and puts the head on it. A request that may not be sent twice wants a connection whose
-// short idle time makes it unlikely that the backend is closing it just now.
+// connect borrows a connection and puts the head on it.
 func (x *Exchange) connect(h *message.Head) {
+	if !x.prepare(h) {
+		return
+	}
+	if up := x.lend(); up != nil {
+		up.SendHead(h, x.plan.Target, x.replayable && up.Reused())
+	}
+}
+
+// prepare makes the head that the backend gets of the client's; it reports false if that was refused.
+func (x *Exchange) prepare(h *message.Head) bool {
 	x.remember(h)
 	asked, client, secure, chain := h.Authority, x.client.Text, x.client.TLS, (*header.Chain)(nil)
 	if b := x.plan.Behind; b != nil {
@@ -238,8 +255,13 @@ func (x *Exchange) connect(h *message.Head) {
 	x.rec.Removed = removed
 	if fault != message.FaultNone {
 		x.fail(fault)
-		return
 	}
+	return fault == message.FaultNone
+}
+
+// lend borrows a connection, nil if none can be had and the request has been answered. A request that may not be sent twice
+// wants a connection whose short idle time makes it unlikely that the backend is closing it just now.
+func (x *Exchange) lend() Upstream {
 	x.asked = x.host.Now()
 	want := RecentConnection
 	if x.replayable {
@@ -251,10 +273,10 @@ func (x *Exchange) connect(h *message.Head) {
 	up, fault := x.backend.Connect(x, want)
 	if fault != message.FaultNone {
 		x.fail(fault)
-		return
+		return nil
 	}
 	x.up = up
-	up.SendHead(h, x.plan.Target, x.replayable && up.Reused())
+	return up
 }
 
 // remember copies what an error page would need of the head, whose bytes are gone by the time the backend fails.
@@ -361,7 +383,8 @@ func (x *Exchange) UpstreamFailed(fault message.Fault) {
 		x.retried = true
 		if again, f := x.backend.Connect(x, NewConnection); f == message.FaultNone {
 			old := x.up
-			again.SendKept(old.Kept(), x.isHEAD)
+			again.SendKept(message.Kept{Octets: old.Kept(), HEAD: x.isHEAD}, false)
+			again.SendEnd()
 			x.up, x.rec.Forwarded = again, old.Begun()
 			old.Abort()
 			again.Flush()
@@ -511,6 +534,7 @@ func (x *Exchange) leave(clean bool) {
 			up.Abort()
 		}
 	}
+	x.quit()
 	if x.backend != nil {
 		x.backend.Leave()
 		x.backend = nil

@@ -204,7 +204,7 @@ func (g *Gateway) serve(t testing.TB, o *Options, snap *gateway.Snapshot) {
 			for i := range snap.Backends {
 				u := snap.Backends[i].Limiter.Usage(server.Mono())
 				all[snap.Backends[i].Name] = metrics.Limit{
-					InFlight: u.InFlight, InFlightLimit: u.InFlightLimit, RateRefused: u.RateRefused, BusyRefused: u.BusyRefused,
+					InFlight: u.InFlight, InFlightLimit: u.InFlightLimit, Queued: u.Queued, QueueLimit: u.QueueLimit, RateRefused: u.RateRefused, BusyRefused: u.BusyRefused,
 				}
 			}
 			return all

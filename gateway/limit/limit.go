@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: EUPL-1.2
 
 // Package limit decides how much a backend gets: so many requests in a span
-// of time ([Rate]) and so many at once ([InFlight]).
+// of time ([Rate]) and so many at once ([InFlight]), and who waits for a place
+// ([Waiter]).
 //
 // The calls you want are [Backend.Admit] and [Backend.Release] on the request
-// path (no lock, no allocation) and [Book.Apply] when a new snapshot is put in
-// service. State outlives snapshots: it is kept in a [Book] under the
-// backend's name, and a reload that changes a limit changes it in place.
+// path (no lock, no allocation), [Backend.Wait] where Admit says Full, and
+// [Book.Apply] when a new snapshot is put in service. State outlives
+// snapshots: it is kept in a [Book] under the backend's name, and a reload that
+// changes a limit changes it in place.
 //
-// It deliberately has no clock (time is an argument), no queue and no shares
-// of senders, and it does not know what a refusal looks like: gateway/reason
-// and gateway/pages do.
+// It deliberately has no clock (time is an argument) and no shares of senders,
+// and it does not know what a refusal looks like: gateway/reason and
+// gateway/pages do.
 package limit
 
 import (
@@ -18,6 +20,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // InFlight counts requests that are at a backend and holds them below a cap.
@@ -29,13 +32,21 @@ type InFlight struct {
 // Acquire takes one place if there is one. Every success needs one Release.
 func (f *InFlight) Acquire() bool {
 	limit := f.limit.Load()
-	// Add first and look afterwards: one operation when there is room. Two
-	// threads at the last place may both step back, never both step in.
-	if n := f.n.Add(1); limit > 0 && n > limit {
-		f.n.Add(-1)
-		return false
+	if limit == 0 {
+		f.n.Add(1)
+		return true
 	}
-	return true
+	// Not added first and looked at afterwards: a place must never look taken by
+	// who does not get it, or nobody gives it to those who wait.
+	for {
+		n := f.n.Load()
+		if n >= limit {
+			return false
+		}
+		if f.n.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
 }
 
 // Release gives a place back.
@@ -45,8 +56,7 @@ func (f *InFlight) Release() {
 	}
 }
 
-// Now returns how many places are taken. A refusal in progress may show as
-// one more for an instant.
+// Now returns how many places are taken.
 func (f *InFlight) Now() int64 { return f.n.Load() }
 
 // Limit returns the cap, 0 for none.
@@ -60,7 +70,10 @@ type Limits struct {
 	Rate     Quota
 	InFlight int64 // at once; 0 for no cap
 	Tunnels  int64 // connections that have changed their protocol, at once; 0 for no cap
-	Shadow   bool  // count what would be refused, refuse nothing
+	// Queue is how many may wait for one of the InFlight places, Patience for how long; 0 for none.
+	Queue    int64
+	Patience time.Duration
+	Shadow   bool // count what would wait or be refused, refuse nothing
 }
 
 // Check says what is wrong with the limits.
@@ -71,10 +84,13 @@ func (l Limits) Check() error {
 	if l.Tunnels < 0 {
 		return fmt.Errorf("tunnels %d is negative; use 0 for no cap", l.Tunnels)
 	}
+	if l.Queue < 0 || l.Patience < 0 || (l.Queue > 0) != (l.Patience > 0) {
+		return fmt.Errorf("a queue of %d with a wait of %v: both or none, and none negative", l.Queue, l.Patience)
+	}
 	return l.Rate.Check()
 }
 
-// Outcome is what Admit decided.
+// Outcome is what Admit or Wait decided.
 type Outcome uint8
 
 // The outcomes. Admitted needs a Release, the others must not have one.
@@ -82,6 +98,8 @@ const (
 	Admitted Outcome = iota
 	RateUsedUp
 	Busy
+	Full   // no place now, but one may Wait for one
+	Queued // one waits for a place
 )
 
 // Backend is the limiter state of one backend. It lives as long as any
@@ -91,6 +109,7 @@ type Backend struct {
 	rate     Rate
 	inFlight InFlight
 	tunnels  InFlight
+	queue    queue
 	shadow   atomic.Bool
 	// What was refused, or would have been in shadow mode.
 	rateRefused, busyRefused atomic.Uint64
@@ -102,8 +121,11 @@ type Backend struct {
 // is not known (a place is free when another request ends).
 func (b *Backend) Admit(now int64) (outcome Outcome, retryAfter int64) {
 	// The place first: a rate's share that is taken and given back would be
-	// seen by others as a used one for longer.
-	if !b.inFlight.Acquire() {
+	// seen by others as a used one for longer. Nobody overtakes those who wait.
+	if b.queue.waiting.Load() > 0 || !b.inFlight.Acquire() {
+		if b.queue.most.Load() > 0 && !b.shadow.Load() {
+			return Full, 0
+		}
 		b.busyRefused.Add(1)
 		if !b.shadow.Load() {
 			return Busy, 0
@@ -118,7 +140,7 @@ func (b *Backend) Admit(now int64) (outcome Outcome, retryAfter int64) {
 	if b.shadow.Load() {
 		return Admitted, 0
 	}
-	b.inFlight.Release()
+	b.Release(now)
 	return RateUsedUp, wait
 }
 
@@ -135,8 +157,17 @@ func (b *Backend) Pass(now int64) (ok bool, retryAfter int64) {
 	return false, wait
 }
 
-// Release ends what Admit admitted.
-func (b *Backend) Release() { b.inFlight.Release() }
+// Release ends what was admitted, or granted to a waiter, at the time now.
+func (b *Backend) Release(now int64) {
+	b.inFlight.Release()
+	b.grant(now)
+}
+
+// Patience is how long one waits for a place at most, ns.
+func (b *Backend) Patience() int64 { return b.queue.patience.Load() }
+
+// Refused counts a request that got no place for a reason of its caller's.
+func (b *Backend) Refused() { b.busyRefused.Add(1) }
 
 // AdmitTunnel takes a place for a connection that is about to change its protocol and then lives for hours: such places
 // are counted apart, so that they use up nobody's [InFlight]. It reports false if there is none; every success needs
@@ -161,6 +192,7 @@ type Usage struct {
 	RateUsed                 float64 // part of the burst taken, 0 to 1
 	InFlight, InFlightLimit  int64
 	Tunnels, TunnelsLimit    int64
+	Queued, QueueLimit       int64
 	RateRefused, BusyRefused uint64 // since the backend was first seen
 }
 
@@ -170,6 +202,7 @@ func (b *Backend) Usage(now int64) Usage {
 		RateUsed: b.rate.Used(now),
 		InFlight: b.inFlight.Now(), InFlightLimit: b.inFlight.Limit(),
 		Tunnels: b.tunnels.Now(), TunnelsLimit: b.tunnels.Limit(),
+		Queued: b.queue.waiting.Load(), QueueLimit: b.queue.most.Load(),
 		RateRefused: b.rateRefused.Load(), BusyRefused: b.busyRefused.Load(),
 	}
 }
@@ -181,6 +214,9 @@ func (b *Backend) configure(l Limits, now int64) error {
 	b.inFlight.SetLimit(l.InFlight)
 	b.tunnels.SetLimit(l.Tunnels)
 	b.shadow.Store(l.Shadow)
+	b.queue.most.Store(l.Queue)
+	b.queue.patience.Store(int64(l.Patience))
+	b.grant(now)
 	return nil
 }
 

@@ -81,12 +81,12 @@ func TestAdmitTakesBothOrNeither(t *testing.T) {
 			t.Fatalf("admit %d: %v, want %v", i, got, w)
 		}
 	}
-	b.Release()
+	b.Release(0)
 	// Had the refusals above taken shares, none would be left here.
 	if got, _ := b.Admit(0); got != Admitted {
 		t.Fatalf("after a release: %v, want Admitted", got)
 	}
-	b.Release()
+	b.Release(0)
 	got, wait := b.Admit(0)
 	if got != RateUsedUp || wait <= 0 {
 		t.Fatalf("after three: %v, wait %d, want RateUsedUp and a wait", got, wait)
@@ -119,7 +119,7 @@ func TestShadowModeCountsAndRefusesNothing(t *testing.T) {
 		t.Errorf("usage %+v, want 3 busy and 4 rate", u)
 	}
 	for range 4 {
-		b.Release()
+		b.Release(0)
 	}
 }
 

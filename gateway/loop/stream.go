@@ -359,6 +359,9 @@ func (s *Stream) dropQueue() {
 	}
 }
 
+// Finished reports whether the peer is known to have ended its side, even if there is more to read before that.
+func (s *Stream) Finished() bool { return s.hangup }
+
 // Silent reports whether an idle connection is open and nothing has been heard on it: what a pooled connection must be.
 // The kernel is not asked; see Guard, and Healthy, which does.
 func (s *Stream) Silent() bool { return !s.closed && !s.broken && !s.readable }

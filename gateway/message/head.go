@@ -54,3 +54,11 @@ func (h *Head) Get(id FieldID) []byte {
 
 // HasBody reports whether the framing fields of a request announce a body.
 func (h *Head) HasBody() bool { return h.Chunked || h.ContentLength > 0 }
+
+// Kept is the head of a request as it goes over a connection of HTTP/1.1, and what is not to be seen in its octets.
+type Kept struct {
+	Octets  []byte
+	HEAD    bool // the method
+	Chunked bool // the body's framing
+	Upgrade bool // the protocol may change
+}

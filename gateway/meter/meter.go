@@ -23,13 +23,17 @@ const Classes = 6
 
 var (
 	// Ten, for they are counted once per backend: the budget of series is in the tests of gateway/metrics.
+	queueBounds    = [...]float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 	backendBounds  = [...]float64{.005, .01, .025, .05, .1, .25, .5, 1, 5, 30}
 	overheadBounds = [...]float64{.000025, .00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1}
 )
 
-// BackendBuckets and OverheadBuckets return the upper bounds of the histograms' buckets in seconds; the bucket after
-// the last is open.
+// BackendBuckets, QueueBuckets and OverheadBuckets return the upper bounds of the histograms' buckets in seconds; the
+// bucket after the last is open.
 func BackendBuckets() []float64 { return slices.Clone(backendBounds[:]) }
+
+// QueueBuckets: see BackendBuckets.
+func QueueBuckets() []float64 { return slices.Clone(queueBounds[:]) }
 
 // OverheadBuckets: see BackendBuckets.
 func OverheadBuckets() []float64 { return slices.Clone(overheadBounds[:]) }
@@ -75,6 +79,7 @@ type Meter struct {
 	Backends []Backend // by exchange.Record.Backend
 	Other    Backend   // all targets of no configured backend
 	Overhead [exchange.Protocols]Histogram
+	Queued   Histogram // waits for a place at a backend, of those that had to
 	Removed  [4]uint64 // pv, forwarded, identity, alias
 	// Tunnels counts those that have ended, by how.
 	Tunnels  [exchange.TunnelEnds]uint64
@@ -97,6 +102,9 @@ func (m *Meter) Record(r *exchange.Record) {
 	m.Removed[1] += uint64(r.Removed.Forwarded)
 	m.Removed[2] += uint64(r.Removed.Identity)
 	m.Removed[3] += uint64(r.Removed.Alias)
+	if r.Queued > 0 {
+		m.Queued.observe(r.Queued, queueBounds[:])
+	}
 	if r.Backend == -1 || !r.Forwarded && r.Reason.Fault() == reason.FaultClient {
 		return // a request that was refused before the backend saw anything of it is none of the backend's
 	}
@@ -120,7 +128,7 @@ func (m *Meter) Record(r *exchange.Record) {
 	b.BytesOut += uint64(r.BytesOut)
 	// Bodies that fill more than a buffer measure the client's line, not us.
 	if r.BytesIn+r.BytesOut < 64<<10 {
-		m.Overhead[r.Protocol].observe(max(r.Total-r.Upstream, 0), overheadBounds[:])
+		m.Overhead[r.Protocol].observe(max(r.Total-r.Upstream-r.Queued, 0), overheadBounds[:])
 	}
 }
 
@@ -155,6 +163,7 @@ func (m *Meter) AddTo(sum *Meter) {
 			sum.Reasons[i][j] += n
 		}
 	}
+	sum.Queued.add(&m.Queued)
 	for i, n := range m.Removed {
 		sum.Removed[i] += n
 	}

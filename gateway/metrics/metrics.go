@@ -70,6 +70,7 @@ type Inputs struct {
 // Limit is the reading of one backend's limiter.
 type Limit struct {
 	InFlight, InFlightLimit  int64
+	Queued, QueueLimit       int64
 	RateRefused, BusyRefused uint64
 }
 
@@ -93,6 +94,8 @@ func families() [][]string {
 		{"pvgate_backend_bytes_total", "Body octets by backend and direction.", "backend", "direction"},
 		{"pvgate_backend_in_flight", "Requests at the backend now.", "backend"},
 		{"pvgate_backend_in_flight_limit", "Requests the backend may have at once; 0 is no limit.", "backend"},
+		{"pvgate_queue_length", "Requests that wait for a place at the backend now; none for a backend without a queue.", "backend"},
+		{"pvgate_queue_wait_seconds", "Time that requests have waited for a place at a backend, of those that had to."},
 		{"pvgate_limited_total", "Requests refused by a limit, or in shadow mode would have been, by whose limit.", "backend", "whose"},
 		{"pvgate_registry_age_seconds", "Time since the source was last read well.", "source"},
 		{"pvgate_registry_last_success_timestamp_seconds", "When the source was last read well.", "source"},
@@ -166,6 +169,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for name, l := range c.in.Limits() {
 		s.gauge("pvgate_backend_in_flight", float64(l.InFlight), name)
 		s.gauge("pvgate_backend_in_flight_limit", float64(l.InFlightLimit), name)
+		if l.QueueLimit > 0 {
+			s.gauge("pvgate_queue_length", float64(l.Queued), name)
+		}
 		if n := l.RateRefused + l.BusyRefused; n > 0 {
 			s.counter("pvgate_limited_total", float64(n), name, "backend")
 		}
@@ -225,6 +231,7 @@ func (s sink) traffic(m *meter.Meter) {
 	for p := range exchange.Protocols {
 		s.protocol(m, p)
 	}
+	s.histogram("pvgate_queue_wait_seconds", &m.Queued, meter.QueueBuckets())
 	for r := range m.Reasons {
 		code, total := reason.Code(r), uint64(0)
 		for land, n := range m.Reasons[r] {
@@ -303,9 +310,10 @@ func (s sink) backend(b *meter.Backend, name string) {
 }
 
 // BackendsOwn reports whether a reason is shown by backend: only those for which the backend's or our operator has to
-// act. Two large sets never meet on one series; all reasons are shown by Land.
+// act, and no override's, which no backend has part in. Two large sets never meet on one series; all reasons are shown by
+// Land.
 func BackendsOwn(c reason.Code) bool {
-	return c.Fault() == reason.FaultBackend || c.Fault() == reason.FaultOperator
+	return c.Fault() == reason.FaultBackend || c.Fault() == reason.FaultOperator && c != reason.Gone
 }
 
 func (s sink) loops(st *gateway.Stats) {

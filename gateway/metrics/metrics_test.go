@@ -45,6 +45,7 @@ func (c crowd) stats() *gateway.Stats {
 			m.Reasons[r][l] = 1
 		}
 	}
+	m.Queued.Counts[0] = 1
 	m.Removed = [4]uint64{1, 1, 1, 1}
 	full := meter.Backend{BytesIn: 1, BytesOut: 1}
 	for i := range full.Requests {
@@ -94,7 +95,7 @@ func (c crowd) gatherer() prometheus.Gatherer {
 		Limits: func() map[string]metrics.Limit {
 			all := map[string]metrics.Limit{}
 			for i := range c.backends {
-				all[fmt.Sprintf("backend-%d", i)] = metrics.Limit{InFlight: 1, InFlightLimit: 2, RateRefused: 3, BusyRefused: 4}
+				all[fmt.Sprintf("backend-%d", i)] = metrics.Limit{InFlight: 1, InFlightLimit: 2, Queued: 1, QueueLimit: 2, RateRefused: 3, BusyRefused: 4}
 			}
 			return all
 		},
@@ -153,7 +154,7 @@ func (c crowd) ceiling() int {
 	}
 	histogram := func(bounds []float64) int { return len(bounds) + 1 + 2 } // the open bucket, sum, count
 	byBackend += meter.Classes + histogram(meter.BackendBuckets()) + len([]string{"in", "out"})
-	const limits = 3 // in flight, its limit, limited by the backend's own
+	const limits = 4 // in flight, its limit, who waits, limited by the backend's own
 	codes := 1       // other
 	for code := range 600 {
 		if http.StatusText(code) != "" {
@@ -162,7 +163,7 @@ func (c crowd) ceiling() int {
 	}
 	codes++ // 499 has no registered text
 	byProtocol := codes + histogram(meter.OverheadBuckets())
-	fixed := int(exchange.Protocols)*byProtocol + reason.Count*meter.Lands + parserReasons + len(meter.Meter{}.Removed) + int(exchange.Accounts) - 1
+	fixed := int(exchange.Protocols)*byProtocol + reason.Count*meter.Lands + parserReasons + len(meter.Meter{}.Removed) + int(exchange.Accounts) - 1 + histogram(meter.QueueBuckets())
 	const (
 		byLoop   = 9
 		bySource = 3
@@ -206,7 +207,7 @@ func TestBackendsMeetOnlyReasonsOfTheirOwn(t *testing.T) {
 		seen[code] = true
 	}
 	for _, r := range reason.All() {
-		want := r.Fault() == reason.FaultBackend || r.Fault() == reason.FaultOperator
+		want := r.Fault() == reason.FaultBackend || r == reason.Maintenance || r == reason.LoopDetected
 		if seen[r.String()] != want {
 			t.Errorf("reason %v of fault %v by backend: %v, want %v", r, r.Fault(), seen[r.String()], want)
 		}

@@ -26,6 +26,8 @@ const (
 	retrySoon     = 1
 	retryRegistry = 5
 	retryDown     = 10
+	// retrySpread is how much longer some are asked to wait where many are refused at once: they must not come back at once.
+	retrySpread = 4
 )
 
 // maxLinks bounds the lists of an answer.
@@ -75,6 +77,10 @@ func (s *Surface) Page(r *exchange.Request, code reason.Code, d exchange.Detail,
 	}
 	if a.RetryAfter == 0 && code.RetryLater() {
 		a.RetryAfter = retryDefault(code)
+		switch code {
+		case reason.BackendBusy, reason.QueueTimeout, reason.Overloaded, reason.LocalResource:
+			a.RetryAfter += int(r.Seed >> 24 % retrySpread)
+		}
 	}
 	if d.Backend >= 0 && d.Backend < len(s.backends) {
 		a.Backend = s.backendOf(d.Backend)

@@ -148,11 +148,19 @@ func (c *Conn) SendHead(h *message.Head, target []byte, keep bool) {
 // Kept returns the head that SendHead was told to keep; valid until Done or Abort.
 func (c *Conn) Kept() []byte { return c.kept }
 
-// SendKept gathers a kept head; the request has no body.
-func (c *Conn) SendKept(head []byte, isHEAD bool) {
-	c.gather = append(c.room(len(head)), head...)
-	c.isHEAD, c.chunked, c.sentEnd = isHEAD, false, true
-	c.machine.Start(isHEAD, false)
+// AppendHead appends a head as SendHead sends it, for SendKept.
+func AppendHead(dst []byte, h *message.Head, target []byte) []byte {
+	return http1.AppendRequest(dst, h, target)
+}
+
+// SendKept gathers a kept head; keep is as for SendHead.
+func (c *Conn) SendKept(k message.Kept, keep bool) {
+	c.gather = append(c.room(len(k.Octets)), k.Octets...)
+	c.isHEAD, c.chunked = k.HEAD, k.Chunked
+	c.machine.Start(k.HEAD, k.Upgrade)
+	if keep {
+		c.kept = append(c.loop.Buffer(len(k.Octets)), k.Octets...)
+	}
 }
 
 // room returns the buffer that gathers.
