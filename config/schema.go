@@ -43,6 +43,7 @@ type Root struct {
 	ACME       *ACME       `key:"acme" help:"the CA that gives certificates to listeners with tls: {acme: true}; absent: none"`
 	TicketKeys Text        `key:"ticket_keys" is:"path" help:"file of keys for TLS session tickets, the same on all nodes: lines of openssl rand -hex 32, the newest first; absent: random ones, changed every day"`
 	Loops      Int         `key:"loops" default:"0" is:"loops" help:"event loops; 0 is one per core"`
+	Drain      Drain       `key:"drain" help:"the end of the process at SIGTERM, pvgate drain, or after an upgrade"`
 	AccessLog  AccessLog   `key:"access_log" help:"one line of JSON for each request"`
 	Security   *Security   `key:"security_txt" help:"/.well-known/security.txt (RFC 9116) on every host; absent: none of ours"`
 	Leistungen Text        `key:"leistungen" is:"path" help:"csv of Leistungen: leistung, title, types, successor; absent: none"`
@@ -126,6 +127,13 @@ type Clients struct {
 type Admin struct {
 	At      Origin `key:"-"`
 	Address Text   `key:"address" default:"127.0.0.1:9180" is:"loopback" help:"host:port on the loopback interface: /metrics, /livez, /readyz, /api/v1/"`
+}
+
+// Drain is how a process ends.
+type Drain struct {
+	At    Origin   `key:"-"`
+	Delay Duration `key:"delay" default:"0s" is:"orzero" help:"how long health checks are told to look elsewhere while everybody is served still: as long as the load balancer takes to notice"`
+	Time  Duration `key:"time" default:"60s" help:"for requests in flight then; what is left is broken off"`
 }
 
 // Security is what security.txt says (RFC 9116, section 2.5).

@@ -46,11 +46,11 @@ const portTries = 20
 // listenOn opens an address for TCP and, if it speaks HTTP/3, for UDP.
 func (s *Server) listenOn(l *Listener) (tcp listen.Sockets, udp *net.UDPConn, err error) {
 	for range portTries {
-		if tcp, err = listen.Open(l.Address, len(s.nodes)); err != nil || !l.http3() {
+		if tcp, err = s.options.Inherited.Open(l.Address, len(s.nodes)); err != nil || !l.http3() {
 			return tcp, nil, err
 		}
 		var warning string
-		if udp, warning, err = listen.OpenUDP(tcp.Addr); err == nil {
+		if udp, warning, err = s.options.Inherited.OpenUDP(tcp.Addr); err == nil {
 			if warning != "" && s.options.Warn != nil {
 				s.options.Warn(warning)
 			}
@@ -64,15 +64,75 @@ func (s *Server) listenOn(l *Listener) (tcp listen.Sockets, udp *net.UDPConn, er
 	return listen.Sockets{}, nil, err
 }
 
-// serveHTTP3 begins to take connections of HTTP/3.
-func (s *Server) serveHTTP3(udp *net.UDPConn, index int) error {
-	l := &s.options.Listen[index]
-	if err := s.http3.Listen(udp, index, l.TLS); err != nil {
-		return fmt.Errorf("listen on %s for HTTP/3: %w", l.Address, err)
+// datagrams is a UDP socket with the index of its listener.
+type datagrams struct {
+	socket   *net.UDPConn
+	listener int
+}
+
+// advertise is the value of Alt-Svc for a port (RFC 7838, section 3).
+func advertise(port uint16) []byte { return []byte(`h3=":` + strconv.Itoa(int(port)) + `"; ma=86400`) }
+
+// ReadDatagrams begins to take connections of HTTP/3. It is called once, by Start unless Options.HoldDatagrams.
+func (s *Server) ReadDatagrams() error {
+	s.datagramsMu.Lock()
+	defer s.datagramsMu.Unlock()
+	var errs error
+	for _, d := range s.datagrams {
+		l := &s.options.Listen[d.listener]
+		if err := s.http3.Listen(d.socket, d.listener, l.TLS); err != nil { // which has closed it
+			errs = errors.Join(errs, fmt.Errorf("listen on %s for HTTP/3: %w", l.Address, err))
+		}
 	}
-	port := strconv.Itoa(int(s.sockets[index].Addr.Port()))
-	s.altSvc[index] = []byte(`h3=":` + port + `"; ma=86400`)
-	return nil
+	if s.datagrams != nil {
+		s.http3.Serve()
+	}
+	s.datagrams = nil
+	return errs
+}
+
+// releaseDatagrams ends all connections of HTTP/3 and leaves its sockets to another process.
+func (s *Server) releaseDatagrams() {
+	if s.http3 != nil {
+		s.http3.Release()
+	}
+}
+
+// dropDatagrams closes what has never been read.
+func (s *Server) dropDatagrams() {
+	s.datagramsMu.Lock()
+	defer s.datagramsMu.Unlock()
+	for _, d := range s.datagrams {
+		_ = d.socket.Close()
+	}
+	s.datagrams = nil
+}
+
+// Share duplicates the listening sockets for a process that is to follow; the caller closes them. It must not be called
+// once the server drains.
+func (s *Server) Share() ([]listen.Passed, error) {
+	var all []listen.Passed
+	share := func(fd int, name string) error {
+		p, err := listen.Share(fd, name)
+		if err == nil {
+			all = append(all, p)
+		}
+		return err
+	}
+	var errs error
+	for i := range s.sockets {
+		for _, fd := range s.sockets[i].FDs {
+			errs = errors.Join(errs, share(int(fd), s.options.Listen[i].Address))
+		}
+		if u := s.udp[i]; u != nil {
+			errs = errors.Join(errs, listen.Control(u, func(fd int) error { return share(fd, s.options.Listen[i].Address) }))
+		}
+	}
+	if errs != nil {
+		listen.CloseAll(all)
+		return nil, errs
+	}
+	return all, nil
 }
 
 // endHTTP3 ends its connections. The loops run no more.
@@ -80,6 +140,7 @@ func (s *Server) endHTTP3() {
 	if s.http3 != nil {
 		s.http3.Close()
 	}
+	s.dropDatagrams()
 }
 
 // clearAltSvc is what clients are told of HTTP/3 when the gateway ends (RFC 7838, section 3).
@@ -90,7 +151,7 @@ func (n *node) AltSvc(listener int) []byte {
 	switch {
 	case n.server.http3 == nil || n.server.altSvc[listener] == nil:
 		return nil
-	case n.draining:
+	case n.draining && !n.server.retired:
 		return clearAltSvc
 	default:
 		return n.server.altSvc[listener]

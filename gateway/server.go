@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -52,6 +53,13 @@ type Options struct {
 	// Secret is what the keys of stateless resets and address tokens of QUIC are made of; all zero: random ones, and
 	// clients of HTTP/3 take a while to notice that this process follows another.
 	Secret [32]byte
+	// Inherited are sockets that another process has opened: addresses that they are bound to are listened on with them.
+	Inherited *listen.Inherited
+	// Opened is called when all that Start needs is there, before anybody is served; its error ends the start. It may wait.
+	// nil: nothing is waited for.
+	Opened func() error
+	// HoldDatagrams leaves the UDP sockets unread until [Server.ReadDatagrams]: two processes must never read the same.
+	HoldDatagrams bool
 	// Warn is told at the start of what works but should be looked at; nil: nobody is.
 	Warn func(text string)
 	// NewKernel makes a loop's kernel; nil for the real one. For tests.
@@ -90,15 +98,21 @@ type Server struct {
 	networks *conn.Networks
 	current  atomic.Pointer[generation]
 	sockets  []listen.Sockets
+	udp      []*net.UDPConn // by listener; nil for none
 	started  time.Time
 	workers  *tlsconn.Workers // of handshakes
 	http3    *http3.Server    // nil without a listener that speaks it
 	altSvc   [][]byte         // by listener: what its clients are told of HTTP/3; nil for nothing
+	retired  bool             // another process has the sockets; set before the loops drain
 
 	// mu serialises Swap and guards indexes: the backends' places in the meters, by name, never reused.
 	mu      sync.Mutex
 	indexes map[string]int
 	names   []string
+
+	// datagramsMu guards datagrams: UDP sockets that nobody reads yet.
+	datagramsMu sync.Mutex
+	datagrams   []datagrams
 }
 
 // Start opens the addresses and serves the snapshot. On an error nothing is left open.
@@ -107,15 +121,19 @@ func Start(o Options, snap *Snapshot) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.open(); err != nil {
+	err = s.open()
+	if err == nil && o.Opened != nil {
+		err = o.Opened()
+	}
+	if err == nil && !o.HoldDatagrams {
+		err = s.ReadDatagrams()
+	}
+	if err != nil {
 		s.release()
 		return nil, err
 	}
 	for _, n := range s.nodes {
 		go n.loop.Run()
-	}
-	if s.http3 != nil {
-		s.http3.Serve()
 	}
 	return s, nil
 }
@@ -217,21 +235,21 @@ func descriptors() int {
 	return int(min(r.Cur, 1<<17))
 }
 
-// open listens on every address with one socket per loop.
+// open listens on every address with one socket per loop. Of inherited sockets there may be more, or fewer: then some loops
+// get their connections from others. Where listeners have one each, they are different loops'.
 func (s *Server) open() error {
 	for i, l := range s.options.Listen {
 		sockets, udp, err := s.listenOn(&l)
 		if err != nil {
 			return err
 		}
-		s.sockets = append(s.sockets, sockets)
+		s.sockets, s.udp = append(s.sockets, sockets), append(s.udp, udp)
 		if udp != nil {
-			if err := s.serveHTTP3(udp, i); err != nil {
-				return err
-			}
+			s.datagrams = append(s.datagrams, datagrams{udp, i})
+			s.altSvc[i] = advertise(sockets.Addr.Port())
 		}
-		for j, n := range s.nodes {
-			if err := n.listen(sockets.FDs[j], i, l); err != nil {
+		for j, fd := range sockets.FDs {
+			if err := s.nodes[(i+j)%len(s.nodes)].listen(fd, i, l); err != nil {
 				return fmt.Errorf("listen on %s: %w", l.Address, err)
 			}
 		}
@@ -299,14 +317,32 @@ func (s *Server) meterIndex(name string) int {
 
 // Drain stops accepting, lets requests in flight end, and stops the loops. When ctx ends first, what is left is broken
 // off and its error is returned. The server is of no further use.
-func (s *Server) Drain(ctx context.Context) error {
+func (s *Server) Drain(ctx context.Context) error { return s.drain(ctx, nil) }
+
+// datagramTime is how long connections of HTTP/3 have to end before another process reads their socket.
+const datagramTime = 5 * time.Second
+
+// Retire is Drain when another process listens on the same sockets from now on. Connections of HTTP/3 cannot move there:
+// they have 5 s to end. Then their sockets are read no more, and released is called.
+func (s *Server) Retire(ctx context.Context, released func()) error {
+	s.retired = true
+	return s.drain(ctx, released)
+}
+
+func (s *Server) drain(ctx context.Context, released func()) error {
+	s.dropDatagrams()
 	for _, n := range s.nodes {
 		n.loop.Do(n.drain)
 	}
 	var err error
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for s.busy() && err == nil {
+	for since := time.Now(); s.busy() && err == nil; {
+		if released != nil && (s.http3 == nil || s.http3.Open() == 0 || time.Since(since) >= datagramTime) {
+			s.releaseDatagrams()
+			released()
+			released = nil
+		}
 		select {
 		case <-ctx.Done():
 			err = fmt.Errorf("drain: %w with connections left", context.Cause(ctx))
@@ -321,6 +357,9 @@ func (s *Server) Drain(ctx context.Context) error {
 	}
 	s.workers.Close()
 	s.endHTTP3()
+	if released != nil {
+		released()
+	}
 	return err
 }
 
@@ -339,6 +378,22 @@ func (s *Server) busy() bool {
 		})
 	}
 	return left > 0
+}
+
+// Turn waits until every loop has turned once.
+func (s *Server) Turn(ctx context.Context) error {
+	turned := make(chan struct{}, len(s.nodes))
+	for _, n := range s.nodes {
+		n.loop.Post(func() { turned <- struct{}{} })
+	}
+	for i := range s.nodes {
+		select {
+		case <-turned:
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d loops do not turn: %w", len(s.nodes)-i, len(s.nodes), ctx.Err())
+		}
+	}
+	return nil
 }
 
 // Stats is a reading of the whole server.

@@ -55,6 +55,8 @@ func newBooks(log *slog.Logger) *books { return &books{names: dns.New(dns.Option
 type own struct {
 	keys   *handover.Keys // for the handover context, used where the configuration names no file of keys
 	issuer *certs.Issuer  // of certificates; nil without acme, and where nothing is served
+	// leaving says that the process ends soon; nil where nothing is served.
+	leaving func() bool
 }
 
 // buildLive builds everything a configuration asks for; nothing of it is in service yet. The error is a config.Errors
@@ -71,7 +73,7 @@ func buildLive(ctx context.Context, cfg *config.Config, books *books, own own) (
 		return l, config.Errors{config.At(config.Origin{Where: config.FromFile, Name: cfg.Path}, "%v", unread)}
 	}
 	snap := &gateway.Snapshot{ID: digest.String()[:8], Via: pseudonym(cfg), Networks: conn.NetworkPolicy{Most: cfg.Root.Clients.PerNetwork.V}}
-	options := surface.Options{Domain: cfg.Root.Domain.V, Table: rt.table}
+	options := surface.Options{Domain: cfg.Root.Domain.V, Table: rt.table, Leaving: own.leaving}
 	var names []namedEndpoint
 	for i := range rt.backends {
 		b := &rt.backends[i]

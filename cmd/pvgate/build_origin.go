@@ -4,7 +4,6 @@ package main
 
 import (
 	"cmp"
-	"crypto/rand"
 	"slices"
 	"strings"
 
@@ -14,15 +13,13 @@ import (
 	"github.com/pvgate/pvgate/registry"
 )
 
-// randomKeys are keys for the handover context that nobody else has: for a node alone, until it ends.
-func randomKeys() *handover.Keys {
-	var secret [handover.KeySize]byte
-	_, _ = rand.Read(secret[:]) // never fails (crypto/rand)
-	keys, err := handover.NewKeys(secret)
+// context are keys for the handover context of a process's own: for a node alone, over its upgrades.
+func (k *keys) context() *handover.Keys {
+	own, err := handover.NewKeys(k.Context)
 	if err != nil {
 		panic("one key is as many as there may be: " + err.Error())
 	}
-	return keys
+	return own
 }
 
 // contextKeys reads the keys of the handover context; without a file they are the process's own.

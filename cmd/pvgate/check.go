@@ -98,7 +98,7 @@ func check(ctx context.Context, flags *configFlags, now time.Time) *checked {
 		var l *live
 		kept := newBooks(nil)
 		defer kept.names.Close()
-		l, err = buildLive(ctx, cfg, kept, own{keys: randomKeys()})
+		l, err = buildLive(ctx, cfg, kept, own{keys: randomKeys().context()})
 		built = l.routes
 	}
 	r.Errors = append(r.Errors, findings(err)...)

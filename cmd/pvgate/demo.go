@@ -88,6 +88,7 @@ func demo(cmd *cobra.Command, f *demoFlags) (err error) {
 		log:   slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level})),
 		out:   io.Discard,
 		err:   cmd.ErrOrStderr(),
+		born:  &birth{keys: randomKeys()},
 		ready: func(s *service, operators string) {
 			level.Set(slog.LevelInfo)
 			if f.duration > 0 {

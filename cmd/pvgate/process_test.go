@@ -31,13 +31,19 @@ type process struct {
 
 // startProcess starts a command in a folder; what is on PATH, pvgate and curl included, is found there.
 func startProcess(dir string, env []string, name string, args ...string) (*process, error) {
+	return startProcessWith(dir, env, nil, name, args...)
+}
+
+// startProcessWith is startProcess with further files, from descriptor 3 on.
+func startProcessWith(dir string, env []string, files []*os.File, name string, args ...string) (*process, error) {
 	p := &process{cmd: exec.Command(name, args...), done: make(chan struct{}), more: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
-	out, in, err := os.Pipe() // one for both, so that lines stay in order
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with those that follow it
+	out, in, err := os.Pipe()                               // one for both, so that lines stay in order
 	if err != nil {
 		return nil, err
 	}
-	p.cmd.Stdout, p.cmd.Stderr = in, in
+	p.cmd.Stdout, p.cmd.Stderr, p.cmd.ExtraFiles = in, in, files
 	err = p.cmd.Start()
 	_ = in.Close() // the process has its own
 	if err != nil {
@@ -127,16 +133,16 @@ func (p *process) wait() (int, error) {
 	}
 }
 
-// kill ends the process if it still runs.
+// kill ends the process, and those that follow it, if they still run.
 func (p *process) kill() error {
 	select {
 	case <-p.done:
 		return nil
 	default:
 	}
-	err := p.cmd.Process.Kill()
+	err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.done
-	if errors.Is(err, os.ErrProcessDone) {
+	if errors.Is(err, syscall.ESRCH) {
 		return nil
 	}
 	return err

@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync"
 	"syscall"
 	"time"
 
@@ -25,9 +25,6 @@ import (
 	"github.com/pvgate/pvgate/gateway/metrics"
 )
 
-// drainTime is how long requests in flight have after SIGTERM.
-const drainTime = 30 * time.Second
-
 // gcPercent is how much garbage there may be for what lives, in percent, unless GOGC says otherwise. Requests leave none,
 // handshakes do; with Go's hundred an idle TLS connection costs 13 KiB of resident memory, with fifty 10.4 KiB [7.1 live; bench/rig idle].
 const gcPercent = 50
@@ -38,14 +35,19 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Serve requests until SIGTERM",
 		Long: "serve reads the configuration, listens, and answers. A change of a file, SIGHUP or \"pvgate reload\" puts a\n" +
-			"new configuration in service, whole or not at all. SIGUSR1 reopens the access log. SIGTERM ends the service:\n" +
-			"requests in flight have 30 s.",
+			"new configuration in service, whole or not at all; \"pvgate upgrade\" a new binary. SIGUSR1 reopens the access\n" +
+			"log. SIGTERM or \"pvgate drain\" ends the service: requests in flight have drain.time.",
 		Args: cobra.NoArgs,
 	}
 	flags.register(cmd)
 	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error {
 		log := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
-		return serve(cmd.Context(), serveOptions{load: flags.load, watch: flags.path, log: log, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr()})
+		b, err := born(cmd.Context())
+		if err != nil {
+			return err
+		}
+		b.program = program()
+		return serve(cmd.Context(), serveOptions{load: flags.load, watch: flags.path, log: log, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), born: b})
 	})
 	return cmd
 }
@@ -57,12 +59,15 @@ type serveOptions struct {
 	log   *slog.Logger
 	out   io.Writer
 	err   io.Writer
+	born  *birth
 	ready func(s *service, operators string) // called once the service answers, with the admin listener's address
 }
 
-// serve is the life of a gateway: load, build, listen, tell, wait, drain. What is started last is stopped first, but
-// the admin listener, which shows the drain, stays to the end.
+// serve is the life of a gateway: load, build, listen, tell, wait, and then drain, or leave everything to a successor. What
+// is started last is stopped first, but the admin listener, which shows the drain, stays to the end.
 func serve(ctx context.Context, o serveOptions) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	hup := make(chan os.Signal, 1) // from the first moment on: unheard, SIGHUP ends a process
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -83,49 +88,48 @@ func serve(ctx context.Context, o serveOptions) error {
 			return err
 		}
 	}
-	s, err := newService(ctx, o.load, o.log, streams{o.out, o.err})
+	s, err := newService(ctx, o.load, o.log, streams{o.out, o.err}, o.born)
 	if err != nil {
 		if watcher != nil {
 			err = errors.Join(err, watcher.Close())
 		}
+		o.born.failed(err)
 		return err
 	}
+	s.stop = stop
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
 	if watcher != nil {
 		s.follow(watcher)
 	}
-	operators, err := listenAdmin(s)
-	if err != nil {
-		if watcher != nil {
-			err = errors.Join(err, watcher.Close())
-		}
-		return errors.Join(err, s.drain(ctx))
-	}
+	operators := serveAdmin(s)
 	defer operators.Close()
 	defer s.reopenAt(usr1)()
+	defer s.watched()()
 	first, _, _ := s.now()
 	for i, a := range s.server.Addresses() {
 		fmt.Fprintf(o.out, "pvgate: listening on %s://%s (listener %d)\n", scheme(&first.cfg.Root.Listen[i]), a, i)
 	}
 	fmt.Fprintf(o.out, "pvgate: admin on http://%s\n", operators.Addr)
+	defer o.born.serves(s)()
 	if o.ready != nil {
 		o.ready(s, operators.Addr)
 	}
-	s.wait(ctx, watcher, hup)
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer cancel()
-	o.log.Info("draining", "for", drainTime.String())
-	return s.drain(end)
+	if next := s.wait(ctx, watcher, hup); next != nil {
+		return operators.retire(s, next)
+	}
+	return s.end(context.WithoutCancel(ctx))
 }
 
-// wait reloads when a file changes or at hup, until ctx ends.
-func (s *service) wait(ctx context.Context, watcher *config.Watcher, hup <-chan os.Signal) {
+// wait reloads when a file changes or at hup, until ctx ends or a successor serves.
+func (s *service) wait(ctx context.Context, watcher *config.Watcher, hup <-chan os.Signal) *successor {
+	ctx, cancel := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer cancel()
 	changed := make(chan struct{}, 1)
-	watching := make(chan struct{})
-	go func() {
-		defer close(watching)
+	beside.Go(func() {
 		if watcher == nil {
 			return
 		}
@@ -138,22 +142,52 @@ func (s *service) wait(ctx context.Context, watcher *config.Watcher, hup <-chan 
 		if err != nil {
 			s.log.Error("changes of files are not seen any more; use SIGHUP or pvgate reload", "error", err.Error())
 		}
-	}()
-	renewing := make(chan struct{})
-	go func() {
-		defer close(renewing)
-		s.watchTLS(ctx)
-	}()
+	})
+	beside.Go(func() { s.watchTLS(ctx) })
 	for {
 		select {
 		case <-ctx.Done():
-			<-watching
-			<-renewing
-			return
+			return nil
+		case next := <-s.upgrade.done:
+			return next
 		case <-hup:
 		case <-changed:
 		}
 		_, _ = s.Reload(ctx) // logged there
+	}
+}
+
+// watched feeds systemd's watchdog as long as every loop turns. What it returns ends that.
+func (s *service) watched() (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		every := s.born.systemd.Watchdog() / 4
+		if every == 0 {
+			return
+		}
+		for tick := time.NewTicker(every); ; {
+			select {
+			case <-ctx.Done():
+				tick.Stop()
+				return
+			case <-tick.C:
+			}
+			within, over := context.WithTimeout(ctx, every)
+			err := s.server.Turn(within)
+			over()
+			if err == nil {
+				err = s.born.systemd.Alive()
+			}
+			if ctx.Err() == nil {
+				s.tell(err)
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
 	}
 }
 
@@ -169,11 +203,19 @@ func (o *operatorsListener) Close() {
 	<-o.done
 }
 
-func listenAdmin(s *service) (*operatorsListener, error) {
-	ln, err := net.Listen("tcp", s.live.cfg.Root.Admin.Address.V)
-	if err != nil {
-		return nil, fmt.Errorf("admin listener: %w; change admin.address or stop who has it", err)
-	}
+// retire ends a service that another process goes on with: what asks the admin listener from now on, asks that one.
+func (o *operatorsListener) retire(s *service, next *successor) error {
+	l, _, _ := s.now()
+	end, cancel := context.WithTimeout(context.Background(), l.cfg.Root.Drain.Time.V)
+	defer cancel()
+	asked := make(chan error, 1)
+	go func() { asked <- o.Shutdown(end) }() // who asked for the upgrade gets the answer
+	s.log.Info("draining", "for", l.cfg.Root.Drain.Time.V.String())
+	return errors.Join(s.retire(end, next), <-asked)
+}
+
+// serveAdmin answers operators.
+func serveAdmin(s *service) *operatorsListener {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
 		metrics.New(metrics.Inputs{Stats: s.server.Stats, Limits: s.limits, State: s.state, Now: time.Now}),
@@ -181,17 +223,21 @@ func listenAdmin(s *service) (*operatorsListener, error) {
 	)
 	handler := admin.New(admin.Options{
 		Metrics: reg, Ready: s.ready, Status: s.status, Explain: s.explain,
-		Reload: func(ctx context.Context) (any, error) { return s.Reload(ctx) },
+		Reload:  func(ctx context.Context) (any, error) { return s.Reload(ctx) },
+		Upgrade: func(_ context.Context, wait time.Duration) (any, error) { return s.Upgrade(wait) },
+		Drain:   s.Drain,
 	})
 	o := &operatorsListener{
-		Server: &http.Server{Addr: ln.Addr().String(), Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 16},
-		done:   make(chan struct{}),
+		Server: &http.Server{
+			Addr: s.operators.Addr().String(), Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 16,
+		},
+		done: make(chan struct{}),
 	}
 	go func() {
 		defer close(o.done)
-		if err := o.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		if err := o.Serve(s.operators); !errors.Is(err, http.ErrServerClosed) {
 			s.log.Error("admin listener ended", "error", err.Error())
 		}
 	}()
-	return o, nil
+	return o
 }

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pvgate/pvgate/config"
@@ -26,8 +28,14 @@ type service struct {
 	load   func() (*config.Config, error) // reads the configuration anew
 	log    *slog.Logger
 	books  *books
+	born   *birth
 	keys   *handover.Keys // of this process, for a configuration that names none
 	server *gateway.Server
+	// operators is where the admin listener listens.
+	operators *net.TCPListener
+	stop      func() // ends the service, as SIGTERM does
+	leaving   atomic.Bool
+	upgrade   succession
 	// accessLog is nil if the configuration has none.
 	accessLog *accesslog.Log
 
@@ -57,8 +65,9 @@ type reloadResult struct {
 }
 
 // newService builds the configuration and starts to serve it.
-func newService(ctx context.Context, load func() (*config.Config, error), log *slog.Logger, to streams) (_ *service, err error) {
-	s := &service{load: load, log: log, books: newBooks(log), keys: randomKeys()}
+func newService(ctx context.Context, load func() (*config.Config, error), log *slog.Logger, to streams, b *birth) (_ *service, err error) {
+	s := &service{load: load, log: log, books: newBooks(log), born: b, stop: func() {}, upgrade: succession{life: ctx, done: make(chan *successor, 1)}}
+	s.keys = b.keys.context()
 	defer func() {
 		if err != nil {
 			s.books.names.Close()
@@ -68,7 +77,7 @@ func newService(ctx context.Context, load func() (*config.Config, error), log *s
 	if err != nil {
 		return nil, err
 	}
-	if err := s.tls.start(l); err != nil {
+	if err := s.tls.start(l, b.keys.Tickets); err != nil {
 		return nil, err
 	}
 	if l.cfg.Root.ContextKeys.V == "" {
@@ -81,6 +90,17 @@ func newService(ctx context.Context, load func() (*config.Config, error), log *s
 	o := gateway.Options{Loops: l.cfg.Root.Loops.V, Panic: func(value any, stack []byte) {
 		log.Error("broken invariant; one connection was given up", "panic", fmt.Sprint(value), "stack", string(stack))
 	}, Warn: func(text string) { log.Warn("listeners", "what", text) }}
+	o.Secret, o.Inherited, o.HoldDatagrams = b.keys.Secret, b.sockets, b.predecessor != nil
+	o.Opened = func() (err error) {
+		admin := &l.cfg.Root.Admin.Address
+		if s.operators, err = b.sockets.Listen(admin.V); err != nil {
+			return fmt.Errorf("admin listener: %w; change admin.address or stop who has it", err)
+		}
+		if err = b.opened(ctx); err != nil {
+			err = errors.Join(err, s.operators.Close())
+		}
+		return err
+	}
 	if len(l.edge.tickets) > 0 {
 		o.Secret = l.edge.tickets[0]
 	}
@@ -118,7 +138,7 @@ func (s *service) build(ctx context.Context) (*live, error) {
 			return nil, err
 		}
 	}
-	return buildLive(ctx, cfg, s.books, own{s.keys, s.tls.issuer})
+	return buildLive(ctx, cfg, s.books, own{s.keys, s.tls.issuer, s.leaving.Load})
 }
 
 // took notes what is in service now, and how that came about.
@@ -142,6 +162,8 @@ func (s *service) took(l *live, how reloadResult) {
 func (s *service) Reload(ctx context.Context) (reloadResult, error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
+	s.tell(s.born.systemd.Reloading())
+	defer func() { s.tell(s.born.systemd.Ready("serves snapshot " + s.live.snapshot.ID)) }()
 	r := reloadResult{Time: time.Now(), Snapshot: s.live.snapshot.ID}
 	l, err := s.build(ctx)
 	if err == nil {
@@ -171,17 +193,24 @@ func (s *service) Reload(ctx context.Context) (reloadResult, error) {
 	return r, nil
 }
 
+// tell logs that systemd could not be told something.
+func (s *service) tell(err error) {
+	if err != nil {
+		s.log.Error("systemd does not hear how this process is", "error", err.Error())
+	}
+}
+
 // unchangeable says what a reload cannot change.
 func (s *service) unchangeable(now *config.Config) error {
 	was := s.live.cfg
 	var errs config.Errors
 	fixed := func(what string, was, now string, at config.Origin) {
 		if was != now {
-			errs = append(errs, config.At(at, "%s is %q in service and %q here; a reload cannot change it: restart", what, was, now))
+			errs = append(errs, config.At(at, "%s is %q in service and %q here; a reload cannot change it: pvgate upgrade can", what, was, now))
 		}
 	}
 	if len(was.Root.Listen) != len(now.Root.Listen) {
-		errs = append(errs, config.At(config.Origin{Where: config.FromFile, Name: now.Path}, "there are %d listeners in service and %d here; a reload cannot change that: restart",
+		errs = append(errs, config.At(config.Origin{Where: config.FromFile, Name: now.Path}, "there are %d listeners in service and %d here; a reload cannot change that: pvgate upgrade can",
 			len(was.Root.Listen), len(now.Root.Listen)))
 	} else {
 		for i := range now.Root.Listen {
@@ -196,7 +225,7 @@ func (s *service) unchangeable(now *config.Config) error {
 	fixed("acme", acmeText(was.Root.ACME), acmeText(now.Root.ACME), config.Origin{Where: config.FromFile, Name: now.Path})
 	fixed("admin.address", was.Root.Admin.Address.V, now.Root.Admin.Address.V, now.Root.Admin.Address.Origin)
 	if was.Root.Loops.V != now.Root.Loops.V {
-		errs = append(errs, config.At(now.Root.Loops.Origin, "loops is %d in service and %d here; a reload cannot change it: restart", was.Root.Loops.V, now.Root.Loops.V))
+		errs = append(errs, config.At(now.Root.Loops.Origin, "loops is %d in service and %d here; a reload cannot change it: pvgate upgrade can", was.Root.Loops.V, now.Root.Loops.V))
 	}
 	if len(errs) > 0 {
 		return errs
@@ -235,17 +264,11 @@ func (s *service) ready() error {
 	return nil
 }
 
-// drain ends the service within ctx.
-func (s *service) drain(ctx context.Context) error {
+// lastUpgrade is the outcome of the last upgrade, nil without one.
+func (s *service) lastUpgrade() *upgradeResult {
 	s.mu.Lock()
-	s.draining = true
-	s.mu.Unlock()
-	if s.tls.issuer != nil {
-		s.tls.issuer.Close()
-	}
-	err := s.server.Drain(ctx)
-	s.books.names.Close()
-	return errors.Join(err, s.endAccessLog(ctx))
+	defer s.mu.Unlock()
+	return s.upgrade.last
 }
 
 // now returns what is in service.
@@ -277,6 +300,7 @@ func (s *service) state() metrics.State {
 	st.Overrides, st.NextExpiry = l.routes.table.OverridesAt(time.Now())
 	st.Blocked, st.Names = l.census.Blocked, s.books.names.Stats()
 	s.mu.Lock()
+	st.UpgradesFailed = s.upgrade.failed
 	s.tls.state(&st)
 	s.mu.Unlock()
 	for k, n := range l.census.Entries {

@@ -29,7 +29,7 @@ func TestNobodyWhoAsksWaitsForAReload(t *testing.T) {
 		}
 		return config.Load(path, config.Options{Reasons: reasonNames()})
 	}
-	s, err := newService(t.Context(), load, slog.New(slog.DiscardHandler), streams{io.Discard, io.Discard})
+	s, err := newService(t.Context(), load, slog.New(slog.DiscardHandler), streams{io.Discard, io.Discard}, &birth{keys: randomKeys()})
 	if err != nil {
 		t.Fatal(err)
 	}

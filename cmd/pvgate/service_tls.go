@@ -33,8 +33,13 @@ type terminal struct {
 }
 
 // start makes the terminal of the first configuration.
-func (t *terminal) start(l *live) error {
+func (t *terminal) start(l *live, tickets []tlsconn.Key) error {
 	t.tickets = tlsconn.NewTickets()
+	if len(tickets) > 0 { // a predecessor's
+		if err := t.tickets.Set(tickets...); err != nil {
+			return err
+		}
+	}
 	t.configs = make([]atomic.Pointer[tlsconn.Config], len(l.edge.sets))
 	return t.put(l.edge)
 }

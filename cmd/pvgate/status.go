@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +20,9 @@ import (
 // statusReport is what GET /api/v1/status and the verb status show.
 type statusReport struct {
 	Version     string          `json:"version"`
+	PID         int             `json:"pid"`
+	Predecessor int             `json:"predecessor,omitempty"` // that drains still
+	Upgrade     *upgradeResult  `json:"last_upgrade,omitempty"`
 	Uptime      float64         `json:"uptime_seconds"`
 	Snapshot    string          `json:"snapshot"`
 	ConfigHash  string          `json:"config_hash"`
@@ -64,8 +68,11 @@ func (s *service) status(context.Context) (any, error) {
 		return nil, err
 	}
 	r := statusReport{
-		Version: readVersion().Version, Uptime: st.Uptime.Seconds(), Snapshot: l.snapshot.ID, ConfigHash: l.cfg.Hash.String(), Built: built,
+		Version: readVersion().Version, PID: os.Getpid(), Upgrade: s.lastUpgrade(), Uptime: st.Uptime.Seconds(), Snapshot: l.snapshot.ID, ConfigHash: l.cfg.Hash.String(), Built: built,
 		Ready: s.ready() == nil, Reload: last, Rows: l.routes.table.Rows(), Connections: st.Open, Active: st.Active,
+	}
+	if p := s.born.predecessor; p.draining() {
+		r.Predecessor = p.pid
 	}
 	for _, src := range l.routes.sources {
 		r.Sources = append(r.Sources, sourceReport{src.name, src.counts.Rows, src.counts.Services, src.counts.Pages, src.counts.Refused, src.counts.Quarantined})
@@ -94,6 +101,8 @@ func (s *service) status(context.Context) (any, error) {
 type adminFlags struct {
 	config  configFlags
 	address string
+	// patience is how long an answer may take.
+	patience time.Duration
 }
 
 func (f *adminFlags) register(cmd *cobra.Command) {
@@ -111,7 +120,7 @@ func (f *adminFlags) call(ctx context.Context, method, path string) ([]byte, err
 			return nil, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, max(f.patience, time.Minute))
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+address+path, bytes.NewReader([]byte("{}")))
 	if err != nil {
@@ -162,7 +171,7 @@ func newStatus() *cobra.Command {
 }
 
 func printStatus(w io.Writer, r *statusReport) {
-	fmt.Fprintf(w, "pvgate %s  up %v  snapshot %s of %s  %d rows\n", r.Version, time.Duration(r.Uptime*float64(time.Second)).Round(time.Second),
+	fmt.Fprintf(w, "pvgate %s  process %d  up %v  snapshot %s of %s  %d rows\n", r.Version, r.PID, time.Duration(r.Uptime*float64(time.Second)).Round(time.Second),
 		r.Snapshot, r.Built.Format("2006-01-02 15:04:05"), r.Rows)
 	if r.Reload.OK {
 		fmt.Fprintf(w, "last reload  %s  ok, %d warnings\n", r.Reload.Time.Format("2006-01-02 15:04:05"), len(r.Reload.Warnings))
@@ -171,6 +180,12 @@ func printStatus(w io.Writer, r *statusReport) {
 		for _, e := range r.Reload.Errors {
 			fmt.Fprintf(w, "  %s: %s\n", e.Place, e.Text)
 		}
+	}
+	if r.Upgrade != nil && !r.Upgrade.OK {
+		fmt.Fprintf(w, "last upgrade %s  failed: %s\n", r.Upgrade.Time.Format("2006-01-02 15:04:05"), r.Upgrade.Error)
+	}
+	if r.Predecessor != 0 {
+		fmt.Fprintf(w, "predecessor  process %d drains\n", r.Predecessor)
 	}
 	fmt.Fprintf(w, "clients      %d connections, %d requests in flight\n", r.Connections, r.Active)
 	for i, l := range r.Loops {

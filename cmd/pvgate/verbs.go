@@ -35,6 +35,8 @@ func newRoot() *cobra.Command {
 		newExplain(),
 		newStatus(),
 		newReload(),
+		newUpgrade(),
+		newDrain(),
 		newConfig(),
 		newInit(),
 		newVersion(),

@@ -14,12 +14,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"mime"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -37,6 +39,9 @@ type Options struct {
 	Explain func(ctx context.Context, q url.Values) (any, error)
 	// Reload answers POST /api/v1/reload: the value is shown as JSON, with status 200 or, with an error, 422.
 	Reload func(ctx context.Context) (any, error)
+	// Upgrade answers POST /api/v1/upgrade?wait=60s in the same way, Drain POST /api/v1/drain.
+	Upgrade func(ctx context.Context, wait time.Duration) (any, error)
+	Drain   func(ctx context.Context) (any, error)
 }
 
 // BadQuery is an error in how something was asked.
@@ -65,17 +70,33 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /api/v1/explain", func(w http.ResponseWriter, r *http.Request) {
 		show(w, http.StatusInternalServerError)(o.Explain(r.Context(), r.URL.Query()))
 	})
-	mux.HandleFunc("POST /api/v1/reload", func(w http.ResponseWriter, r *http.Request) {
+	change(mux, "reload", func(r *http.Request) (any, error) { return o.Reload(r.Context()) })
+	change(mux, "drain", func(r *http.Request) (any, error) { return o.Drain(r.Context()) })
+	change(mux, "upgrade", func(r *http.Request) (any, error) {
+		wait, err := time.ParseDuration(r.URL.Query().Get("wait"))
+		if err != nil || wait <= 0 || wait > maxWait {
+			return nil, &BadQuery{fmt.Errorf("wait is how long a successor has to get ready, such as 60s, at most %v", maxWait)}
+		}
+		return o.Upgrade(r.Context(), wait)
+	})
+	return guard(mux)
+}
+
+// maxWait bounds how long anybody may wait for a successor.
+const maxWait = time.Hour
+
+// change adds what changes something.
+func change(mux *http.ServeMux, name string, do func(r *http.Request) (any, error)) {
+	mux.HandleFunc("POST /api/v1/"+name, func(w http.ResponseWriter, r *http.Request) {
 		if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 			refuse(w, `Content-Type must be application/json`)
 			return
 		}
-		show(w, http.StatusUnprocessableEntity)(o.Reload(r.Context()))
+		show(w, http.StatusUnprocessableEntity)(do(r))
 	})
-	mux.HandleFunc("/api/v1/reload", func(w http.ResponseWriter, _ *http.Request) {
-		refuse(w, "reload changes something: use POST with Content-Type application/json")
+	mux.HandleFunc("/api/v1/"+name, func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, name+" changes something: use POST with Content-Type application/json")
 	})
-	return guard(mux)
 }
 
 // guard refuses what a page from elsewhere could make a browser send.

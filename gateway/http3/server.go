@@ -360,14 +360,20 @@ func (s *Server) Close() {
 	for until := time.Now().Add(lastWords); time.Now().Before(until) && slices.ContainsFunc(all, (*connection).speaks); {
 		time.Sleep(lastWords / 20)
 	}
-	for _, c := range all {
+	s.Release()
+	s.end()
+	s.running.Wait()
+}
+
+// Release ends every connection that is left and reads the sockets no more; another process may from now on. The loops
+// may go on.
+func (s *Server) Release() {
+	for _, c := range s.all() {
 		c.close(wire.NoError)
 	}
 	for _, k := range s.sockets {
 		_ = k.listener.Close()
-		_ = k.transport.Close() // tells whoever is in a handshake
+		_ = k.transport.Close() // tells whoever is in a handshake, and returns when nobody reads any more
 		_ = k.transport.Conn.Close()
 	}
-	s.end()
-	s.running.Wait()
 }

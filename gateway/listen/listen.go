@@ -3,7 +3,7 @@
 // Package listen opens the listening sockets: one per loop and address, sharing the port by SO_REUSEPORT, so that the
 // kernel spreads new connections without a lock.
 //
-// The call to know is [Open]. It deliberately does not accept (loop) and knows no protocol.
+// The calls to know are [Open], and [Inherit] for the sockets of another process. It deliberately does not accept (loop) and knows no protocol.
 package listen
 
 import (
@@ -46,7 +46,7 @@ func Open(address string, n int) (Sockets, error) {
 		}
 		s.FDs = append(s.FDs, int32(fd))
 		if s.Addr.Port() == 0 {
-			if s.Addr, err = local(fd, s.Addr); err != nil {
+			if s.Addr, err = bound(fd); err != nil {
 				s.Close()
 				return Sockets{}, fmt.Errorf("listen on %s: %w", address, err)
 			}
@@ -126,18 +126,4 @@ func setUp(fd int, addr netip.AddrPort) error {
 		return err
 	}
 	return unix.Listen(fd, backlog)
-}
-
-func local(fd int, addr netip.AddrPort) (netip.AddrPort, error) {
-	sa, err := unix.Getsockname(fd)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(addr.Addr(), uint16(sa.Port)), nil
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(addr.Addr(), uint16(sa.Port)), nil
-	}
-	return netip.AddrPort{}, fmt.Errorf("unexpected address family")
 }

@@ -25,6 +25,11 @@ func OpenUDP(addr netip.AddrPort) (socket *net.UDPConn, warning string, err erro
 	if err != nil {
 		return nil, "", fmt.Errorf("listen on %s (UDP): %w", addr, err)
 	}
+	return sized(socket, addr)
+}
+
+// sized gives a socket the buffers it should have.
+func sized(socket *net.UDPConn, addr netip.AddrPort) (_ *net.UDPConn, warning string, err error) {
 	raw, err := socket.SyscallConn()
 	if err != nil {
 		return nil, "", fmt.Errorf("listen on %s (UDP): %w", addr, err)

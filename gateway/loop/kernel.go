@@ -35,6 +35,8 @@ type Kernel interface {
 	Now() (mono int64, wall time.Time)
 	// Add registers a descriptor edge-triggered for reading and writing.
 	Add(fd int32, gen uint32) syscall.Errno
+	// Remove ends that, for a descriptor of a socket that others hold too: closing it would not.
+	Remove(fd int32)
 	// Poll fills events with what is ready now.
 	Poll(events []Event) int
 	// Wait fills events; it waits at most timeout nanoseconds (negative: for ever, 0: not at all) or until Wake.

@@ -59,6 +59,10 @@ func (k *linuxKernel) Add(fd int32, gen uint32) syscall.Errno {
 	return e
 }
 
+func (k *linuxKernel) Remove(fd int32) {
+	_, _, _ = unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(k.epoll), unix.EPOLL_CTL_DEL, uintptr(fd), 0, 0, 0)
+}
+
 // shortWait is how long Wait sleeps without telling the runtime, in milliseconds.
 const shortWait = 1
 

@@ -37,6 +37,8 @@ type State struct {
 	NextExpiry time.Time
 	Names      dns.Stats // of endpoints
 
+	UpgradesFailed uint64 // successors that did not get ready
+
 	// TLS says that some listener speaks it. Certificates are their ends by name; TLSReloadOK, that the files as they
 	// are now are in service.
 	TLS          bool
@@ -108,6 +110,7 @@ func families() [][]string {
 		{"pvgate_config_last_reload_successful", "1 if the last reload was put in service."},
 		{"pvgate_config_last_reload_timestamp_seconds", "When a reload was last tried."},
 		{"pvgate_config_info", "The configuration in service.", "hash"},
+		{"pvgate_upgrades_failed_total", "Upgrades that came to nothing: this process goes on."},
 		{"pvgate_tls_certificate_expiry_timestamp_seconds", "When a certificate of a listener ends.", "name"},
 		{"pvgate_tls_handshakes_total", "TLS handshakes done, full ones and resumed sessions; others are in pvgate_connections_closed_total.", "kind"},
 		{"pvgate_tls_handshakes_waiting", "TLS handshakes that have begun and wait for their client now."},
@@ -374,6 +377,7 @@ func (s sink) state(st State, now time.Time) {
 	s.gauge("pvgate_config_last_reload_successful", ok)
 	s.gauge("pvgate_config_last_reload_timestamp_seconds", seconds(st.ReloadTime))
 	s.gauge("pvgate_config_info", 1, st.ConfigHash)
+	s.counter("pvgate_upgrades_failed_total", float64(st.UpgradesFailed))
 	if !st.TLS {
 		return
 	}

@@ -49,6 +49,8 @@ func (c *call) reserved() {
 		return
 	}
 	switch path = strings.TrimPrefix(path, pathReserved); {
+	case path == "/health" && c.s.leaving != nil && c.s.leaving():
+		c.answer(&pages.Answer{Reason: reason.Draining})
 	case path == "/health":
 		c.reply(reason.None, c.s.pages.Health(ask, fields))
 	case path == "/static/pv.css":

@@ -42,6 +42,9 @@ type Options struct {
 	// Backends in the order of exchange.Snapshot.Backends, which is the order of
 	// routing.Input.Backends.
 	Backends []Backend
+	// Leaving says that the gateway ends soon, which health checks are told; it is called on loops and must not wait. nil:
+	// it never does.
+	Leaving func() bool
 	// Table is nil as long as no registry has been loaded.
 	Table *routing.Table
 	// TrustedProxies are networks whose connections are those of proxies that say
@@ -140,7 +143,8 @@ type Surface struct {
 	table          *routing.Table
 	pages          *pages.Renderer
 	security       []byte // security.txt
-	anySlash       bool   // some backend allows %2F
+	leaving        func() bool
+	anySlash       bool // some backend allows %2F
 }
 
 type backend struct {
@@ -164,7 +168,7 @@ type network struct {
 
 // New checks the options and builds a surface.
 func New(o Options) (*Surface, error) {
-	s := &Surface{domain: strings.ToLower(o.Domain), table: o.Table, keys: o.Keys}
+	s := &Surface{domain: strings.ToLower(o.Domain), table: o.Table, keys: o.Keys, leaving: o.Leaving}
 	renderer, err := pages.New("pvgate-" + s.domain)
 	if s.domain == "" {
 		renderer, err = pages.New("pvgate")

@@ -65,6 +65,19 @@ func (t *Tickets) Set(keys ...Key) error {
 	return nil
 }
 
+// Keys returns the keys: the first seals, all open.
+func (t *Tickets) Keys() []Key {
+	named := t.keys.Load()
+	if named == nil {
+		return nil
+	}
+	keys := make([]Key, len(*named))
+	for i := range *named {
+		keys[i] = (*named)[i].key
+	}
+	return keys
+}
+
 // Rotate puts a random key in front and keeps the one that sealed until now, for opening.
 func (t *Tickets) Rotate() {
 	keys := []ticketKey{nameKey(randomKey())}
