@@ -33,7 +33,7 @@ var (
 
 // simOptions are those of a server with one loop in a simulated net.
 func simOptions(n *simsys.Net) Options {
-	return Options{Loops: 1, Poison: true, NewKernel: func(time.Time) (loop.Kernel, error) { return n.Kernel(), nil }}
+	return Options{Loops: 1, Poison: true, Inline: true, NewKernel: func(time.Time) (loop.Kernel, error) { return n.Kernel(), nil }}
 }
 
 // specs describes endpoints that have these addresses.
