@@ -217,6 +217,7 @@ func (l *loader) checkBackend(b *Named[Backend], hosts map[string]Origin) {
 	for i := range v.Endpoints {
 		l.checkEndpoint(v.Endpoints[i])
 	}
+	l.checkTrust(name, v)
 	if v.Limits.Burst.Set() && !v.Limits.Rate.Set() {
 		l.fail(v.Limits.Burst.Origin, "burst without rate limits nothing; write rate: 50/s beside it")
 	}
@@ -238,6 +239,7 @@ func (l *loader) checkBackend(b *Named[Backend], hosts map[string]Origin) {
 		for key, o := range map[string]Origin{
 			"endpoints": first(v.Endpoints), "allow": first(v.Allow), "host": v.Host.Origin,
 			"headers": v.Headers.At, "isolation": v.Isolation.Origin, "timeouts": v.Timeouts.At, "upgrade": first(v.Upgrade), "tunnels": v.Tunnels.At,
+			"tls": v.TLS.at(),
 		} {
 			if o.Where != FromDefault {
 				l.fail(o, "%s of backend %q does nothing in redirect mode; write mode: proxy or remove it", key, name)
@@ -275,15 +277,13 @@ func (l *loader) checkEndpoint(t Text) {
 	u, err := url.Parse(t.V)
 	switch {
 	case err != nil || u.Hostname() == "" || u.Opaque != "":
-		l.fail(t.Origin, "endpoint %q is no address; write http://host:port", t.V)
-	case u.Scheme == "https":
-		l.fail(t.Origin, "endpoint %q: TLS to backends is not built yet; write http://host:port and keep the way there private", t.V)
-	case u.Scheme != "http":
-		l.fail(t.Origin, "endpoint %q has scheme %q; write http://host:port", t.V, u.Scheme)
+		l.fail(t.Origin, "endpoint %q is no address; write http://host:port or https://host:port", t.V)
+	case u.Scheme != "http" && u.Scheme != "https":
+		l.fail(t.Origin, "endpoint %q has scheme %q; write http://host:port or https://host:port", t.V, u.Scheme)
 	case u.User != nil, u.RawQuery != "", u.ForceQuery, u.Fragment != "", u.Path != "" && u.Path != "/":
-		l.fail(t.Origin, "endpoint %q says more than scheme, host and port; write http://%s (paths belong to entries)", t.V, u.Host)
+		l.fail(t.Origin, "endpoint %q says more than scheme, host and port; write %s://%s (paths belong to entries)", t.V, u.Scheme, u.Host)
 	case !isAuthority(u.Host) && !isListenHost(u.Host):
-		l.fail(t.Origin, "endpoint %q names no host in lower case or no port from 1 to 65535; write http://host:port", t.V)
+		l.fail(t.Origin, "endpoint %q names no host in lower case or no port from 1 to 65535; write http://host:port or https://host:port", t.V)
 	}
 }
 

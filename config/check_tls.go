@@ -2,6 +2,12 @@
 
 package config
 
+import (
+	"net"
+	"net/url"
+	"strings"
+)
+
 // minPreloadDays is the least time that browsers' lists ask for, in days.
 const minPreloadDays = 365
 
@@ -116,4 +122,61 @@ func (l *Listener) Issued() []string {
 		}
 	}
 	return out
+}
+
+// Secure reports whether the backend is reached by TLS: all of its endpoints are, or none.
+func (b *Backend) Secure() bool {
+	return len(b.Endpoints) > 0 && strings.HasPrefix(b.Endpoints[0].V, "https:")
+}
+
+// ServerName is the name that the backend's certificate must have.
+func (b *Backend) ServerName() string {
+	switch {
+	case b.TLS != nil && b.TLS.Name.V != "":
+		return b.TLS.Name.V
+	case b.Host.V != "":
+		return hostOf(b.Host.V)
+	}
+	u, err := url.Parse(b.Endpoints[0].V)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+// hostOf is an authority without its port.
+func hostOf(authority string) string {
+	if host, _, err := net.SplitHostPort(authority); err == nil {
+		return host
+	}
+	return strings.Trim(authority, "[]")
+}
+
+func (t *Trust) at() Origin {
+	if t == nil {
+		return Origin{}
+	}
+	return t.At
+}
+
+// checkTrust looks at what belongs together of TLS to a backend.
+func (l *loader) checkTrust(name string, b *Backend) {
+	for _, e := range b.Endpoints {
+		if e.V != "" && strings.HasPrefix(e.V, "https:") != b.Secure() {
+			l.fail(e.Origin, "backend %q is reached by http and by https; write one scheme for all of its endpoints", name)
+			break
+		}
+	}
+	t := b.TLS
+	if t == nil || b.Mode.V != "proxy" {
+		return
+	}
+	switch {
+	case len(b.Endpoints) > 0 && !b.Secure():
+		l.fail(t.At, "tls of backend %q does nothing with http endpoints; write https://host:port or remove it", name)
+	case t.Cert.Set() && !t.Key.Set():
+		l.fail(t.At, "key is missing; a certificate needs key: FILE beside cert")
+	case t.Key.Set() && !t.Cert.Set():
+		l.fail(t.At, "cert is missing; a key needs cert: FILE beside it")
+	}
 }

@@ -224,6 +224,10 @@ var forms = [...]struct {
 	{"host", isHost, "is no host name; write lower-case labels such as gw.example.de, without scheme or port"},
 	{"hostname", isHost, "is no host name; write lower-case labels such as www.example.de, without scheme or port"},
 	{"listenhost", isListenHost, "is no host name; write gw.example.de, *.gw.example.de, an address, or hosts: any"},
+	{
+		"servername", func(s string) bool { return isListenHost(s) && !strings.HasPrefix(s, "*") },
+		"is no host name; write lower-case labels such as www.example.de, or an address",
+	},
 	{"https", func(s string) bool { return s == "https" }, "is nowhere to lead to; write https"},
 	{"address", isAddress, "is no address to listen on; write host:port, such as 127.0.0.1:8080 or :8080"},
 	{"loopback", isLoopback, "is not on the loopback interface; write 127.0.0.1:9180 or [::1]:9180"},

@@ -249,9 +249,10 @@ type Backend struct {
 	Hosts             []Text   `key:"hosts" is:"hostname" help:"hosts whose URLs belong to it"`
 	Mode              Text     `key:"mode" default:"redirect" is:"redirect|proxy" help:"redirect: 303 with the deep link; proxy: pvgate forwards"`
 	Owner             Text     `key:"owner" is:"digits" help:"area that owns it; absent: the file's area"`
-	Endpoints         []Text   `key:"endpoints" is:"endpoint" help:"proxy: addresses to forward to, http://host:port"`
+	Endpoints         []Text   `key:"endpoints" is:"endpoint" help:"proxy: addresses to forward to, http://host:port or https://host:port"`
 	Allow             []Text   `key:"allow" is:"private|loopback" help:"proxy: where names of endpoints may lead beside public addresses; an address that is written down needs no leave, nor does localhost"`
 	Host              Text     `key:"host" is:"authority" help:"proxy: Host sent to the endpoints; absent: the first endpoint's"`
+	TLS               *Trust   `key:"tls" help:"proxy: how https endpoints prove who they are; absent: to the system's authorities, by host"`
 	Isolation         Text     `key:"isolation" default:"host" is:"host|path" help:"proxy: host = it answers at {backend}.{domain}; path = below /_pv/b/{backend}/ of the entry host, for backends of one owner"`
 	Timeouts          Timeouts `key:"timeouts" help:"proxy: how long to wait"`
 	Upgrade           []Text   `key:"upgrade" is:"protocol" help:"proxy: protocols that a connection may change to, as in Upgrade fields; absent: websocket; [none]: none; h2c never"`
@@ -261,6 +262,15 @@ type Backend struct {
 	Require           []Text   `key:"require" is:"oe_id|lb_id|od_id" help:"context its templates cannot do without"`
 	AllowEncodedSlash Bool     `key:"allow_encoded_slash" default:"false" help:"let %2F pass in a path"`
 	Contact           Contact  `key:"contact" help:"whom to ask when it is down"`
+}
+
+// Trust is whom connections to a backend trust, and what they show.
+type Trust struct {
+	At   Origin `key:"-"`
+	CA   Text   `key:"ca" is:"path" help:"PEM file of the authorities that sign its certificate; absent: the system's; watched"`
+	Cert Text   `key:"cert" is:"path" help:"PEM file of the certificate to show if it asks for one, and after it its chain; watched"`
+	Key  Text   `key:"key" is:"path" help:"PEM file of the key of cert; watched"`
+	Name Text   `key:"name" is:"servername" help:"name in its certificate, and asked for (SNI); absent: host without its port"`
 }
 
 // Headers is what an operator changes about the fields of a proxied backend.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: EUPL-1.2
 
-// Package certs turns files of certificates, keys and authorities into what the TLS handshakes of a listener need.
+// Package certs turns files of certificates, keys and authorities into what the TLS handshakes of a listener, and with a
+// backend, need.
 //
 // The calls to know: [Load] reads everything that one listener names and returns a [Set], immutable, which chooses by
-// server name; [NewIssuer] gets certificates by ACME. A fault in anything that says whom to trust is an error: a
+// server name; [LoadTrust] reads what one backend's connections need; [NewIssuer] gets certificates by ACME. A fault in anything that says whom to trust is an error: a
 // listener that was to ask for client certificates never runs without (CVE-2026-27586 was the opposite).
 //
 // It deliberately watches nothing, does no handshake and knows no configuration: whoever calls Load again when files
@@ -27,6 +28,13 @@ type Files struct {
 	Cert string // the certificate, and after it the chain up to below the root
 	Key  string
 	Name string // how metrics call it; "" is Cert
+}
+
+func (f *Files) name() string {
+	if f.Name != "" {
+		return f.Name
+	}
+	return f.Cert
 }
 
 // ClientAuth says whether clients show certificates.
@@ -262,10 +270,15 @@ func policyOf(auth ClientAuth, authorities []*x509.Certificate) string {
 	if auth == NoClientAuth {
 		return "none"
 	}
+	return fmt.Sprintf("%d %s", auth, digest(authorities))
+}
+
+// digest names certificates in their order.
+func digest(all []*x509.Certificate) string {
 	sum := sha256.New()
-	for _, c := range authorities {
+	for _, c := range all {
 		own := sha256.Sum256(c.Raw)
 		sum.Write(own[:])
 	}
-	return fmt.Sprintf("%d %s", auth, hex.EncodeToString(sum.Sum(nil)))
+	return hex.EncodeToString(sum.Sum(nil))
 }

@@ -87,9 +87,27 @@ func chain(data []byte) ([]*x509.Certificate, error) {
 
 // certificate reads one pair and enters it under its names.
 func (l *loader) certificate(f *Files) {
+	pair, certificates, ok := l.pair(f)
+	if !ok {
+		return
+	}
+	c := &certificate{name: f.name(), tls: pair}
+	l.set.certificates = append(l.set.certificates, c)
+	for _, name := range pair.Leaf.DNSNames {
+		name = strings.ToLower(name)
+		if rest, ok := strings.CutPrefix(name, "*."); ok {
+			l.set.wildcards[rest] = append(l.set.wildcards[rest], c)
+		} else {
+			l.set.exact[name] = append(l.set.exact[name], c)
+		}
+	}
+	l.look(f, certificates)
+}
+
+// pair reads a certificate with its chain and its key.
+func (l *loader) pair(f *Files) (pair tls.Certificate, certificates []*x509.Certificate, ok bool) {
 	certPEM, okCert := l.read(f.Cert)
 	keyPEM, okKey := l.read(f.Key)
-	var certificates []*x509.Certificate
 	if okCert {
 		var err error
 		if certificates, err = chain(certPEM); err != nil {
@@ -104,28 +122,18 @@ func (l *loader) certificate(f *Files) {
 		}
 	}
 	if !okCert || !okKey {
-		return
+		return pair, nil, false
 	}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
 		l.fail(f.Key, "does not go with %s: %s", f.Cert, strings.TrimPrefix(err.Error(), "tls: "))
-		return
+		return pair, nil, false
 	}
 	pair.Leaf = certificates[0]
-	c := &certificate{name: f.Name, tls: pair}
-	if c.name == "" {
-		c.name = f.Cert
+	if keyring.Exposed(f.Key) {
+		l.warn(f.Key, "everybody on this machine may read the key; chmod 600 or 640")
 	}
-	l.set.certificates = append(l.set.certificates, c)
-	for _, name := range pair.Leaf.DNSNames {
-		name = strings.ToLower(name)
-		if rest, ok := strings.CutPrefix(name, "*."); ok {
-			l.set.wildcards[rest] = append(l.set.wildcards[rest], c)
-		} else {
-			l.set.exact[name] = append(l.set.exact[name], c)
-		}
-	}
-	l.look(f, certificates)
+	return pair, certificates, true
 }
 
 // keyProblem says what hinders the use of a key, before anything is compared.
@@ -165,9 +173,6 @@ func (l *loader) look(f *Files, certificates []*x509.Certificate) {
 	if problem := l.o.Profile.judge(leaf); problem != "" {
 		l.warn(f.Cert, "%s", problem)
 	}
-	if keyring.Exposed(f.Key) {
-		l.warn(f.Key, "everybody on this machine may read the key; chmod 600 or 640")
-	}
 }
 
 // hosts warns about hosts of the listener that no certificate names.
@@ -202,32 +207,40 @@ func (l *loader) names(h string) bool {
 	return false
 }
 
-// clientAuth reads the authorities. Everything that is not as it should be is an error: with an authority fewer,
-// somebody is kept out or, without any, everybody might be let in.
+// clientAuth reads the authorities of clients.
 func (l *loader) clientAuth() {
 	var all []*x509.Certificate
 	if l.o.ClientAuth != NoClientAuth {
-		data, ok := l.read(l.o.Authorities)
-		if !ok {
+		if l.set.authorities, all = l.authorities(l.o.Authorities); all == nil {
 			return
-		}
-		var err error
-		if all, err = chain(data); err != nil {
-			l.fail(l.o.Authorities, "%v", err)
-			return
-		}
-		l.set.authorities = x509.NewCertPool()
-		for i, c := range all {
-			if !c.BasicConstraintsValid || !c.IsCA {
-				l.fail(l.o.Authorities, "certificate %d (%s) is no authority's (CA:TRUE is missing); name the authority that signs the clients' certificates", i+1, c.Subject)
-			}
-			if l.o.Now.After(c.NotAfter) {
-				l.warn(l.o.Authorities, "certificate %d (%s) ended on %s; whom it signed is refused", i+1, c.Subject, c.NotAfter.Format("2006-01-02 15:04"))
-			}
-			l.set.authorities.AddCert(c)
 		}
 	}
 	l.set.policy = policyOf(l.o.ClientAuth, all)
+}
+
+// authorities reads those of a file, nil on a fault. Everything that is not as it should be is one: with an authority
+// fewer, somebody is kept out or, without any, everybody might be let in.
+func (l *loader) authorities(file string) (*x509.CertPool, []*x509.Certificate) {
+	data, ok := l.read(file)
+	if !ok {
+		return nil, nil
+	}
+	all, err := chain(data)
+	if err != nil {
+		l.fail(file, "%v", err)
+		return nil, nil
+	}
+	pool := x509.NewCertPool()
+	for i, c := range all {
+		if !c.BasicConstraintsValid || !c.IsCA {
+			l.fail(file, "certificate %d (%s) is no authority's (CA:TRUE is missing); name the authority that signs the certificates", i+1, c.Subject)
+		}
+		if l.o.Now.After(c.NotAfter) {
+			l.warn(file, "certificate %d (%s) ended on %s; whom it signed is refused", i+1, c.Subject, c.NotAfter.Format("2006-01-02 15:04"))
+		}
+		pool.AddCert(c)
+	}
+	return pool, all
 }
 
 // judge says what a profile has against a certificate, "" for nothing.

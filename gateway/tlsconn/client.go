@@ -52,6 +52,9 @@ func NewClient(o ClientOptions) (*Client, error) {
 	return c, nil
 }
 
+// Policy is that of its options.
+func (c *Client) Policy() string { return c.policy }
+
 // config returns what one handshake uses. It is called off the loops.
 func (c *Client) config(to netip.AddrPort) *tls.Config {
 	if c.sessions == nil {
