@@ -23,7 +23,10 @@ const resolveTimeout = 5 * time.Second
 
 // endpointOf describes an endpoint by its URL.
 func endpointOf(b *config.Backend, text string, u *url.URL) (endpoint.Spec, error) {
-	s := endpoint.Spec{URL: text, Host: u.Hostname(), Port: 80}
+	s := endpoint.Spec{URL: text, Host: u.Hostname(), Port: 80, TLS: u.Scheme == "https"}
+	if s.TLS {
+		s.Port = 443
+	}
 	if p := u.Port(); p != "" {
 		n, err := strconv.ParseUint(p, 10, 16)
 		if err != nil {

@@ -46,10 +46,13 @@ type books struct {
 	limits    limit.Book
 	endpoints endpoint.Book
 	names     *dns.Resolver // of endpoints
+	trusts    trusts
 }
 
 // newBooks returns empty books; their resolver is to be closed.
-func newBooks(log *slog.Logger) *books { return &books{names: dns.New(dns.Options{Log: log})} }
+func newBooks(log *slog.Logger) *books {
+	return &books{names: dns.New(dns.Options{Log: log}), trusts: newTrusts()}
+}
 
 // own is what a process has for itself, over all configurations.
 type own struct {
@@ -105,8 +108,12 @@ func buildLive(ctx context.Context, cfg *config.Config, books *books, own own) (
 	warnOfSharedOrigins(cfg, rt)
 	if l.edge, err = buildEdge(cfg, own.issuer, time.Now()); err == nil {
 		rt.warnings = append(rt.warnings, l.edge.warnings...)
-	} else if faults := config.Errors(nil); errors.As(err, &faults) {
+		err = books.trusts.secureBackends(snap, l.edge.trusts)
+	}
+	if faults := config.Errors(nil); errors.As(err, &faults) {
 		errs = append(errs, faults...)
+	} else if err != nil {
+		return l, err
 	}
 	options.SecurityTxt = securityTxt(cfg.Root.Security, time.Now(), &errs, &rt.warnings)
 	if len(errs) > 0 {
@@ -164,7 +171,7 @@ func gatewayBackend(b *routedBackend, books *books, names *[]namedEndpoint, errs
 		}
 		endpoints.Endpoints = append(endpoints.Endpoints, spec)
 		texts = append(texts, e)
-		out.Authorities = append(out.Authorities, "http://"+strings.ToLower(u.Host))
+		out.Authorities = append(out.Authorities, u.Scheme+"://"+strings.ToLower(u.Host))
 		if out.Host == "" {
 			out.Host = u.Host
 		}

@@ -15,10 +15,10 @@ import (
 	"github.com/pvgate/pvgate/gateway/keyring"
 )
 
-// edge is what TLS on the side of the clients needs besides the configuration: the contents of certificates, keys and
-// authorities, of one moment.
+// edge is what TLS needs besides the configuration: the contents of certificates, keys and authorities, of one moment.
 type edge struct {
-	sets    []*certs.Set // by listener; nil where it speaks plaintext
+	sets    []*certs.Set      // by listener; nil where it speaks plaintext
+	trusts  map[string]*trust // by backend; none where it is reached without TLS
 	tickets []keyring.Key
 	digest  config.Hash // over the files, just before they were read
 	// warnings are about what works but should be looked at.
@@ -37,6 +37,7 @@ func buildEdge(cfg *config.Config, issuer *certs.Issuer, now time.Time) (*edge, 
 	for i := range cfg.Root.Listen {
 		b.out.sets = append(b.out.sets, b.listener(&cfg.Root.Listen[i], issuer, now))
 	}
+	b.trusts(now)
 	if k := cfg.Root.TicketKeys; k.V != "" {
 		file := b.file(k)
 		keys, err := keyring.Read(file)
@@ -96,23 +97,23 @@ func (b *edgeBuilder) listener(c *config.Listener, issuer *certs.Issuer, now tim
 	}
 	set, warnings, err := certs.Load(o)
 	for _, w := range warnings {
-		b.out.warnings = append(b.out.warnings, b.tell(w, t))
+		b.out.warnings = append(b.out.warnings, b.tell(w, t.At))
 	}
 	var faults certs.Faults
 	if errors.As(err, &faults) {
 		for _, f := range faults {
-			b.errs = append(b.errs, b.tell(f, t))
+			b.errs = append(b.errs, b.tell(f, t.At))
 		}
 	}
 	return set
 }
 
 // tell says a fault with the place that names its file.
-func (b *edgeBuilder) tell(f certs.Fault, t *config.TLS) *config.Error {
+func (b *edgeBuilder) tell(f certs.Fault, at config.Origin) *config.Error {
 	if by, ok := b.at[f.File]; ok {
 		return config.At(by.Origin, "%s: %s", by.V, f.Text)
 	}
-	return config.At(t.At, "%s", f.Text)
+	return config.At(at, "%s", f.Text)
 }
 
 // newIssuer makes the issuer that a configuration asks for; nil if it asks for none.
@@ -149,7 +150,7 @@ func issuedHosts(cfg *config.Config) []string {
 
 // edgeFiles are the files of TLS, whose change means new certificates but no new configuration.
 func edgeFiles(cfg *config.Config) []string {
-	var all []config.Text
+	all := trustFiles(cfg)
 	for i := range cfg.Root.Listen {
 		t := cfg.Root.Listen[i].TLS
 		if t == nil {

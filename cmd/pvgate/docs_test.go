@@ -102,6 +102,10 @@ func writeCertificates(t *testing.T, dir string) {
 	t.Helper()
 	ca := certstest.NewAuthority(t, "CA of the documents")
 	ca.Issue(t, certstest.Leaf{Hosts: []string{"gw.example.de", "*.gw.example.de"}}).Write(t, dir, "gw")
+	ca.Issue(t, certstest.Leaf{Name: "pvgate", Client: true}).Write(t, dir, "pvgate")
+	if err := os.WriteFile(filepath.Join(dir, "hessen-ca.pem"), ca.PEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "ticket.keys"), []byte(strings.Repeat("0123456789abcdef", 4)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +32,8 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script: whole scenes with a gateway, portals and requests. Beside testscript's own commands
 // they have:
 //
-//	origin NAME             start a portal; $NAME is its address. What it answers: see origin.ServeHTTP
+//	origin NAME [BASE [CA]] start a portal; $NAME is its address. What it answers: see origin.ServeHTTP. With a BASE it
+//	                        speaks TLS with what issue has made, and with a CA it wants a certificate of that authority
 //	dead NAME               an address where nobody listens, which stays so
 //	expand FILE...          fill $VARIABLES in files
 //	code N COMMAND...       run a command that must end with exit code N
@@ -116,9 +118,21 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
-	want(ts, neg, args, 1, "origin NAME")
+	want(ts, neg, args, 1, "origin NAME [BASE [CA]]")
 	o := &origin{held: make(chan struct{}, 100), release: make(chan struct{})}
-	o.server = httptest.NewServer(o)
+	o.server = httptest.NewUnstartedServer(o)
+	switch {
+	case len(args) == 1:
+		o.server.Start()
+	default:
+		pair, err := tls.LoadX509KeyPair(ts.MkAbs(args[1]+".pem"), ts.MkAbs(args[1]+".key"))
+		ts.Check(err)
+		o.server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+		if len(args) > 2 {
+			o.server.TLS.ClientAuth, o.server.TLS.ClientCAs = tls.RequireAndVerifyClientCert, sceneOf(ts).authorities[args[2]].Pool()
+		}
+		o.server.StartTLS()
+	}
 	ts.Defer(func() {
 		close(o.release)
 		o.server.CloseClientConnections()

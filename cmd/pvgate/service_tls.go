@@ -21,7 +21,7 @@ const cachedWait = 2 * time.Second
 // ticketLife is how long a random ticket key seals; it opens as long again.
 const ticketLife = 24 * time.Hour
 
-// terminal is the TLS of a running gateway: what its listeners use for new handshakes, over all changes.
+// terminal is the TLS of a running gateway with clients: what its listeners use for new handshakes, over all changes.
 type terminal struct {
 	issuer  *certs.Issuer // nil without acme
 	tickets *tlsconn.Tickets
@@ -82,8 +82,11 @@ func (t *terminal) listener(i int, c *config.Listener) gateway.Listener {
 	return l
 }
 
-// secure reports whether any listener speaks TLS.
+// secure reports whether any listener speaks TLS, or a backend.
 func (t *terminal) secure() bool {
+	if len(t.edge.trusts) > 0 {
+		return true
+	}
 	for _, set := range t.edge.sets {
 		if set != nil {
 			return true
@@ -106,12 +109,20 @@ func (t *terminal) state(s *metrics.State) {
 			s.Certificates[e.Name] = e.After
 		}
 	}
+	for _, k := range t.edge.trusts {
+		if k.Expiry != nil {
+			s.Certificates[k.Expiry.Name] = k.Expiry.After
+		}
+	}
 }
 
 // secure uses an edge, as put.
 func (s *service) secure(e *edge) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.books.trusts.put(e.trusts); err != nil {
+		return err
+	}
 	return s.tls.put(e)
 }
 
@@ -158,9 +169,6 @@ func (s *service) noteTLS(failed bool) {
 
 // watchTLS renews whenever a file of TLS changes, and changes the random ticket key, until ctx ends.
 func (s *service) watchTLS(ctx context.Context) {
-	if !s.tls.secure() { // which no reload changes
-		return
-	}
 	files := func() []string {
 		s.mu.Lock()
 		defer s.mu.Unlock()
