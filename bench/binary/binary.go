@@ -48,7 +48,8 @@ type Process struct {
 	dir    string
 	at     Addresses
 	log    string
-	path   string
+	path   string // as it is started
+	verbs  string // the binary that was there at first: its verbs talk to the running one
 	pid    int
 	exited chan error
 	client *http.Client
@@ -92,12 +93,16 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("start %s: %w; make build first", o.Path, err)
 	}
+	verbs, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", o.Path, err)
+	}
 	dir, err := os.MkdirTemp("", "pvgate-")
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", o.Path, err)
 	}
 	p := &Process{
-		dir: dir, path: path,
+		dir: dir, path: path, verbs: verbs,
 		log:    filepath.Join(dir, "log"),
 		exited: make(chan error, 1),
 		client: &http.Client{Timeout: 10 * time.Second},
@@ -199,10 +204,27 @@ func (p *Process) Configure(text string) error {
 
 // Reload runs `pvgate reload` against it and returns when the new configuration serves.
 func (p *Process) Reload(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, p.path, "reload", "--config", p.ConfigPath(), "--admin", p.at.Admin)
+	cmd := exec.CommandContext(ctx, p.verbs, "reload", "--config", p.ConfigPath(), "--admin", p.at.Admin)
 	cmd.Env = cleanEnv()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("pvgate reload: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// ReloadByAdmin is Reload without the verb's process, for thousands of them.
+func (p *Process) ReloadByAdmin() error {
+	res, err := p.client.Post("http://"+p.at.Admin+"/api/v1/reload", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("status %d: %.500s", res.StatusCode, body)
+	}
+	if err != nil {
+		return fmt.Errorf("reload: %w", err)
 	}
 	return nil
 }
@@ -226,15 +248,26 @@ func ended(err error) error {
 	return err
 }
 
-// Stop ends it by SIGTERM, by SIGKILL after 10 s, and removes its folder. It returns an error if it did not end by
+// stopTime is how long a gateway may take to end.
+const stopTime = 10 * time.Second
+
+// Stop is StopWithin 10 s.
+func (p *Process) Stop() error { return p.StopWithin(stopTime) }
+
+// StopWithin ends it by SIGTERM, by SIGKILL after a while, and removes its folder. It returns an error if it did not end by
 // itself with code 0.
-func (p *Process) Stop() error {
+func (p *Process) StopWithin(most time.Duration) error {
 	defer os.RemoveAll(p.dir)
 	if p.cmd == nil || p.cmd.Process == nil {
 		return nil
 	}
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("stop pvgate: %w", err)
+	select {
+	case err := <-p.exited:
+		p.exited <- err
+	default:
+		if err := syscall.Kill(p.pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("stop pvgate: %w", err)
+		}
 	}
 	select {
 	case err := <-p.exited:
@@ -243,10 +276,10 @@ func (p *Process) Stop() error {
 			return fmt.Errorf("stop pvgate: %w\n%s", err, p.LogTail())
 		}
 		return nil
-	case <-time.After(10 * time.Second):
-		_ = p.cmd.Process.Kill()
+	case <-time.After(most):
+		_ = syscall.Kill(p.pid, syscall.SIGKILL)
 		p.exited <- errors.Join(<-p.exited, errors.New("killed"))
-		return fmt.Errorf("stop pvgate: still there 10 s after SIGTERM\n%s", p.LogTail())
+		return fmt.Errorf("stop pvgate: still there %v after SIGTERM\n%s", most, p.LogTail())
 	}
 }
 

@@ -7,6 +7,10 @@
 //	echo     tagged requests over shared upstream connections with aborting clients and faulty origins: each answer is
 //	         the answer to its own request, and nothing leaks
 //	reload   reloads under load, each changing the backend of a probed route: no failed request, seen at once
+//	upgrade  processes that follow one another under load of every version of HTTP: no failed request; successors that
+//	         fail cost nothing
+//	drain    requests in flight for 30 s are answered by a process that is to end
+//	websockets  reloads with a thousand WebSockets open: all stay, in the same memory
 //	loops    the loop's thread never blocks but in epoll, and the request path allocates nothing
 //	abort    clients that leave in every phase of a request; nothing of them stays
 //	idle     thousands of connections that have asked once and wait, in bounded memory each
@@ -49,6 +53,9 @@ var rigs = [...]rig{
 	{"stream", stream},
 	{"echo", echo},
 	{"reload", reload},
+	{"upgrade", upgrade},
+	{"drain", drain},
+	{"websockets", websockets},
 	{"loops", loops},
 	{"abort", abort},
 	{"idle", idle},
@@ -170,6 +177,22 @@ func (b *bed) start(ctx context.Context, origin, listener, more string) (p *bina
 		return nil, "", err
 	}
 	return p, p.Address(0), nil
+}
+
+// bothListeners is gateway with a listener without TLS and one with it; config is what it has.
+func (b *bed) bothListeners(ctx context.Context, origin, dir string) (p *binary.Process, plain, config string, err error) {
+	if err := cert.Write(dir, tlsHost); err != nil {
+		return nil, "", "", err
+	}
+	config = fmt.Sprintf("listen:\n  - {address: %q, hosts: any, default: origin}\n"+
+		"  - {address: %q, hosts: any, default: origin, protocols: [h1, h2, h3], tls: {cert: %q, key: %q}}\n"+
+		"backends:\n  origin: {mode: proxy, endpoints: [\"http://%s\"], timeouts: {first_byte: 60s}}\n",
+		binary.AnyPort, binary.AnyPort, filepath.Join(dir, cert.CertFile), filepath.Join(dir, cert.KeyFile), origin)
+	p, err = binary.Start(ctx, binary.Options{Path: b.binary, Config: config})
+	if err != nil {
+		return nil, "", "", err
+	}
+	return p, p.Address(0), config, nil
 }
 
 // end stops the gateway and adds what it says on the way out.
