@@ -85,7 +85,7 @@ func reloads(ctx context.Context, p *binary.Process, address string, config func
 	}
 	probe := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
 	defer probe.CloseIdleConnections()
-	total := proof.Count(200, 10_000)
+	total := proof.Count(100, 10_000)
 	start := time.Now()
 	var all error
 	m := newSteady(p, total)
