@@ -167,6 +167,9 @@ func (l *loader) checkListeners(n *names) {
 				l.checkHTTP3(ln, v)
 			}
 		}
+		if v := ln.Protocols(); ln.WebSocket.V && !slices.Contains(v, "h2") && !slices.Contains(v, "h3") {
+			l.fail(ln.WebSocket.Origin, "websocket: true is for h2 and h3, and this listener speaks neither; with h1 every backend that allows it has WebSocket: remove it")
+		}
 		for _, b := range n.byPath {
 			if ln.Default.V != "" && ln.Default.V != b.V {
 				l.fail(ln.Default.Origin, "default %q answers at the entry host, and its cookies would reach backend %q, which shares that host (isolation: path); give one of them a host of its own", ln.Default.V, b.V)

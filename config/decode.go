@@ -46,6 +46,7 @@ type field struct {
 	def   string // default in the form of the file; "" for none
 	is    string // name of a form
 	need  string // "", "yes", or the text for its absence
+	some  bool   // an empty list is an error
 	help  string
 	index []int // of the struct field
 }
@@ -75,7 +76,7 @@ func fieldsOf(t reflect.Type) []field {
 		}
 		out = append(out, field{
 			key: key, def: sf.Tag.Get("default"), is: sf.Tag.Get("is"),
-			need: sf.Tag.Get("need"), help: sf.Tag.Get("help"), index: []int{i},
+			need: sf.Tag.Get("need"), some: sf.Tag.Get("some") == "yes", help: sf.Tag.Get("help"), index: []int{i},
 		})
 	}
 	return out
@@ -206,8 +207,12 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, f *field) {
 		d.present(n, v)
 		return
 	}
-	if len(n.Content) == 0 && f.need != "" {
+	switch {
+	case len(n.Content) > 0:
+	case f.need != "":
 		d.fail(n, "%s is empty; name at least one", f.key)
+	case f.some:
+		d.fail(n, "%s is empty, which is not the same as absent; name at least one, or remove it", f.key)
 	}
 	member := *f
 	member.key = singular(f.key)

@@ -10,6 +10,7 @@ package config
 //	default  value when the key is absent, in the form of the file
 //	is       form of the text (see forms in form.go)
 //	need     "yes": absent is an error
+//	some     "yes": an empty list is one, where what is absent has another meaning
 //	help     one line for the reference
 //
 // A key that this version cannot honour is not in the schema, and so is an
@@ -55,15 +56,16 @@ type Root struct {
 
 // Listener is one place where requests come in.
 type Listener struct {
-	At       Origin `key:"-"`
-	Address  Text   `key:"address" need:"yes" is:"address" help:"host:port; an empty host is all of them"`
-	Hosts    Hosts  `key:"hosts" help:"hosts answered here: a list, *.name for all below it, or any; absent: the domain and *.domain"`
-	Default  Text   `key:"default" is:"backend" help:"backend for what no other form matches; absent: none"`
-	Proxy    []Text `key:"proxy_protocol" is:"network" help:"networks of the proxies that begin each connection with a PROXY header, version 1 or 2; from elsewhere there is none then; absent: no header"`
-	Senders  Text   `key:"senders" default:"optional" is:"optional|required" help:"required: only senders we know are answered"`
-	TLS      *TLS   `key:"tls" help:"HTTP over TLS; absent: plaintext"`
-	Versions []Text `key:"protocols" is:"h1|h2|h3" help:"versions of HTTP spoken here; absent: [h1, h2] with tls, [h1] without; h2 without tls is for clients that know beforehand; h3 needs tls and is spoken over UDP at the same port"`
-	Redirect Text   `key:"redirect" is:"https" help:"https: lead everybody to the same address on the first listener with tls for that host; absent: answer here"`
+	At        Origin `key:"-"`
+	Address   Text   `key:"address" need:"yes" is:"address" help:"host:port; an empty host is all of them"`
+	Hosts     Hosts  `key:"hosts" help:"hosts answered here: a list, *.name for all below it, or any; absent: the domain and *.domain"`
+	Default   Text   `key:"default" is:"backend" help:"backend for what no other form matches; absent: none"`
+	Proxy     []Text `key:"proxy_protocol" is:"network" help:"networks of the proxies that begin each connection with a PROXY header, version 1 or 2; from elsewhere there is none then; absent: no header"`
+	Senders   Text   `key:"senders" default:"optional" is:"optional|required" help:"required: only senders we know are answered"`
+	TLS       *TLS   `key:"tls" help:"HTTP over TLS; absent: plaintext"`
+	Versions  []Text `key:"protocols" some:"yes" is:"h1|h2|h3" help:"versions of HTTP spoken here; absent: [h1, h2] with tls, [h1] without; h2 without tls is for clients that know beforehand; h3 needs tls and is spoken over UDP at the same port"`
+	WebSocket Bool   `key:"websocket" default:"false" help:"offer WebSocket over h2 and h3 (RFC 8441, RFC 9220), to the backends that allow it; over h1 they do without it"`
+	Redirect  Text   `key:"redirect" is:"https" help:"https: lead everybody to the same address on the first listener with tls for that host; absent: answer here"`
 }
 
 // Hosts is the list of host names of a listener, or any host.
@@ -255,7 +257,7 @@ type Backend struct {
 	TLS               *Trust   `key:"tls" help:"proxy: how https endpoints prove who they are; absent: to the system's authorities, by host"`
 	Isolation         Text     `key:"isolation" default:"host" is:"host|path" help:"proxy: host = it answers at {backend}.{domain}; path = below /_pv/b/{backend}/ of the entry host, for backends of one owner"`
 	Timeouts          Timeouts `key:"timeouts" help:"proxy: how long to wait"`
-	Upgrade           []Text   `key:"upgrade" is:"protocol" help:"proxy: protocols that a connection may change to, as in Upgrade fields; absent: websocket; [none]: none; h2c never"`
+	Upgrade           []Text   `key:"upgrade" some:"yes" is:"protocol" help:"proxy: protocols that a connection may change to, as in Upgrade fields; absent: websocket; [none]: none; h2c never"`
 	Tunnels           Tunnels  `key:"tunnels" help:"proxy: connections that have changed their protocol"`
 	Limits            Limits   `key:"limits" help:"what it may be given"`
 	Headers           Headers  `key:"headers" help:"proxy: fields to set or remove on the way to it and back"`

@@ -40,6 +40,8 @@ type h2frame struct {
 	code   http2.ErrCode
 	last   uint32 // of GOAWAY; the increment of WINDOW_UPDATE
 	ack    bool
+
+	connect bool // SETTINGS that offer an extended CONNECT
 }
 
 func (f h2frame) String() string {
@@ -124,6 +126,8 @@ func (c *h2client) note(f http2.Frame) {
 		h.last = f.Increment
 	case *http2.SettingsFrame:
 		if h.ack = f.IsAck(); !h.ack {
+			offers, _ := f.Value(http2.SettingEnableConnectProtocol)
+			h.connect = offers == 1
 			_ = c.framer.WriteSettingsAck()
 		}
 	case *http2.PingFrame:

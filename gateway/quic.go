@@ -80,7 +80,7 @@ func (s *Server) ReadDatagrams() error {
 	var errs error
 	for _, d := range s.datagrams {
 		l := &s.options.Listen[d.listener]
-		if err := s.http3.Listen(d.socket, d.listener, l.TLS); err != nil { // which has closed it
+		if err := s.http3.Listen(d.socket, d.listener, l.Protocols&conn.WebSocket != 0, l.TLS); err != nil { // which has closed it
 			errs = errors.Join(errs, fmt.Errorf("listen on %s for HTTP/3: %w", l.Address, err))
 		}
 	}

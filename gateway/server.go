@@ -373,6 +373,9 @@ func (s *Server) busy() bool {
 	for _, n := range s.nodes {
 		n.loop.Do(func() {
 			n.host.Drain()
+			if n.http3 != nil {
+				n.http3.Drain()
+			}
 			open, _ := n.host.Count()
 			left += open
 		})
@@ -407,7 +410,8 @@ type Stats struct {
 	Active int // of them with a request in flight
 	Most   int // client connections that may be open at once
 	Closed [conn.Causes]uint64
-	// Tunnels are client connections that have changed their protocol; they are in Open and not in Active.
+	// Tunnels are client connections that have changed their protocol, or have a stream that has, and of HTTP/3 the
+	// streams; they are not in Active.
 	Tunnels int
 	// LogDropped is how many lines the access log has lost.
 	LogDropped uint64
@@ -430,7 +434,8 @@ func (s *Server) Stats() (*Stats, error) {
 			open, active := n.host.Count()
 			st.Open += open
 			if n.http3 != nil {
-				st.Active += n.http3.Active()
+				st.Active += n.http3.Active() - n.http3.Tunnels()
+				st.Tunnels += n.http3.Tunnels()
 				l.Stale += n.http3.Stale()
 			}
 			st.TLS.Add(n.tls.Stats())

@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -46,6 +47,8 @@ type simStream struct {
 	whole   bool
 	broken  bool
 	patient int64 // when it stops waiting for 100
+	socket  bool  // asks for WebSocket, and says the body of tag/up
+	early   int   // octets that it says of that without waiting
 }
 
 func newSimH2(w *world) *simH2 {
@@ -64,6 +67,11 @@ func newSimH2(w *world) *simH2 {
 			r.own = true
 		case 5:
 			r.method = "DELETE"
+		case 6, 7:
+			r.socket, r.body = true, simBody(r.tag+"/up")
+			if w.rng.IntN(3) == 0 {
+				r.early = min(w.rng.IntN(1000), len(r.body))
+			}
 		}
 		s.streams = append(s.streams, r)
 	}
@@ -105,7 +113,8 @@ func (s *simH2) step() {
 	}
 	open := false
 	for _, r := range s.streams {
-		open = open || r.begun && !r.whole && !r.broken || !r.begun && !s.away
+		open = open || r.begun && !r.broken && !(r.whole && (r.ended || !r.socket)) || !r.begun && !s.away
+		open = open || r.socket && s.w.calm && s.w.hears(r.tag)
 	}
 	switch {
 	case s.c.end.EOF():
@@ -138,6 +147,10 @@ func (s *simH2) send(r *simStream) {
 		if r.own {
 			path = "/own/" + r.tag
 		}
+		if r.socket {
+			r.begun, r.id = true, s.c.connect(path, false)
+			return
+		}
 		var fields []string
 		if r.method == "POST" && rng.IntN(2) == 0 {
 			fields = append(fields, "content-length: "+strconv.Itoa(len(r.body)))
@@ -148,6 +161,8 @@ func (s *simH2) send(r *simStream) {
 		}
 		r.begun, r.ended = true, r.method != "POST"
 		r.id = s.c.request(r.method+" "+path, r.ended, fields...)
+	case r.socket:
+		s.talk(r)
 	case !r.ended && r.status < 200 && (!r.waits || s.w.net.Now() > r.patient):
 		r.waits = false
 		n := min(len(r.body), r.window, s.window, 1+rng.IntN(16<<10))
@@ -170,6 +185,54 @@ func (s *simH2) send(r *simStream) {
 		}
 		_ = s.c.framer.WriteWindowUpdate(r.id, uint32(r.owed))
 		r.owed = 0
+	}
+}
+
+// talk goes on with what a tunnel's client says.
+func (s *simH2) talk(r *simStream) {
+	most := len(r.body)
+	switch {
+	case r.ended || s.c.out.Len() > 1<<16:
+		return
+	case r.status == 0:
+		most = r.early
+	case r.status != 200:
+		r.ended = true
+		return
+	case most == 0:
+		if r.ended = s.w.rng.IntN(10) == 0; r.ended {
+			s.c.data(r.id, "", true)
+		}
+		return
+	}
+	n := min(most, r.window, s.window, 1+s.w.rng.IntN(16<<10))
+	if n == 0 {
+		return
+	}
+	s.c.data(r.id, string(r.body[:n]), false)
+	r.body, r.early = r.body[n:], max(r.early-n, 0)
+	r.window -= n
+	s.window -= n
+}
+
+// checkSocket looks at what a tunnel's client has heard.
+func (s *simH2) checkSocket(r *simStream) {
+	down := simBody(r.tag + "/down")
+	switch agreed := s.w.agreed[r.tag]; {
+	case r.status != 200:
+		if agreed && s.w.calm || r.status == 0 && s.w.calm && !s.away {
+			s.w.fatal("socket %s got %d, agreed %v", r.tag, r.status, agreed)
+		}
+		return
+	case !agreed:
+		s.w.fatal("socket %s got 200 and nobody agreed", r.tag)
+	case !bytes.HasPrefix(down, r.got):
+		s.w.fatal("socket %s got %d octets that were not sent: %.80q, want %.80q", r.tag, len(r.got), r.got, down)
+	case len(r.got) != len(down) && (s.w.calm || r.whole):
+		s.w.fatal("socket %s got %d of %d octets, ended %v, broken %v", r.tag, len(r.got), len(down), r.whole, r.broken)
+	}
+	if r.whole {
+		s.w.h2tunnels++
 	}
 }
 
@@ -230,6 +293,9 @@ func (s *simH2) take(f h2frame) {
 func (s *simH2) check() {
 	for _, r := range s.streams {
 		switch {
+		case r.socket:
+			s.checkSocket(r)
+			continue
 		case !r.whole:
 			if s.w.calm && !s.away {
 				s.w.fatal("stream %s got no whole answer: %d, %d octets, begun %v, broken %v, it is %v", r.tag, r.status, len(r.got), r.begun, r.broken, time.Duration(s.w.net.Now()))

@@ -141,7 +141,7 @@ func (o *simOrigin) upgrade(req *http.Request, tag string) bool {
 	default:
 		o.w.agreed[tag] = true
 		o.tunnel, o.heard = tag, simBody(tag+"/up")
-		o.out = append(o.out, agree...)
+		o.out = append(o.out, strings.Replace(agree, accepted, acceptOf(req), 1)...)
 		o.out = append(o.out, simBody(tag+"/down")...)
 	}
 	return true
@@ -190,11 +190,29 @@ func (o *simOrigin) hear() {
 	o.heard = o.heard[len(got):]
 }
 
+// hears reports whether a tunnel's backend is there: who closes the connection under a tunnel takes what has not been taken
+// yet along.
+func (w *world) hears(tag string) bool {
+	for _, o := range w.origins {
+		if o.tunnel == tag && !o.gone {
+			return true
+		}
+	}
+	return false
+}
+
 // leaves reports whether that client sends less than all.
 func (w *world) leaves(tag string) bool {
 	for _, s := range w.sockets {
 		if s.tag == tag {
 			return s.left || s.done
+		}
+	}
+	for _, s := range w.streamers {
+		for _, r := range s.streams {
+			if r.tag == tag {
+				return s.left || s.done || r.broken
+			}
 		}
 	}
 	return true

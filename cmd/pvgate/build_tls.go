@@ -221,6 +221,9 @@ func spoken(c *config.Listener) (p conn.Protocols) {
 			p |= conn.HTTP3
 		}
 	}
+	if c.WebSocket.V {
+		p |= conn.WebSocket
+	}
 	return p
 }
 

@@ -90,7 +90,8 @@ type twoPortals struct {
 	base string // of the entry host
 }
 
-func newTwoPortals(t *testing.T, isolation string) *twoPortals {
+// newTwoPortals starts all of it; listener is what the listener has beside its certificate.
+func newTwoPortals(t *testing.T, isolation string, listener ...string) *twoPortals {
 	t.Helper()
 	s := &twoPortals{a: newTestPortal(t), b: newTestPortal(t), dir: t.TempDir()}
 	if err := writeDemoTLS(s.dir, demoDomain, time.Now()); err != nil {
@@ -98,7 +99,7 @@ func newTwoPortals(t *testing.T, isolation string) *twoPortals {
 	}
 	for name, text := range map[string]string{
 		"pvgate.yaml": `domain: ` + demoDomain + `
-listen: [{address: "127.0.0.1:0", tls: {cert: tls.pem, key: tls.key}}]
+listen: [{address: "127.0.0.1:0", tls: {cert: tls.pem, key: tls.key}` + strings.Join(append([]string{""}, listener...), ", ") + `}]
 admin: {address: "127.0.0.1:0"}
 senders:
   known: {area: "06", networks: [127.0.0.2]}

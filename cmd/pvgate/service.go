@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -218,6 +219,7 @@ func (s *service) unchangeable(now *config.Config) error {
 			fixed("address", w.Address.V, n.Address.V, n.Address.Origin)
 			fixed("the scheme", scheme(w), scheme(n), n.At)
 			fixed("protocols", strings.Join(w.Protocols(), " "), strings.Join(n.Protocols(), " "), n.At)
+			fixed("websocket", strconv.FormatBool(w.WebSocket.V), strconv.FormatBool(n.WebSocket.V), n.WebSocket.Origin)
 			fixed("redirect", w.Redirect.V, n.Redirect.V, n.At)
 		}
 	}

@@ -94,7 +94,7 @@ func (l *link) open() {
 		l.handshake()
 		return
 	}
-	switch l.protocols {
+	switch l.protocols &^ WebSocket {
 	case HTTP2:
 		l.http2()
 	case HTTP1 | HTTP2:

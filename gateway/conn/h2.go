@@ -38,6 +38,9 @@ type H2 struct {
 	first, last *h2stream
 	waiting     int
 
+	tunnels int  // streams that are one
+	changed bool // one of them has just become one
+
 	touched *h2stream // has something of its request gathered for its backend
 	rest    int64     // loop time since which no stream is live
 	head    int64     // loop time since which a frame is on its way, 0 = none is
@@ -52,7 +55,11 @@ type H2 struct {
 func (l *link) http2() *H2 {
 	c := &H2{link: l, rest: l.host.loop.Now()}
 	c.client.Protocol = exchange.HTTP2
-	c.machine.Init(&l.host.bounds)
+	bounds := &l.host.bounds
+	if l.protocols&WebSocket != 0 {
+		bounds = &l.host.sockets
+	}
+	c.machine.Init(bounds)
 	l.own(c, c)
 	c.gather = c.machine.AppendPreface(c.room(0))
 	c.stream.AtEnd(c)
@@ -69,6 +76,9 @@ func (c *H2) Readable() {
 	if c.stream.Lost() { // a write heard of it first
 		c.gone()
 		return
+	}
+	if c.changed {
+		c.catchUp()
 	}
 	if c.read(); !c.closing {
 		c.stream.AtEnd(c)
@@ -180,10 +190,16 @@ func (c *H2) begin(st http2.Stream, refused bool) {
 		s.x.StartFault(c.host.services, s, &c.client, head.Method, c.machine.Fault(), c.machine.Cause())
 		return
 	}
+	if head.Connect {
+		head.Upgrade, s.tunnel = !c.host.draining, &tunnel{ended: c.machine.Ended(st)}
+	}
 	if s.x.Start(c.host.services, s, &c.client, head); c.streams[st] != s || s.x == nil {
 		return
 	}
-	if c.touched = s; !c.machine.Ended(st) {
+	switch c.touched = s; {
+	case s.tunnel != nil:
+		s.x.BodyEnd()
+	case !c.machine.Ended(st):
 		s.await()
 	}
 }
@@ -519,6 +535,9 @@ func (c *H2) resting(since int64) bool {
 // still served (RFC 9113, section 6.8). When all are done the connection is closed.
 func (c *H2) drain(int64) {
 	now := c.host.loop.Now()
+	if c.tunnels > 0 && now-c.host.drainFrom >= int64(tunnelGrace) {
+		c.cutTunnels()
+	}
 	switch {
 	case c.closing:
 		return

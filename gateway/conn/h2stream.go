@@ -30,6 +30,8 @@ type h2stream struct {
 	ended    bool // the answer has been handed over whole
 	queued   bool // waits for its turn
 
+	tunnel *tunnel // that an extended CONNECT asks for, nil for other requests
+
 	prev, next *h2stream // of those that wait for their turn
 }
 
@@ -56,6 +58,9 @@ func (s *h2stream) drop() {
 	if s.queued {
 		c.unqueue(s)
 	}
+	if s.tunnel != nil {
+		s.untunnel()
+	}
 	c.giveBack(&s.out)
 	s.release()
 }
@@ -70,6 +75,15 @@ func (s *h2stream) release() {
 // event takes what the machine has found behind the head.
 func (s *h2stream) event(ev http2.Event, data []byte) {
 	c := s.conn
+	switch {
+	case s.tunnel == nil:
+	case ev == http2.Data:
+		s.tunnelData(data)
+		return
+	case ev == http2.End:
+		s.tunnelEnd()
+		return
+	}
 	switch ev {
 	case http2.Data:
 		s.data(data)
@@ -129,7 +143,11 @@ func (s *h2stream) credit() {
 // wait starts a wait of at most ns.
 func (s *h2stream) wait(ns int64) {
 	s.since, s.moved = s.conn.host.loop.Now(), 0
-	s.conn.stream.Arm(&s.timer, s, s.since+ns)
+	due := s.since + ns
+	if s.tunnelling() {
+		due = min(due, s.x.TunnelDue())
+	}
+	s.conn.stream.Arm(&s.timer, s, due)
 }
 
 // await begins the wait for the request's body.
@@ -147,6 +165,8 @@ func (s *h2stream) Expire(int64) {
 	c := s.conn
 	t := &c.host.timeouts
 	switch {
+	case s.tunnelling():
+		s.overdue()
 	case s.queued && c.stream.Pending() > 0: // the connection's wait
 		s.wait(int64(t.Write))
 	case s.queued:
@@ -202,6 +222,9 @@ func (s *h2stream) Room() int {
 func (s *h2stream) Head(status int, fields []message.Field) {
 	c := s.conn
 	s.sentEnd = s.left == 0
+	if s.tunnel != nil && status >= 300 {
+		s.tunnel.refused(s)
+	}
 	c.gather = c.machine.AppendHead(c.room(0), s.id, status, fields, s.sentEnd)
 }
 
@@ -261,6 +284,9 @@ func (s *h2stream) pump() int {
 	switch {
 	case s.x == nil: // over before
 		c.done(s)
+	case s.tunnelling():
+		c.stream.Arm(&s.timer, s, s.x.TunnelDue())
+		s.x.Drained()
 	case !s.bodyDone:
 		s.wait(int64(c.host.timeouts.Body))
 		s.x.Drained()
@@ -304,7 +330,7 @@ func (s *h2stream) Continue() {
 
 // Resume says that the exchange takes more of the request's body.
 func (s *h2stream) Resume() {
-	if !s.bodyDone && !s.queued {
+	if !s.bodyDone && !s.queued && s.tunnel == nil {
 		s.wait(int64(s.conn.host.timeouts.Body))
 	}
 	s.credit()
@@ -313,15 +339,13 @@ func (s *h2stream) Resume() {
 
 // Abort breaks the answer off: the client must not take it for a whole one.
 func (s *h2stream) Abort() {
-	s.conn.machine.Reset(s.id, http2.InternalError)
+	code := http2.InternalError
+	if s.tunnelling() {
+		code = http2.Cancel // RFC 8441, section 5
+	}
+	s.conn.machine.Reset(s.id, code)
 	s.conn.done(s)
 }
 
 // Last ends the connection with the streams that there are.
 func (s *h2stream) Last() { s.conn.retire() }
-
-// Switch and Finish belong to changes of protocol, which HTTP/2 has none of.
-func (s *h2stream) Switch() {}
-
-// Finish: see Switch.
-func (s *h2stream) Finish() {}

@@ -68,6 +68,7 @@ type Host struct {
 	head        message.Head  // scratch of whoever is being fed
 	scratch     http2.Scratch // the same
 	bounds      http2.Limits
+	sockets     http2.Limits // the same, where WebSocket is offered
 	stock       exchange.Stock
 	spare       []*h2stream
 	first       *link
@@ -86,19 +87,23 @@ type Host struct {
 func NewHost(l *loop.Loop, secure *tlsconn.Host, services exchange.Host, limits *http1.Limits, t Timeouts, networks *Networks) *Host {
 	bounds := http2.DefaultLimits()
 	bounds.HeadLimits = message.HeadLimits{Line: limits.Line, Head: limits.Head, Fields: limits.Fields, Body: limits.Body}
+	sockets := bounds
+	sockets.WebSocket = true
 	return &Host{
-		loop: l, tls: secure, services: services, limits: limits, bounds: bounds, timeouts: t, lingerBytes: lingerBytes, networks: networks,
+		loop: l, tls: secure, services: services, limits: limits, bounds: bounds, sockets: sockets, timeouts: t, lingerBytes: lingerBytes,
+		networks: networks,
 	}
 }
 
-// Protocols are versions of HTTP.
+// Protocols are versions of HTTP, and what is offered in them.
 type Protocols uint8
 
-// The versions.
+// The versions, and WebSocket over those that need a word for it.
 const (
 	HTTP1 Protocols = 1 << iota
 	HTTP2
-	HTTP3 // over UDP: no connection of a Host speaks it
+	HTTP3     // over UDP: no connection of a Host speaks it
+	WebSocket // over HTTP/2 and HTTP/3 (RFC 8441, RFC 9220); HTTP/1.1 always has it
 )
 
 // Accept takes a connection of a listener that speaks these protocols, HTTP/1.1 if none; over TLS if there is a
@@ -134,7 +139,8 @@ func (h *Host) Accept(fd int32, peer netip.AddrPort, listener int, protocols Pro
 // Closed returns how many connections were closed by cause.
 func (h *Host) Closed() [Causes]uint64 { return h.closed }
 
-// Tunnels returns how many connections have changed their protocol; Count counts them as active too.
+// Tunnels returns how many connections have changed their protocol, or have a stream that has; Count counts them as active
+// too.
 func (h *Host) Tunnels() int { return h.tunnels }
 
 // Count returns how many connections are open and how many of them have a request in flight.

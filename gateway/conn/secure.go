@@ -26,7 +26,7 @@ func (s securing) Secured(serverName, protocol string, peer *tlsconn.Peer) {
 	switch {
 	case protocol == "h2":
 		s.http2().Readable()
-	case s.protocols == HTTP2:
+	case s.protocols&^WebSocket == HTTP2:
 		s.end(HandshakeFailed)
 	default:
 		s.http1().Readable()

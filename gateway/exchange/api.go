@@ -325,9 +325,9 @@ type Front interface {
 	// Carries reports whether requests for an authority belong on this connection: it would get the certificate and
 	// the client authentication that the connection was opened with.
 	Carries(authority []byte) bool
-	// Switch ends HTTP on the connection: from now on octets pass as they are, those that were held back first. The
-	// front tells TunnelData, TunnelEnd and TunnelLate. Finish ends the sending side, as soon as everything sent has been
-	// taken; End is for when both sides have.
+	// Switch ends HTTP on the connection, or on the stream: from now on octets pass as they are, those that were held
+	// back first. The front tells TunnelData, TunnelEnd and TunnelLate. Finish ends the sending side, as soon as
+	// everything sent has been taken; End is for when both sides have.
 	Switch()
 	Finish()
 	// Last says that the connection ends with this answer.
@@ -345,6 +345,8 @@ type Front interface {
 type Scratch struct {
 	outgoing header.Request
 	incoming header.Response
+	nonce    [16]byte // of a key for WebSocket
+	key      [24]byte // its text
 }
 
 // Host is the loop that an exchange lives on.
@@ -374,7 +376,7 @@ type Host interface {
 // Record is the account of one exchange. Times are nanoseconds.
 type Record struct {
 	Protocol  Protocol    // of the client
-	Status    int         // sent to the client; 499 if it left first (but 101 stays)
+	Status    int         // sent to the client; 499 if it left first (but of a tunnel what began it stays)
 	Reason    reason.Code // None for a backend's own answer
 	Land      uint8       // as in Plan
 	Sender    int         // of the handover, else who asks

@@ -74,6 +74,7 @@ type Exchange struct {
 	asked int64 // loop time when a connection was asked for
 
 	isHEAD     bool
+	extended   bool // an extended CONNECT: success is a tunnel, and nothing else
 	replayable bool // idempotent and without a body: may be sent a second time
 	bodyEnded  bool // the request has been read to its end
 	expecting  bool // the client waits for 100 before it sends the body
@@ -105,7 +106,7 @@ func (x *Exchange) Start(host Host, front Front, client *Client, h *message.Head
 	if x.logged {
 		x.rec.Method, x.rec.Agent = h.Method, AgentOf(h.Get(message.UserAgent))
 	}
-	x.isHEAD = h.Method == message.HEAD
+	x.isHEAD, x.extended = h.Method == message.HEAD, h.Connect
 	x.replayable = h.Method.Idempotent() && !h.HasBody()
 	x.expecting = h.Expect100
 	x.decide(h)
@@ -127,7 +128,7 @@ func (x *Exchange) begin(host Host, front Front, client *Client) {
 	x.snapshot, x.backend, x.up = host.Snapshot(), nil, nil
 	x.state = asking
 	x.began, x.asked = host.Now(), 0
-	x.isHEAD, x.replayable, x.bodyEnded, x.expecting, x.unasked = false, false, false, false, false
+	x.isHEAD, x.extended, x.replayable, x.bodyEnded, x.expecting, x.unasked = false, false, false, false, false, false
 	x.answered, x.retried = false, false
 	x.earlyLeft = earlyBody
 	x.rec = Record{Protocol: client.Protocol, Backend: -1, Land: LandNone, Snapshot: x.snapshot.ID}
@@ -185,6 +186,10 @@ func (x *Exchange) decide(h *message.Head) {
 			x.rec.Backend = x.snapshot.Backends[to].Index()
 		case to == BackendOther:
 			x.rec.Backend = BackendOther
+		}
+		if x.extended && x.plan.Reply.Status < 300 { // no page is a tunnel
+			x.refuse(reason.MethodRefused, Detail{Backend: -1})
+			return
 		}
 		x.answer()
 		return
@@ -302,6 +307,10 @@ func (x *Exchange) UpstreamHead(h *message.Head) {
 		x.change(h)
 		return
 	}
+	if x.extended && h.Status < 300 { // to this client it would say that there is a tunnel
+		x.fail(message.FaultUpgrade)
+		return
+	}
 	x.state = relaying
 	if x.expecting {
 		x.expecting, x.unasked, x.earlyLeft = false, true, 0
@@ -417,12 +426,16 @@ func (x *Exchange) ClientFault(fault message.Fault, note string) {
 		return
 	}
 	x.rec.Note = note
-	if x.state == relaying {
+	switch x.state {
+	case relaying:
 		x.rec.Reason = reason.OfFault(fault)
 		x.breakOff()
-		return
+	case tunnel:
+		x.rec.Reason, x.rec.Tunnel = reason.OfFault(fault), TunnelClient
+		x.breakOff()
+	default:
+		x.fail(fault)
 	}
-	x.fail(fault)
 }
 
 // Cut ends the exchange because the gateway ends: an answer that has begun is broken off, any other is ours.

@@ -27,17 +27,27 @@ type tunnelling struct {
 // places for it; it reports false if there was none and the request was refused.
 //
 // What could make two readers disagree about where the request ends is forwarded without the wish, and so is a
-// protocol that the backend does not allow: then nobody changes anything, and the next request is read as HTTP.
+// protocol that the backend does not allow: then nobody changes anything, and the next request is read as HTTP. An
+// extended CONNECT is nothing without the wish, and refused.
 func (x *Exchange) offer(h *message.Head) bool {
 	wish := h.Upgrade
 	h.Upgrade = false
-	if !wish || h.Method != message.GET || h.Chunked || h.ContentLength > 0 || h.Close {
+	switch {
+	case x.extended && !wish:
+		x.refuse(reason.Draining, Detail{Backend: x.plan.Backend})
+		return false
+	case x.extended:
+		x.giveKey(h)
+	case !wish || h.Method != message.GET || h.Chunked || h.ContentLength > 0 || h.Close:
 		return true
 	}
 	rules := x.backend.Tunnels()
 	protocol := rules.choose(h)
 	if protocol == nil || message.EqualFold(protocol, "websocket") && !x.tunnel.handshake(h) {
-		return true
+		if x.extended {
+			x.refuse(reason.MethodRefused, Detail{Backend: x.plan.Backend})
+		}
+		return !x.extended
 	}
 	if !x.host.AdmitTunnel() {
 		x.refuse(reason.LocalResource, Detail{Backend: x.plan.Backend})
@@ -78,6 +88,26 @@ var (
 	nameKey    = []byte("Sec-WebSocket-Key")
 	nameAccept = []byte("Sec-WebSocket-Accept")
 )
+
+// giveKey puts a key of ours into a request for WebSocket that came without the handshake of HTTP/1.1, of which whatever
+// the client says of its own accord is dropped (RFC 8441, section 5).
+func (x *Exchange) giveKey(h *message.Head) {
+	s := x.host.Scratch()
+	x.host.Random(s.nonce[:])
+	base64.StdEncoding.Encode(s.key[:], s.nonce[:])
+	h.Fields = append(without(h.Fields, nameKey), message.Field{Name: nameKey, Value: s.key[:], ID: message.FieldOther})
+}
+
+// without takes the fields of a name out that is no known one.
+func without(fields []message.Field, name []byte) []message.Field {
+	kept := fields[:0]
+	for i := range fields {
+		if f := &fields[i]; f.ID != message.FieldOther || !message.EqualFold(f.Name, name) {
+			kept = append(kept, *f)
+		}
+	}
+	return kept
+}
 
 // only returns the value of the one field of that name, nil if there is none or more than one.
 func only(h *message.Head, name []byte) (value []byte) {
@@ -139,6 +169,9 @@ func (x *Exchange) change(h *message.Head) {
 	now := x.host.Now()
 	x.state = tunnel
 	x.rec.Status, x.rec.Upstream = h.Status, now-x.asked
+	if x.extended {
+		x.rec.Status = 200 // RFC 8441, section 5
+	}
 	t.moved, t.until = now, now+int64(t.rules.Life)
 	_, edit := x.backend.Edits()
 	incoming := &x.host.Scratch().incoming
@@ -147,7 +180,11 @@ func (x *Exchange) change(h *message.Head) {
 		OwnCookie: x.plan.CookieName, Prefix: x.plan.Prefix, Target: x.target, InPlace: x.plan.InPlace,
 		Scratch: incoming.Scratch[:0],
 	}
-	x.front.Head(h.Status, incoming.Apply(h))
+	fields := incoming.Apply(h)
+	if x.extended {
+		fields = without(fields, nameAccept)
+	}
+	x.front.Head(x.rec.Status, fields)
 	x.front.Switch()
 	x.forget()
 }

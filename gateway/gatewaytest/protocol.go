@@ -23,6 +23,8 @@ type Protocol struct {
 	// HTTP is the version that Client speaks, and the only one that Listener does, but for HTTP/1.1 beside HTTP/3; 0 is
 	// HTTP/1.1.
 	HTTP conn.Protocols
+	// WebSocket has Listener offer it, where that takes a word.
+	WebSocket bool
 
 	version uint16 // of TLS
 }
@@ -71,6 +73,9 @@ func (p *Protocol) Listener(t testing.TB, names ...string) gateway.Listener {
 	l := gateway.Listener{Address: "127.0.0.1:0", Protocols: p.HTTP}
 	if p.HTTP == conn.HTTP3 {
 		l.Protocols |= conn.HTTP1
+	}
+	if p.WebSocket {
+		l.Protocols |= conn.WebSocket
 	}
 	if p.Authority != nil {
 		l.TLS = p.Authority.serve(t, p.alpn(), names...)

@@ -95,7 +95,8 @@ const (
 	costSmall  = 2  // DATA below smallData, WINDOW_UPDATE beyond what answers explain
 	costChange = 20 // SETTINGS
 
-	smallData = 256
+	smallData    = 256
+	smallMessage = 6 // the header of a client's frame of WebSocket, with its mask (RFC 6455, section 5.2)
 )
 
 // charge takes points for a waste of kind a; it returns Failed if there are no more.

@@ -63,7 +63,7 @@ func (s *Server) accept(f *frame, payload int) (ev Event, st Stream, taken bool)
 		ev, st = s.streamError(st, FlowControlError, causeWindowExceeded)
 		return ev, st, false
 	}
-	if s.small(f, payload) == Failed {
+	if s.small(f, payload, x.connect) == Failed {
 		return Failed, NoStream, false
 	}
 	if x.deaf {
@@ -76,7 +76,7 @@ func (s *Server) accept(f *frame, payload int) (ev Event, st Stream, taken bool)
 			return ev, st, false
 		}
 	}
-	if x.body += int64(payload); s.limits.Body > 0 && x.body > s.limits.Body {
+	if x.body += int64(payload); s.limits.Body > 0 && x.body > s.limits.Body && !x.connect {
 		x.inEnd = f.flags&flagEndStream != 0
 		ev, st = s.broken(st, causeBodyTooLarge)
 		return ev, st, false
@@ -85,10 +85,14 @@ func (s *Server) accept(f *frame, payload int) (ev Event, st Stream, taken bool)
 	return More, st, true
 }
 
-// small charges for DATA that carries little and ends nothing.
-func (s *Server) small(f *frame, payload int) Event {
+// small charges for DATA that carries little and ends nothing. Messages of WebSocket are short.
+func (s *Server) small(f *frame, payload int, connect bool) Event {
+	least := smallData
+	if connect {
+		least = smallMessage
+	}
 	switch {
-	case payload >= smallData || f.flags&flagEndStream != 0:
+	case payload >= least || f.flags&flagEndStream != 0:
 		return More
 	case payload == 0:
 		return s.charge(EmptyFrames, costReset)
@@ -265,7 +269,7 @@ func (s *Server) request(id uint32, b []byte, sc *Scratch) (Event, Stream) {
 	}
 	st := s.streams.take(id)
 	x := &s.streams.all[st]
-	*x = stream{window: s.initialWindow, left: sc.Head.ContentLength, room: StreamWindow, head: a.Size(), inEnd: s.fin}
+	*x = stream{window: s.initialWindow, left: sc.Head.ContentLength, room: StreamWindow, head: a.Size(), inEnd: s.fin, connect: sc.Head.Connect}
 	s.streams.heads += x.head
 	switch {
 	case s.selfish:
@@ -307,6 +311,8 @@ func (s *Server) trailers(id uint32, st Stream, b []byte, sc *Scratch) (Event, S
 		return s.late(id, bothEnded), NoStream
 	case x.inEnd:
 		return s.streamError(st, StreamClosed, causeStreamClosed)
+	case x.connect: // RFC 9113, section 8.5
+		return s.streamError(st, ProtocolError, causeFrameOrder)
 	case !s.fin:
 		return s.streamError(st, ProtocolError, causeTrailersOpen)
 	case s.selfish:

@@ -93,13 +93,19 @@ func (s *Server) Init(l *Limits) {
 
 // AppendPreface appends what the server begins with: SETTINGS, and the connection's window.
 func (s *Server) AppendPreface(dst []byte) []byte {
-	settings := [...]struct {
+	type setting struct {
 		id    uint16
 		value uint32
-	}{
+	}
+	all := [...]setting{
 		{settingMaxConcurrentStreams, uint32(s.limits.Streams)},
 		{settingMaxHeaderListSize, uint32(s.limits.Head)},
 		{settingNoPriorities, 1},
+		{settingExtendedConnect, 1},
+	}
+	settings := all[:]
+	if !s.limits.WebSocket {
+		settings = all[:len(all)-1]
 	}
 	dst = appendFrame(dst, len(settings)*settingLen, typeSettings, 0, 0)
 	for _, x := range settings {

@@ -12,6 +12,7 @@ const (
 	settingInitialWindow        = 0x4
 	settingMaxFrame             = 0x5
 	settingMaxHeaderListSize    = 0x6
+	settingExtendedConnect      = 0x8
 	settingNoPriorities         = 0x9
 
 	settingLen = 6
@@ -37,7 +38,7 @@ func (s *Server) settingsFrame(f *frame, b []byte) Event {
 		switch binary.BigEndian.Uint16(b) {
 		case settingTableSize:
 			s.forget = s.forget || s.remembers && value < tableSize
-		case settingPush, settingNoPriorities:
+		case settingPush, settingNoPriorities, settingExtendedConnect:
 			if value > 1 {
 				return s.fail(ProtocolError, causeSettings)
 			}

@@ -17,6 +17,8 @@ type stream struct {
 	deaf   bool // what comes of the request is dropped
 	inEnd  bool // the request has ended
 	outEnd bool // the answer has
+
+	connect bool // an extended CONNECT: what comes is no body
 }
 
 // ending says how a stream came to its end, if it did.

@@ -125,14 +125,13 @@ func (r *bodyReader) scan() (done bool) {
 func (r *bodyReader) fits() bool {
 	announced, most := r.length, r.server.options.Limits.Body
 	switch {
+	case r.tunnel:
 	case announced >= 0 && r.total > announced:
 		r.wrong(message.FaultGrammar, message.HeadLengthMismatch.String())
 	case most > 0 && r.total > most:
 		r.wrong(message.FaultBodyTooLarge, message.HeadBodyTooLarge.String())
-	default:
-		return true
 	}
-	return false
+	return r.fault == message.FaultNone
 }
 
 // end takes the end of the stream behind the last w octets.
@@ -148,16 +147,19 @@ func (r *bodyReader) end(w int) bool {
 	return true
 }
 
-// read waits for the client, as long as it keeps the least rate.
+// read waits for the client, as long as it keeps the least rate; in a tunnel as long as the exchange does.
 func (r *bodyReader) read() (done bool) {
 	t := &r.server.options.Timeouts
 	for {
-		from := time.Now()
-		_ = r.quic.SetReadDeadline(from.Add(t.Body - r.waited)) // fails never
+		from, until := time.Now(), time.Time{}
+		if !r.tunnel {
+			until = from.Add(t.Body - r.waited)
+		}
+		_ = r.quic.SetReadDeadline(until) // fails never
 		n, err := r.quic.Read(r.in[len(r.in):cap(r.in)])
 		r.in = r.in[:len(r.in)+n]
 		r.got += int64(n)
-		if r.waited += time.Since(from); r.waited >= t.Body {
+		if r.waited += time.Since(from); r.waited >= t.Body && !r.tunnel {
 			if r.got < int64(t.Rate)*int64(t.Body)/1e9 && !errors.Is(err, io.EOF) {
 				r.server.count(conn.SlowBody)
 				r.wrong(message.FaultTimeout, "")

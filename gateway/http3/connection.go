@@ -94,7 +94,7 @@ func (c *connection) serve() {
 
 // greet begins our control stream. What fits a packet is written without waiting.
 func (c *connection) greet(control *quic.SendStream) bool {
-	_, err := control.Write(wire.AppendControl(nil, c.server.options.Limits.Head))
+	_, err := control.Write(wire.AppendControl(nil, c.server.options.Limits.Head, c.socket.heads.WebSocket))
 	c.mu.Lock()
 	c.control = control
 	goingTo := c.goingTo

@@ -20,6 +20,7 @@ type onLoop struct {
 	whole   bool               // the request has been read to its end
 	ended   bool               // the answer has been handed over whole
 	deaf    wire.Code
+	open    bool // it is a tunnel
 	timer   loop.Timer
 	prev    *stream
 	next    *stream
@@ -63,6 +64,7 @@ func (s *stream) begin() {
 		s.deaf = s.malformed()
 		s.x.StartFault(s.host.services, s, s.client, s.head.head.Method, s.fault, s.note)
 	} else {
+		s.head.head.Upgrade = s.tunnel && !s.host.draining()
 		s.x.Start(s.host.services, s, s.client, &s.head.head)
 	}
 	if s.entire {
@@ -73,7 +75,7 @@ func (s *stream) begin() {
 	}
 	switch {
 	case s.x == nil:
-	case s.whole:
+	case s.whole, s.tunnel:
 		s.x.BodyEnd()
 		s.x.FlushRequest()
 	default:
@@ -95,9 +97,9 @@ func (s *stream) malformed() wire.Code {
 	return wire.None
 }
 
-// offer asks for a piece of the body, if it is wanted.
+// offer asks for a piece of the body, if it is wanted; of what a tunnel's client says not before it is one.
 func (s *stream) offer() {
-	if s.x != nil && !s.whole && !s.reading && s.x.WantsBody() {
+	if s.x != nil && !s.whole && !s.reading && s.tunnel == s.open && s.x.WantsBody() {
 		s.reading = true
 		s.feed <- struct{}{} // holds one, and one is asked for at a time
 	}
@@ -110,7 +112,11 @@ func (s *stream) took() {
 		s.host.stale++
 		return
 	}
-	if len(s.piece) > 0 {
+	switch {
+	case len(s.piece) == 0:
+	case s.open:
+		s.x.TunnelData(s.piece)
+	default:
 		s.x.Body(s.piece)
 	}
 	switch {
@@ -124,6 +130,9 @@ func (s *stream) took() {
 		s.deaf = s.malformed()
 		s.x.ClientFault(s.fault, s.note)
 		return
+	case s.entire && s.open:
+		s.whole = true
+		s.x.TunnelEnd()
 	case s.entire:
 		s.whole = true
 		s.x.BodyEnd()
@@ -248,12 +257,6 @@ func (s *stream) Carries(authority []byte) bool {
 	return !ok || message.EqualFold(host, name) || s.connection.config.Carries(name, host)
 }
 
-// Switch and Finish have no meaning: no request of HTTP/3 has an Upgrade field.
-func (s *stream) Switch() {}
-
-// Finish: see Switch.
-func (s *stream) Finish() {}
-
 // Last has none either: other requests have the connection too.
 func (s *stream) Last() {}
 
@@ -267,8 +270,12 @@ func (s *stream) Continue() {
 
 // Abort breaks the answer off.
 func (s *stream) Abort() {
+	code := wire.InternalError
+	if s.open {
+		code = wire.RequestCancelled // RFC 9220, section 3
+	}
 	s.leave()
-	s.put(resets, wire.InternalError)
+	s.put(resets, code)
 }
 
 // Resume says that the exchange takes more of the request body.
@@ -280,8 +287,12 @@ func (s *stream) expect() {
 	l.SetTimer(&s.timer, s, l.Now()+int64(s.server.options.Timeouts.Expect))
 }
 
-// Expire says 100 for a backend that says nothing.
-func (s *stream) Expire(int64) {
+// Expire says 100 for a backend that says nothing, and ends a tunnel that is late.
+func (s *stream) Expire(now int64) {
+	if s.open {
+		s.overdue(now)
+		return
+	}
 	if s.x != nil {
 		s.x.ExpectTimeout()
 	}

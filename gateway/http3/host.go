@@ -14,6 +14,8 @@ type Host struct {
 	stock    exchange.Stock
 	first    *stream // whose exchange is in flight
 	active   int
+	tunnels  int   // of them
+	drains   int64 // loop time since which the gateway ends, 0 = it does not
 	stale    uint64
 }
 
@@ -22,6 +24,9 @@ func NewHost(l *loop.Loop, services exchange.Host) *Host { return &Host{loop: l,
 
 // Active returns how many exchanges are in flight.
 func (h *Host) Active() int { return h.active }
+
+// Tunnels returns how many of them have become tunnels.
+func (h *Host) Tunnels() int { return h.tunnels }
 
 // Stale returns how many messages came for an exchange that was over.
 func (h *Host) Stale() uint64 { return h.stale }
@@ -44,6 +49,10 @@ func (h *Host) enter(s *stream) {
 }
 
 func (h *Host) exit(s *stream) {
+	if s.open {
+		s.open = false
+		h.tunnels--
+	}
 	if s.prev != nil {
 		s.prev.next = s.next
 	} else {

@@ -13,9 +13,10 @@ import (
 type ending uint8
 
 const (
-	goesOn ending = iota
-	ends          // the answer is whole
-	resets        // it is broken off
+	goesOn   ending = iota
+	finishes        // there is no more, but of the request there may be
+	ends            // the answer is whole
+	resets          // it is broken off
 )
 
 // chunk is a piece of an answer.

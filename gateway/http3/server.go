@@ -102,6 +102,7 @@ type socket struct {
 	transport *quic.Transport
 	listener  *quic.Listener
 	index     int
+	heads     message.HeadLimits
 	config    func() *tlsconn.Config
 	latest    atomic.Pointer[secured]
 }
@@ -134,11 +135,12 @@ func (s *Server) key(what string) [sha256.Size]byte {
 	return [sha256.Size]byte(mac.Sum(nil))
 }
 
-// Listen opens a listener of the configuration, by its index, on a socket, which it owns. secure is asked at each handshake
-// and must not wait. Before Serve nobody is served.
-func (s *Server) Listen(socketOf net.PacketConn, index int, secure func() *tlsconn.Config) error {
+// Listen opens a listener of the configuration, by its index, on a socket, which it owns; webSocket says that it offers
+// that. secure is asked at each handshake and must not wait. Before Serve nobody is served.
+func (s *Server) Listen(socketOf net.PacketConn, index int, webSocket bool, secure func() *tlsconn.Config) error {
 	reset, token := quic.StatelessResetKey(s.key("stateless reset")), quic.TokenGeneratorKey(s.key("address token"))
-	k := &socket{index: index, config: secure}
+	k := &socket{index: index, heads: s.options.Limits.HeadLimits, config: secure}
+	k.heads.WebSocket = webSocket
 	k.transport = &quic.Transport{
 		Conn: socketOf, StatelessResetKey: &reset, TokenGeneratorKey: &token,
 		VerifySourceAddress: func(net.Addr) bool { return s.handshaking.Load() > retryAbove },

@@ -31,6 +31,7 @@ type stream struct {
 	head   *head // the request's; given back when nothing of it is needed any more
 	length int64 // of the body, as announced; -1 = not announced
 	entire bool  // the request has been read to its end
+	tunnel bool  // it is an extended CONNECT: what follows is no body
 	left   bool  // the client has left
 	fault  message.Fault
 	note   string // the rule that was broken
@@ -184,7 +185,7 @@ func (s *stream) scanHead() (found, ok bool) {
 // connection.
 func (s *stream) decode(section []byte) bool {
 	h := s.head
-	h.assembler.Begin(&h.head, 3, &s.server.options.Limits.HeadLimits)
+	h.assembler.Begin(&h.head, 3, &s.socket.heads)
 	code := lines(&h.section, section, &h.assembler)
 	if code != wire.None {
 		s.fail(code)
@@ -238,6 +239,9 @@ func (s *stream) complete() (found, ok bool) {
 	}
 	if cause := h.assembler.End(s.entire); cause != message.HeadFine {
 		s.refuse(cause.Fault(), cause.String())
+	}
+	if s.tunnel = h.head.Connect; s.tunnel {
+		h.machine.Tunnel()
 	}
 	return true, true
 }
@@ -342,6 +346,9 @@ func (s *stream) write() {
 			s.server.chunks.put(c)
 			switch {
 			case end == goesOn:
+			case end == finishes:
+				left = nil // what the client has to say about it comes with the rest of what it says
+				_ = s.quic.Close()
 			case end == ends && !lost:
 				_ = s.quic.Close() // fails only where it is too late
 				return

@@ -34,6 +34,7 @@ type Head struct {
 	Close         bool  // sender closes after this message (Connection: close, or HTTP/1.0 without keep-alive)
 	Expect100     bool  // Expect: 100-continue on a request that has a body
 	Upgrade       bool  // an Upgrade field, and Connection names it
+	Connect       bool  // it came as an extended CONNECT (RFC 8441): no other answer than a change of protocol is a success
 }
 
 // Reset empties the head and keeps the storage of Fields.

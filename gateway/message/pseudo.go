@@ -8,6 +8,9 @@ type HeadLimits struct {
 	Head   int   // sum over all fields of name, value and 32 octets (RFC 9113, section 6.5.2)
 	Fields int   // fields but for the pseudo-fields, each Cookie crumb and Host included
 	Body   int64 // octets that Content-Length may announce; 0 = unlimited
+
+	// WebSocket takes an extended CONNECT for it (RFC 8441, RFC 9220), as the client has been told by a setting.
+	WebSocket bool
 }
 
 // fieldOverhead is what each field costs beyond its octets (RFC 9113, section 6.5.2; RFC 9114, section 4.2.2).
@@ -21,14 +24,17 @@ const (
 	pseudoScheme
 	pseudoAuthority
 	pseudoPath
+	pseudoProtocol
 
 	pseudoRequest = pseudoMethod | pseudoScheme | pseudoPath
 	pseudoConnect = pseudoMethod | pseudoAuthority
+	// RFC 8441, section 4
+	pseudoExtended = pseudoRequest | pseudoAuthority | pseudoProtocol
 )
 
 // Assembler makes a request head of the ordered field lines of HTTP/2 and HTTP/3, and is the one place for what RFC 9113,
 // section 8, and RFC 9114, section 4, ask of them. What it makes is what http1 makes of the same request, a Host field in
-// front included; it is as strict.
+// front included; it is as strict. An extended CONNECT for WebSocket becomes the GET with an Upgrade that it stands for.
 //
 // Call Begin, Field or Known for each line in order, then End. The zero value is ready. It keeps storage for cookies, so
 // that a warm one does not allocate. Not safe for concurrent use.
@@ -42,11 +48,13 @@ type Assembler struct {
 	hosts   bool // a Host field was there
 	scheme  []byte
 	host    []byte
-	size    int // as HeadLimits.Head
-	fields  int
-	cookie  int    // where the Cookie field stands, -1 = none
-	cookies []byte // storage of the joined crumbs
-	crumbs  int
+	// protocol is that of an extended CONNECT.
+	protocol []byte
+	size     int // as HeadLimits.Head
+	fields   int
+	cookie   int    // where the Cookie field stands, -1 = none
+	cookies  []byte // storage of the joined crumbs
+	crumbs   int
 }
 
 // Begin starts a request head of HTTP/major in h. All names and values of it must stay valid as long as h is used.
@@ -150,8 +158,14 @@ func (a *Assembler) pseudo(name, value []byte) HeadCause {
 	case ":path":
 		p = pseudoPath
 		a.h.Target = value
+	case ":protocol":
+		if !a.limits.WebSocket {
+			return HeadPseudoUnknown // nobody was told that we know it (RFC 8441, section 3)
+		}
+		p = pseudoProtocol
+		a.protocol = value
 	default:
-		return HeadPseudoUnknown // :protocol too, which nobody was told that we know (RFC 8441, section 3)
+		return HeadPseudoUnknown
 	}
 	if a.seen&p != 0 {
 		return HeadPseudoTwice
@@ -253,6 +267,8 @@ func (a *Assembler) judge(ended bool) HeadCause {
 		h.Fields[a.cookie].Value = a.cookies[:len(a.cookies):len(a.cookies)]
 	}
 	switch {
+	case h.Connect: // what follows is no content (RFC 9110, section 9.3.6)
+		return HeadFine
 	case !ended:
 		h.Chunked = h.ContentLength < 0
 	case h.ContentLength > 0:
@@ -274,7 +290,12 @@ func (a *Assembler) complete() HeadCause {
 		return HeadBadMethod
 	}
 	needs := pseudoRequest
-	if h.Method == CONNECT {
+	switch {
+	case a.seen&pseudoProtocol != 0:
+		if needs = pseudoExtended; h.Method != CONNECT {
+			return HeadPseudoUnknown
+		}
+	case h.Method == CONNECT:
 		needs = pseudoConnect
 		if a.seen&^needs != 0 {
 			return HeadTargetForm
@@ -286,18 +307,42 @@ func (a *Assembler) complete() HeadCause {
 	if c := a.authority(); c != HeadFine {
 		return c
 	}
+	if a.seen&pseudoProtocol != 0 {
+		if c := a.extended(); c != HeadFine {
+			return c
+		}
+	}
 	if RefusedMethod(h.Method, h.MethodText) {
 		return HeadMethodRefused
 	}
 	return a.target()
 }
 
+// extended makes the request of HTTP/1.1 that an extended CONNECT stands for (RFC 8441, section 5).
+func (a *Assembler) extended() HeadCause {
+	h := a.h
+	switch {
+	case string(a.protocol) != "websocket":
+		return HeadMethodRefused
+	case h.ContentLength >= 0:
+		return HeadBadLength
+	}
+	h.Method, h.MethodText, h.Upgrade, h.Connect = GET, methodGet, true, true
+	h.Fields = append(h.Fields, Field{Name: nameUpgrade, Value: a.protocol, ID: Upgrade})
+	return HeadFine
+}
+
+var (
+	methodGet   = []byte("GET")
+	nameUpgrade = []byte("upgrade")
+)
+
 // authority judges :scheme, :authority and Host together.
 func (a *Assembler) authority() HeadCause {
 	h := a.h
 	port := 443
 	switch {
-	case h.Method == CONNECT: // has none
+	case a.seen&pseudoScheme == 0: // a CONNECT
 	case EqualFold(a.scheme, "https"):
 	case EqualFold(a.scheme, "http"):
 		port = 80

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,8 +22,13 @@ func headLimits() *message.HeadLimits {
 
 // assemble reads "name value" lines.
 func assemble(a *message.Assembler, h *message.Head, ended bool, lines []string) message.HeadCause {
-	a.Begin(h, 2, headLimits())
+	limits := headLimits()
+	limits.WebSocket = slices.Contains(lines, offered)
+	a.Begin(h, 2, limits)
 	for _, line := range lines {
+		if line == offered {
+			continue
+		}
 		at := strings.Index(line[min(1, len(line)):], ": ") + 1 // a pseudo-field begins with a colon
 		a.Field([]byte(line[:at]), []byte(line[at+2:]))
 	}
@@ -38,7 +44,7 @@ func describe(h *message.Head) string {
 	for _, f := range []struct {
 		on   bool
 		name string
-	}{{h.Chunked, "chunked"}, {h.Asterisk, "asterisk"}, {h.Expect100, "expect"}, {h.Close, "close"}, {h.Upgrade, "upgrade"}} {
+	}{{h.Chunked, "chunked"}, {h.Asterisk, "asterisk"}, {h.Expect100, "expect"}, {h.Close, "close"}, {h.Upgrade, "upgrade"}, {h.Connect, "connect"}} {
 		if f.on {
 			b.WriteString(" " + f.name)
 		}
@@ -50,6 +56,11 @@ func describe(h *message.Head) string {
 }
 
 const get = ":method: GET|:scheme: https|:authority: amt.example|:path: /a?b=c|"
+
+// offered is no line: it says that the client was told of an extended CONNECT.
+const offered = "offered"
+
+const socket = offered + "|:method: CONNECT|:protocol: websocket|:scheme: https|:authority: a|:path: /b?c|"
 
 const post = ":method: POST|:scheme: https|:authority: amt.example|:path: /a|"
 
@@ -81,6 +92,22 @@ var heads = []struct {
 	{"empty value", get + "x: ", true, "GET /a?b=c amt.example {host: amt.example} {x: }"},
 	{"obs-text", get + "x: \xe4", true, "GET /a?b=c amt.example {host: amt.example} {x: \xe4}"},
 	{"http2-settings is nobody's business here", get + "http2-settings: AAMAAABk", true, "GET /a?b=c amt.example {host: amt.example} {http2-settings: AAMAAABk}"},
+
+	{"WebSocket", socket + "origin: https://a", false, "GET /b?c a upgrade connect {host: a} {origin: https://a} {upgrade: websocket}"},
+	{"WebSocket, ended", socket, true, "GET /b?c a upgrade connect {host: a} {upgrade: websocket}"},
+	{"WebSocket, not offered", socket[len(offered)+1:], false, "pseudo-unknown"},
+	{"WebSocket with GET", strings.Replace(socket, "CONNECT", "GET", 1), true, "pseudo-unknown"},
+	{"WebSocket without a scheme", strings.Replace(socket, ":scheme: https|", "", 1), false, "pseudo-missing"},
+	{"WebSocket without a path", strings.Replace(socket, ":path: /b?c|", "", 1), false, "pseudo-missing"},
+	{"WebSocket without an authority", strings.Replace(socket, ":authority: a|", "", 1) + "host: a", false, "pseudo-missing"},
+	{"WebSocket twice", strings.Replace(socket, ":path", ":protocol: websocket|:path", 1), false, "pseudo-twice"},
+	{"WebSocket of another scheme", strings.Replace(socket, "https", "wss", 1), false, "scheme"},
+	{"WebSocket for *", strings.Replace(socket, "/b?c", "*", 1), false, "target-form"},
+	{"WebSocket with a length", socket + "content-length: 0", false, "bad-length"},
+	{"WebSocket and an upgrade", socket + "upgrade: websocket", false, "connection-field"},
+	{"another protocol", strings.Replace(socket, "websocket", "connect-udp", 1), false, "method-refused"},
+	{"no protocol", strings.Replace(socket, ": websocket", ": ", 1), false, "method-refused"},
+	{"CONNECT where WebSocket is offered", offered + "|:method: CONNECT|:authority: a:80", false, "method-refused"},
 
 	{"upper case", get + "X-Upper: 1", true, "upper-case-name"},
 	{"empty name", get + ": 1", true, "bad-name"},
@@ -241,6 +268,9 @@ func checkHTTP1(t *testing.T, h *message.Head) {
 	if h.ContentLength == 0 && h.Get(message.ContentLength) == nil {
 		out.Fields = append(append([]message.Field(nil), h.Fields...), message.Field{Name: []byte("content-length"), Value: []byte("0")})
 	}
+	if out.Connect = false; h.Connect {
+		out.Fields = append(append([]message.Field(nil), h.Fields...), message.Field{Name: []byte("connection"), Value: []byte("upgrade")})
+	}
 	text := http1.AppendRequest(nil, &out, h.Target)
 	var s http1.Server
 	var read message.Head
@@ -393,8 +423,13 @@ func FuzzAssembler(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte, ended bool) {
 		var a message.Assembler
 		var h message.Head
-		a.Begin(&h, 2, headLimits())
+		limits := headLimits()
+		limits.WebSocket = bytes.HasPrefix(in, []byte(offered))
+		a.Begin(&h, 2, limits)
 		for line := range bytes.SplitSeq(in, []byte("\x1e")) {
+			if string(line) == offered {
+				continue
+			}
 			at := bytes.Index(line[min(1, len(line)):], []byte(": ")) + 1
 			if at == 0 {
 				a.Field(line, nil)

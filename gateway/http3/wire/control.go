@@ -161,8 +161,9 @@ func settings(b []byte) Code {
 const maxSettingIDs = 64
 
 // AppendControl appends the beginning of our control stream: its type, and the settings that a client must know.
-// fieldSection is how large a field section may be (RFC 9114, section 4.2.2), octets.
-func AppendControl(dst []byte, fieldSection int) []byte {
+// fieldSection is how large a field section may be (RFC 9114, section 4.2.2), octets; with webSocket, an extended CONNECT is
+// understood (RFC 9220).
+func AppendControl(dst []byte, fieldSection int, webSocket bool) []byte {
 	var payload [32]byte
 	p := AppendVarint(payload[:0], settingTableCapacity)
 	p = AppendVarint(p, 0)
@@ -170,6 +171,9 @@ func AppendControl(dst []byte, fieldSection int) []byte {
 	p = AppendVarint(p, 0)
 	p = AppendVarint(p, settingFieldSectionSize)
 	p = AppendVarint(p, uint64(fieldSection))
+	if webSocket {
+		p = append(AppendVarint(p, settingExtendedConnect), 1)
+	}
 	dst = append(dst, StreamControl, frameSettings, byte(len(p)))
 	return append(dst, p...)
 }

@@ -47,10 +47,14 @@ type Request struct {
 	data   uint64 // octets of the present DATA frame still to come
 	skip   uint64 // of a frame of no meaning to us
 	excess int    // overhead so far
+	tunnel bool
 }
 
 // Init starts the machine at the beginning of a stream.
 func (r *Request) Init(l *Limits) { *r = Request{limits: l} }
+
+// Tunnel says that the head was an extended CONNECT: behind it there is only DATA (RFC 9114, section 4.4).
+func (r *Request) Tunnel() { r.tunnel = true }
 
 // Code returns the error after Failed.
 func (r *Request) Code() Code { return r.code }
@@ -109,7 +113,7 @@ func (r *Request) frame(in []byte) (n int, ev Event, data []byte) {
 
 // section waits until the whole of a field section is there.
 func (r *Request) section(in []byte, head int, size uint64) (n int, ev Event, data []byte) {
-	if r.state == afterTrailers {
+	if r.state == afterTrailers || r.tunnel {
 		return 0, r.fail(FrameUnexpected), nil
 	}
 	if size > uint64(r.limits.Section) {
