@@ -251,8 +251,11 @@ func (l *loader) checkBackend(b *Named[Backend], hosts map[string]Origin) {
 	}
 }
 
-// checkQueue sees that a queue has something to wait for, and an end of waiting.
+// checkQueue sees that a queue has something to wait for, and an end of waiting, and an adaptive limit one to stay below.
 func (l *loader) checkQueue(v *Limits) {
+	if v.Adaptive.V && !v.InFlight.Set() {
+		l.fail(v.Adaptive.Origin, "adaptive without in_flight has nothing to stay below; write in_flight: 300 beside it")
+	}
 	switch {
 	case v.Queue.V > 0 && !v.InFlight.Set():
 		l.fail(v.Queue.Origin, "queue without in_flight waits for nothing; write in_flight: 300 beside it")

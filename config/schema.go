@@ -314,6 +314,7 @@ type Limits struct {
 	InFlight Int      `key:"in_flight" is:"positive" help:"requests at the same time; absent: no limit"`
 	Queue    Int      `key:"queue" default:"0" is:"bound" help:"requests that may wait for one of the in_flight places; 0: none, they are refused at once"`
 	Wait     Duration `key:"wait" default:"0s" is:"orzero" help:"how long each waits at most; goes with queue"`
+	Adaptive Bool     `key:"adaptive" default:"false" help:"find a limit below in_flight by how fast it answers; for backends whose requests take about equally long"`
 	Shadow   Bool     `key:"shadow" default:"false" help:"count what the limits would refuse or let wait, and do neither"`
 }
 

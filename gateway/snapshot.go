@@ -113,6 +113,17 @@ func (m *member) Leave() {
 	m.def.Limiter.Release(m.node.loop.Now())
 }
 
+// Answered leaves out the answers of a backend that says that it has too much to do: they are quick and mean the opposite.
+func (m *member) Answered(began int64, status int) {
+	if status == 503 || status == 429 {
+		m.Failed(began)
+		return
+	}
+	m.def.Limiter.Heard(began, m.node.loop.Now())
+}
+
+func (m *member) Failed(began int64) { m.def.Limiter.Missed(began, m.node.loop.Now()) }
+
 func (m *member) AppendHead(dst []byte, h *message.Head, target []byte) []byte {
 	return upstream.AppendHead(dst, h, target)
 }

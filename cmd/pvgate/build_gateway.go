@@ -138,7 +138,7 @@ func pseudonym(cfg *config.Config) string {
 func limitsOf(c *config.Backend) limit.Limits {
 	l := limit.Limits{
 		InFlight: int64(c.Limits.InFlight.V), Tunnels: int64(c.Tunnels.Max.V), Queue: int64(c.Limits.Queue.V), Patience: c.Limits.Wait.V,
-		Shadow: c.Limits.Shadow.V,
+		Adaptive: c.Limits.Adaptive.V, Shadow: c.Limits.Shadow.V,
 	}
 	if r := c.Limits.Rate.V; r.Count > 0 {
 		l.Rate = limit.Quota{Requests: int64(r.Count), Per: r.Per, Burst: int64(c.Limits.Burst.V)}

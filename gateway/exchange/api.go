@@ -234,6 +234,10 @@ type Backend interface {
 	// of the loop. retryAfter is set when refused.
 	Admit(x *Exchange) (a Admission, t Ticket, retryAfter time.Duration)
 	Leave()
+	// Answered says that the head of an answer has come to a request that was sent when it began (loop time), Failed that
+	// none will, by the backend's fault.
+	Answered(began int64, status int)
+	Failed(began int64)
 	// AppendHead appends a request's head as it goes over a connection, for SendKept.
 	AppendHead(dst []byte, h *message.Head, target []byte) []byte
 	// Tunnels says what the backend allows of requests that want to change the protocol, nil for nothing. AdmitTunnel

@@ -317,6 +317,7 @@ func (x *Exchange) UpstreamHead(h *message.Head) {
 	}
 	x.rec.Status = h.Status
 	x.rec.Upstream = x.host.Now() - x.asked
+	x.backend.Answered(x.asked, h.Status)
 	bodyless := x.isHEAD || h.Status == 204 || h.Status == 304
 	_, edit := x.backend.Edits()
 	incoming := &x.host.Scratch().incoming
@@ -461,9 +462,13 @@ func (x *Exchange) fail(fault message.Fault) {
 	if fault == message.FaultDown {
 		d.Since, d.RetryAfter = x.backend.Down(x.host.Now())
 	}
+	code := reason.OfFault(fault)
+	if x.up != nil && code.Fault() == reason.FaultBackend {
+		x.backend.Failed(x.asked)
+	}
 	x.leave(false)
 	x.req.Head = &x.wish
-	x.refuse(reason.OfFault(fault), d)
+	x.refuse(code, d)
 }
 
 // refuse renders the answer for a reason chosen here.

@@ -73,6 +73,8 @@ type Limits struct {
 	// Queue is how many may wait for one of the InFlight places, Patience for how long; 0 for none.
 	Queue    int64
 	Patience time.Duration
+	// Adaptive finds a limit below InFlight by how fast the backend answers.
+	Adaptive bool
 	Shadow   bool // count what would wait or be refused, refuse nothing
 }
 
@@ -86,6 +88,9 @@ func (l Limits) Check() error {
 	}
 	if l.Queue < 0 || l.Patience < 0 || (l.Queue > 0) != (l.Patience > 0) {
 		return fmt.Errorf("a queue of %d with a wait of %v: both or none, and none negative", l.Queue, l.Patience)
+	}
+	if l.Adaptive && l.InFlight == 0 {
+		return errors.New("adaptive without in_flight: it needs a limit to stay below")
 	}
 	return l.Rate.Check()
 }
@@ -110,6 +115,7 @@ type Backend struct {
 	inFlight InFlight
 	tunnels  InFlight
 	queue    queue
+	adaptive atomic.Pointer[adaptive] // nil: InFlight is the limit
 	shadow   atomic.Bool
 	// What was refused, or would have been in shadow mode.
 	rateRefused, busyRefused atomic.Uint64
@@ -211,7 +217,7 @@ func (b *Backend) configure(l Limits, now int64) error {
 	if err := b.rate.Configure(l.Rate, now); err != nil {
 		return err
 	}
-	b.inFlight.SetLimit(l.InFlight)
+	b.adapt(l, now)
 	b.tunnels.SetLimit(l.Tunnels)
 	b.shadow.Store(l.Shadow)
 	b.queue.most.Store(l.Queue)
