@@ -23,7 +23,7 @@ func named(t *testing.T, policy registry.AddressPolicy) (*stage, *endpoint.Endpo
 	var book endpoint.Book
 	g := book.Group("sim", endpoint.Options{Endpoints: []endpoint.Spec{{URL: "http://portal.example:8080", Host: "portal.example", Port: 8080, Policy: policy}}})
 	book.Apply([]*endpoint.Group{g})
-	return newStageOf(t, func(*Options) {}, g), g.At(0)
+	return newStageOf(t, func(o *Options) { o.Inline = true }, g), g.At(0)
 }
 
 // ask sends a request and, if one arrives at the backend, answers it there.

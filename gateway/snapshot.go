@@ -103,6 +103,7 @@ func (m *member) Admit(x *exchange.Exchange) (exchange.Admission, exchange.Ticke
 		n.share.leave(m.index)
 		return exchange.RateLimited, nil, time.Duration(retry)
 	default:
+		limiter.Retries.Refused(n.loop.Now())
 		n.share.leave(m.index)
 		return exchange.Busy, nil, 0
 	}
@@ -142,6 +143,7 @@ func (m *member) Connect(x *exchange.Exchange, want exchange.Connection) (exchan
 	if m.pool == nil {
 		return nil, message.FaultRefused
 	}
+	m.def.Limiter.Retries.Request(m.node.loop.Now())
 	c, fault := m.pool.Get(x, reuse[want], m.def.Endpoints, want != exchange.RecentConnection)
 	if fault != message.FaultNone {
 		return nil, fault
@@ -158,6 +160,22 @@ func (m *member) Down(now int64) (since, retry time.Duration) {
 // reuse says what a pool may lend.
 var reuse = [...]upstream.Reuse{
 	exchange.AnyConnection: upstream.ReuseAny, exchange.RecentConnection: upstream.ReuseRecent, exchange.NewConnection: upstream.ReuseNone,
+}
+
+func (m *member) MayRepeat(now int64, unseen bool) bool {
+	if unseen || m.def.Limiter.Retries.Take(now) {
+		return true
+	}
+	m.pool.Withhold()
+	return false
+}
+
+func (m *member) Repeat(x *exchange.Exchange, of exchange.Upstream) (exchange.Upstream, message.Fault) {
+	c, fault := m.pool.Repeat(x, of.(*upstream.Conn), m.def.Endpoints)
+	if fault != message.FaultNone {
+		return nil, fault
+	}
+	return c, message.FaultNone
 }
 
 func (m *member) Edits() (request, response *header.Edit) {

@@ -31,10 +31,14 @@ func (e *Endpoint) SetAddresses(a []netip.AddrPort) {
 
 // Unresolved says why there are no addresses.
 func (e *Endpoint) Unresolved() message.Fault {
-	if r := e.resolved.Load(); r != nil {
+	switch r := e.resolved.Load(); {
+	case r == nil:
+		return message.FaultDNS
+	case r.fault == message.FaultNone:
+		return message.FaultRefused
+	default:
 		return r.fault
 	}
-	return message.FaultDNS
 }
 
 // SetUnresolved says why there are no addresses. It is for endpoints that never had any: addresses that are known stay.

@@ -250,6 +250,12 @@ type Backend interface {
 	// Down says, after FaultDown, for how long no endpoint has been in service, and after what time asking again may be of
 	// use, 0 if nobody knows.
 	Down(now int64) (since, retry time.Duration)
+	// MayRepeat asks at loop time now (nanoseconds) whether the backend can be asked a second time; unseen says that it
+	// had closed a connection that waited. Repeat lends a new
+	// connection and puts on it what another was given of a request: all of it if that is Unsent, else the head that it
+	// was told to keep.
+	MayRepeat(now int64, unseen bool) bool
+	Repeat(x *Exchange, of Upstream) (Upstream, message.Fault)
 	// Edits are what the operator changes about its requests and responses; nil for nothing.
 	Edits() (request, response *header.Edit)
 	// Host is the authority the backend wants to be asked for.
@@ -274,7 +280,8 @@ type Place interface{ ReleaseTunnel() }
 // Upstream is a connection lent to one exchange until Done or Abort.
 type Upstream interface {
 	// SendHead, SendBody and SendEnd gather the request; Flush sends what was gathered, or keeps it until the
-	// connection stands. keep holds the head's bytes for Kept; SendKept gathers a head that was kept, instead of SendHead.
+	// connection stands. keep says that the request has no body and may be sent again. SendKept gathers a head that was kept
+	// while the request waited, instead of SendHead.
 	SendHead(h *message.Head, target []byte, keep bool)
 	SendBody(b []byte)
 	SendEnd()
@@ -287,7 +294,8 @@ type Upstream interface {
 	Answering() bool
 	// Begun reports that the backend may have seen something of the request.
 	Begun() bool
-	Kept() []byte
+	// Unsent reports that the kernel has accepted nothing of the request, and that all of it is held that was sent here.
+	Unsent() bool
 	SendKept(k message.Kept, keep bool)
 	// Endpoint is the address that was reached, Cause what an answer broke, from a closed list; both for the access
 	// log, and zero where there is none.

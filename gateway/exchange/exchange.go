@@ -225,7 +225,7 @@ func (x *Exchange) connect(h *message.Head) {
 		return
 	}
 	if up := x.lend(); up != nil {
-		up.SendHead(h, x.plan.Target, x.replayable && up.Reused())
+		up.SendHead(h, x.plan.Target, x.replayable)
 	}
 }
 
@@ -273,7 +273,7 @@ func (x *Exchange) lend() Upstream {
 		want = AnyConnection
 	}
 	if x.tunnel.protocol != nil {
-		want = NewConnection // nobody else's request comes before or after it
+		want, x.replayable = NewConnection, false // nobody else's request comes before or after it
 	}
 	up, fault := x.backend.Connect(x, want)
 	if fault != message.FaultNone {
@@ -373,9 +373,7 @@ func (x *Exchange) UpstreamFlush() {
 	x.settle()
 }
 
-// UpstreamFailed says that the connection is of no further use. A request that is safe to repeat is sent once more on
-// a fresh connection if a used one was closed before it answered: the backend closed it while our request was on its
-// way, which is no failure of its own (RFC 9112, section 9.3.1).
+// UpstreamFailed says that the connection is of no further use.
 func (x *Exchange) UpstreamFailed(fault message.Fault) {
 	if x.Over() {
 		return
@@ -389,17 +387,8 @@ func (x *Exchange) UpstreamFailed(fault message.Fault) {
 		x.breakOff()
 		return
 	}
-	if fault == message.FaultLost && x.replayable && !x.retried && x.up.Reused() && !x.up.Answering() {
-		x.retried = true
-		if again, f := x.backend.Connect(x, NewConnection); f == message.FaultNone {
-			old := x.up
-			again.SendKept(message.Kept{Octets: old.Kept(), HEAD: x.isHEAD}, false)
-			again.SendEnd()
-			x.up, x.rec.Forwarded = again, old.Begun()
-			old.Abort()
-			again.Flush()
-			return
-		}
+	if x.again(fault) {
+		return
 	}
 	x.rec.Note = x.up.Cause()
 	x.fail(fault)

@@ -40,7 +40,7 @@ func (x *Exchange) Granted() {
 	if up == nil {
 		return
 	}
-	up.SendKept(w.head, x.replayable && up.Reused())
+	up.SendKept(w.head, x.replayable)
 	if len(w.body) > 0 {
 		up.SendBody(w.body)
 	}

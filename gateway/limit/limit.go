@@ -111,6 +111,9 @@ const (
 // snapshot names the backend, and is safe for concurrent use. The zero value
 // limits nothing.
 type Backend struct {
+	// Retries is the budget of requests that are sent a second time.
+	Retries Retries
+
 	rate     Rate
 	inFlight InFlight
 	tunnels  InFlight
@@ -134,6 +137,7 @@ func (b *Backend) Admit(now int64) (outcome Outcome, retryAfter int64) {
 		}
 		b.busyRefused.Add(1)
 		if !b.shadow.Load() {
+			b.Retries.Refused(now)
 			return Busy, 0
 		}
 		b.inFlight.n.Add(1)
@@ -147,6 +151,7 @@ func (b *Backend) Admit(now int64) (outcome Outcome, retryAfter int64) {
 		return Admitted, 0
 	}
 	b.Release(now)
+	b.Retries.Refused(now)
 	return RateUsedUp, wait
 }
 

@@ -262,6 +262,9 @@ func (s *Stream) hold() {
 // Held reports whether what this turn wrote waits for the turn's end: nothing of it has left.
 func (s *Stream) Held() bool { return s.held }
 
+// Unsent reports that something waits to be sent and the kernel has accepted none of it.
+func (s *Stream) Unsent() bool { return s.out != nil && s.sent == 0 }
+
 // Flush gives what is held to the kernel now. It is for the end of a connection; everything else waits for the end of
 // the turn.
 func (s *Stream) Flush() {
@@ -290,8 +293,8 @@ func (s *Stream) release() {
 	s.moved = s.loop.now
 	switch {
 	case g != nil && s.readable:
-		s.dropQueue()
 		g.Spoke()
+		s.dropQueue()
 	case s.flush():
 	case s.broken:
 		s.lose()

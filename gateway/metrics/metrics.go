@@ -99,6 +99,7 @@ func families() [][]string {
 		{"pvgate_queue_length", "Requests that wait for a place at the backend now; none for a backend without a queue.", "backend"},
 		{"pvgate_queue_wait_seconds", "Time that requests have waited for a place at a backend, of those that had to."},
 		{"pvgate_limited_total", "Requests refused by a limit, or in shadow mode would have been, by whose limit.", "backend", "whose"},
+		{"pvgate_retries_total", "Requests sent to a backend a second time, or not for want of a budget (refused), by result.", "result"},
 		{"pvgate_registry_age_seconds", "Time since the source was last read well.", "source"},
 		{"pvgate_registry_last_success_timestamp_seconds", "When the source was last read well.", "source"},
 		{"pvgate_registry_refused_total", "Deliveries of the source that were refused, by cause.", "source", "cause"},
@@ -333,6 +334,8 @@ func (s sink) loops(st *gateway.Stats) {
 	s.gauge("pvgate_upstream_connections_idle", float64(st.Pools.Idle))
 	s.counter("pvgate_upstream_dials_total", float64(st.Pools.Dials))
 	s.counter("pvgate_upstream_reuses_total", float64(st.Pools.Reuses))
+	s.counter("pvgate_retries_total", float64(st.Pools.Repeats), "sent")
+	s.counter("pvgate_retries_total", float64(st.Pools.Withheld), "refused")
 	s.counter("pvgate_upstream_addresses_refused_total", float64(st.Pools.Refused))
 	for i := range st.Loops {
 		l, name := &st.Loops[i], strconv.Itoa(i)

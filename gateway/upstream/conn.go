@@ -38,11 +38,13 @@ type Conn struct {
 	machine http1.Client
 
 	gather []byte // sent by the user, not yet written
-	kept   []byte // the request's head, for sending it again
+	kept   []byte // of what was sent, for sending it again
 	in     []byte // an incomplete head
 
 	chunked  bool // the request's body
 	isHEAD   bool
+	upgrade  bool
+	replay   bool // the request may be sent again after the backend has seen it
 	sentEnd  bool // the request has been handed over whole
 	answers  bool // octets of a response have come
 	headSeen bool // its head has come
@@ -134,19 +136,12 @@ func (c *Conn) Endpoint() netip.AddrPort {
 // Cause is the rule that a failed answer broke, "" if it broke none.
 func (c *Conn) Cause() string { return c.machine.Cause() }
 
-// SendHead gathers the request's head; keep holds a copy for Resend.
+// SendHead gathers the request's head; keep says that the request has no body and may be sent again.
 func (c *Conn) SendHead(h *message.Head, target []byte, keep bool) {
 	c.gather = http1.AppendRequest(c.room(1), h, target)
-	c.chunked = h.Chunked
-	c.isHEAD = h.Method == message.HEAD
+	c.chunked, c.isHEAD, c.upgrade, c.replay = h.Chunked, h.Method == message.HEAD, h.Upgrade, keep
 	c.machine.Start(c.isHEAD, h.Upgrade)
-	if keep {
-		c.kept = append(c.loop.Buffer(len(c.gather)), c.gather...)
-	}
 }
-
-// Kept returns the head that SendHead was told to keep; valid until Done or Abort.
-func (c *Conn) Kept() []byte { return c.kept }
 
 // AppendHead appends a head as SendHead sends it, for SendKept.
 func AppendHead(dst []byte, h *message.Head, target []byte) []byte {
@@ -156,11 +151,8 @@ func AppendHead(dst []byte, h *message.Head, target []byte) []byte {
 // SendKept gathers a kept head; keep is as for SendHead.
 func (c *Conn) SendKept(k message.Kept, keep bool) {
 	c.gather = append(c.room(len(k.Octets)), k.Octets...)
-	c.isHEAD, c.chunked = k.HEAD, k.Chunked
+	c.chunked, c.isHEAD, c.upgrade, c.replay = k.Chunked, k.HEAD, k.Upgrade, keep
 	c.machine.Start(k.HEAD, k.Upgrade)
-	if keep {
-		c.kept = append(c.loop.Buffer(len(k.Octets)), k.Octets...)
-	}
 }
 
 // room returns the buffer that gathers.
@@ -189,6 +181,7 @@ func (c *Conn) SendBody(b []byte) {
 		c.gather = http1.AppendChunkSize(c.room(32), len(b))
 	}
 	c.write()
+	c.giveBack(&c.kept) // it is too much to be held
 	c.begin()
 	if c.wire.Write(b) {
 		c.since = c.loop.Now()
@@ -220,6 +213,7 @@ func (c *Conn) Flush() {
 func (c *Conn) write() {
 	if len(c.gather) > 0 {
 		// A broken connection is noticed by reading: the backend may have answered before it closed.
+		c.hold()
 		c.begin()
 		if c.guarded {
 			c.guarded = false
@@ -375,6 +369,7 @@ func (c *Conn) Readable() {
 			return
 		}
 		c.answers = true
+		c.giveBack(&c.kept)
 		if c.headSeen { // before, a dripping head must not stretch the time for it
 			c.since = c.loop.Now()
 		}

@@ -68,7 +68,10 @@ type Stats struct {
 	Idle    int    // connections waiting now
 	Evicted uint64 // idle connections closed to stay within the budget or to make room
 	Refused uint64 // connects that were not made, for the address is none of a backend's
-	Surplus uint64 // connections closed because a backend sent what was not asked for
+	Repeats uint64 // requests sent a second time
+	// Withheld are requests that were not, for the backend's budget was used up.
+	Withheld uint64
+	Surplus  uint64 // connections closed because a backend sent what was not asked for
 }
 
 // Add adds another loop's counts.
@@ -78,6 +81,8 @@ func (s *Stats) Add(o Stats) {
 	s.Idle += o.Idle
 	s.Evicted += o.Evicted
 	s.Refused += o.Refused
+	s.Repeats += o.Repeats
+	s.Withheld += o.Withheld
 	s.Surplus += o.Surplus
 }
 
@@ -170,10 +175,10 @@ func (p *Pool) Close() {
 type Reuse uint8
 
 // The values of Reuse. An idle connection closes when the backend wants, perhaps just now: what is sent then is lost, and
-// nobody knows whether it was read before (RFC 9112, section 9.3.1).
+// nobody knows whether it was read before (RFC 9112, section 9.3.1). If the backend turns out to have spoken or closed
+// before the request leaves, the user is told that the connection is lost, and the request is Unsent.
 const (
-	// ReuseAny lends any. If the backend turns out to have spoken or closed before the request leaves, the user is
-	// told that the connection is lost.
+	// ReuseAny lends any.
 	ReuseAny Reuse = iota
 	// ReuseRecent lends one that was used within the last second and that the kernel has heard nothing on.
 	ReuseRecent
@@ -207,7 +212,7 @@ func (p *Pool) Get(u User, reuse Reuse, g *endpoint.Group, safe bool) (*Conn, me
 		}
 		c.unlist()
 		c.lend(u, g)
-		c.reused, c.guarded = true, reuse == ReuseAny
+		c.reused, c.guarded = true, true
 		p.cache.stats.Reuses++
 		return c, message.FaultNone
 	}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package gateway
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/loop/simsys"
+)
+
+const (
+	postA = "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nform"
+	ok200 = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+)
+
+// repeats is how many requests were sent a second time, and how many not for want of a budget.
+func (st *stage) repeats() (sent, withheld uint64) {
+	s := st.server.nodes[0].cache.Stats()
+	return s.Repeats, s.Withheld
+}
+
+// hooked calls hook when it is asked for /own/hook in the turn in which it was asked for /a.
+type hooked struct {
+	simResolver
+	asked *bool
+	hook  func()
+}
+
+func (h hooked) Resolve(r *exchange.Request, p *exchange.Plan) {
+	switch string(r.Path) {
+	case "/a":
+		*h.asked = true
+	case "/own/hook":
+		if *h.asked {
+			*h.asked = false
+			h.hook()
+		}
+	}
+	h.simResolver.Resolve(r, p)
+}
+
+// during runs hook in the turn in which the loop reads request, after it has put it on a connection.
+func (st *stage) during(client *simsys.End, request string, hook func()) {
+	st.t.Helper()
+	snap := *st.server.Snapshot()
+	snap.Resolver = hooked{asked: new(bool), hook: hook}
+	st.server.Swap(&snap)
+	var others []*simsys.End // some of them are read after it
+	for range 8 {
+		others = append(others, st.net.Dial(simFrom, simFront))
+	}
+	st.settle()
+	put := func(e *simsys.End, b []byte) {
+		for len(b) > 0 {
+			b = b[e.Write(b):]
+		}
+	}
+	for _, o := range others[:4] {
+		put(o, []byte("GET /own/hook HTTP/1.1\r\nHost: a\r\n\r\n"))
+	}
+	put(client, []byte(request))
+	for _, o := range others[4:] {
+		put(o, []byte("GET /own/hook HTTP/1.1\r\nHost: a\r\n\r\n"))
+	}
+	st.settle()
+}
+
+// RP-05: a backend closes a connection that waited, just after a form was put on it: the kernel has accepted nothing of
+// it, so it goes over another one, whole, and the backend sees it once.
+func TestRP05AFormThatTheKernelDidNotTakeGoesOverAnotherConnection(t *testing.T) {
+	t.Parallel()
+	for name, leave := range map[string]func(*simsys.End){"FIN": (*simsys.End).Close, "reset": (*simsys.End).Reset} {
+		for _, body := range []string{"Content-Length: 4\r\n\r\nform", "Transfer-Encoding: chunked\r\n\r\n4\r\nform\r\n0\r\n\r\n", "Content-Length: 0\r\n\r\n"} {
+			st := newStage(t)
+			client, before := st.kept()
+			st.pass(500*time.Millisecond, 100*time.Millisecond, nil)
+			st.during(client, "POST /a HTTP/1.1\r\nHost: a\r\n"+body, func() { leave(before) })
+			forms := 0
+			for b := st.back.Accept(); b != nil; b = st.back.Accept() {
+				got := string(b.Read())
+				if strings.HasPrefix(got, "POST /a ") && strings.HasSuffix(got, body[strings.Index(body, "\r\n\r\n"):]) {
+					forms++
+				}
+				st.write(b, ok200)
+			}
+			st.wants(client, 200, "", false)
+			if n, _ := st.repeats(); forms != 1 || n != 1 {
+				t.Errorf("%s: %d forms have come, %d repeated", name, forms, n)
+			}
+		}
+	}
+}
+
+// RP-05: the rest of a form that comes after the repetition follows the beginning.
+func TestRP05TheRestOfAFormFollows(t *testing.T) {
+	t.Parallel()
+	st := newStage(t)
+	client, before := st.kept()
+	st.during(client, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nfo", before.Close)
+	b := st.accept()
+	if !strings.Contains(string(b.Take(5)), "POST") {
+		b = st.accept()
+	}
+	st.write(client, "rm")
+	st.write(client, "form")
+	if got := string(b.Read()); !strings.HasSuffix(got, "\r\n\r\nformform") {
+		t.Errorf("the backend got %q", got)
+	}
+	st.write(b, ok200)
+	st.wants(client, 200, "", false)
+}
+
+// RP-05: a form of which anything has gone is lost with its connection, and the citizen is told.
+func TestRP05AFormThatHasGoneIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ request, answer string }{
+		{postA, ""}, {postA, "H"}, {"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nform", ""},
+		{"DELETE /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx", ""}, {"PATCH /a HTTP/1.1\r\nHost: a\r\n\r\n", ""},
+	} {
+		st := newStage(t)
+		client, b := st.kept()
+		st.write(client, c.request)
+		b.Read()
+		b.Write([]byte(c.answer))
+		b.Close()
+		st.settle()
+		if got := string(client.Read()); !strings.HasPrefix(got, "HTTP/1.1 502 ") || !strings.Contains(got, "connection_lost") {
+			t.Errorf("%q: %.100q", c.request, got)
+		}
+		if st.back.Accept() != nil {
+			t.Errorf("%q: repeated", c.request)
+		}
+	}
+}
+
+// RP-05: what is safe to repeat is repeated once, as long as no octet of an answer has come.
+func TestRP05ASafeRequestIsRepeatedOnce(t *testing.T) {
+	t.Parallel()
+	st := newStage(t)
+	client := st.send(getA)
+	st.accept().Close()
+	again := st.accept()
+	again.Close()
+	st.settle()
+	st.wants(client, 502, "connection_lost", false)
+	if st.back.Accept() != nil {
+		t.Error("repeated twice")
+	}
+	st.write(client, getA)
+	b := st.accept()
+	b.Read()
+	b.Write([]byte("H"))
+	b.Close()
+	st.settle()
+	st.wants(client, 502, "connection_lost", false)
+	if st.back.Accept() != nil {
+		t.Error("repeated after an octet of an answer")
+	}
+	if n, _ := st.repeats(); n != 1 {
+		t.Errorf("%d repetitions counted", n)
+	}
+}
+
+// BE-06: a backend that loses everything is asked little more than it would be anyway.
+func TestBE06RepetitionsAreFew(t *testing.T) {
+	t.Parallel()
+	st := newStage(t)
+	const asked = 400
+	seen := 0
+	for range asked {
+		client := st.send("GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		for b := st.back.Accept(); b != nil; b = st.back.Accept() {
+			st.settle()
+			b.Close()
+			seen++
+			st.settle()
+		}
+		client.Read()
+		client.Close()
+		st.pass(10*time.Millisecond, 10*time.Millisecond, nil)
+	}
+	sent, withheld := st.repeats()
+	if most := uint64(asked * 20 / 100); sent == 0 || sent > most || withheld == 0 {
+		t.Errorf("of %d requests %d were repeated, %d not; %d connections", asked, sent, withheld, seen)
+	}
+}

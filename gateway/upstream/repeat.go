@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package upstream
+
+import (
+	"github.com/pvgate/pvgate/gateway/endpoint"
+	"github.com/pvgate/pvgate/gateway/message"
+)
+
+// maxKept is how much of a request with a body is copied when it is written, octets: forms, not uploads.
+const maxKept = direct
+
+// hold copies what is about to be written, for the connection may turn out to be closed: of a request that may be sent
+// again all, of any other what leaves with its first octets.
+func (c *Conn) hold() {
+	switch first := !c.begun; {
+	case c.upgrade: // on a connection that is new
+	case !c.replay && (len(c.kept)+len(c.gather) > maxKept || !first && !c.stream.Held()):
+		c.giveBack(&c.kept)
+	case first && c.kept == nil:
+		c.kept = append(c.loop.Buffer(len(c.gather)), c.gather...)
+	case c.kept != nil:
+		c.kept = append(c.loop.Grow(c.kept, len(c.gather)), c.gather...)
+	}
+}
+
+// Unsent reports that the kernel has accepted nothing of the request, and that all of it is held that was sent here. What
+// TLS has made of it cannot be told from what TLS has to say itself.
+func (c *Conn) Unsent() bool {
+	switch {
+	case c.closed:
+		return false
+	case c.stream == nil:
+		return true
+	case !c.begun:
+		return c.kept != nil || len(c.gather) > 0
+	}
+	return c.kept != nil && !c.earlier && c.secure == nil && c.stream.Unsent()
+}
+
+// Repeat lends u a new connection, as Get does, and puts on it what another was given of a request: all of it if that is
+// Unsent, else the head that it was told to keep.
+func (p *Pool) Repeat(u User, of *Conn, g *endpoint.Group) (*Conn, message.Fault) {
+	c, fault := p.Get(u, ReuseNone, g, false)
+	if fault != message.FaultNone {
+		return nil, fault
+	}
+	p.cache.stats.Repeats++
+	c.gather = append(c.room(len(of.kept)+len(of.gather)), of.kept...)
+	c.gather = append(c.gather, of.gather...)
+	c.chunked, c.isHEAD, c.upgrade, c.sentEnd = of.chunked, of.isHEAD, of.upgrade, of.sentEnd
+	c.machine.Start(c.isHEAD, c.upgrade)
+	return c, message.FaultNone
+}
+
+// Withhold counts a request that was not repeated.
+func (p *Pool) Withhold() { p.cache.stats.Withheld++ }
