@@ -15,6 +15,7 @@
 //	abort    clients that leave in every phase of a request; nothing of them stays
 //	idle     thousands of connections that have asked once and wait, in bounded memory each
 //	slow     slowhttptest's four attacks with thousands of connections, beside healthy clients
+//	neighbours  four connections that waste the gateway's time, in every way that is known, beside a healthy client
 //	testssl  testssl.sh's judgement of both profiles of TLS: nothing worse than LOW
 //	h2spec   h2spec's cases, the strict ones too, over TLS and without: none fails
 //
@@ -60,6 +61,7 @@ var rigs = [...]rig{
 	{"abort", abort},
 	{"idle", idle},
 	{"slow", slow},
+	{"neighbours", hostileNeighbours},
 	{"testssl", testssl},
 	{"h2spec", h2spec},
 }
@@ -78,6 +80,13 @@ type bed struct {
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == holdRole {
 		if err := hold(os.Args[2:], os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "rig:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == hostileRole {
+		if err := hostile(os.Args[2:], os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "rig:", err)
 			os.Exit(1)
 		}
