@@ -218,9 +218,10 @@ func (l *loader) checkBackend(b *Named[Backend], hosts map[string]Origin) {
 		hosts[h.V] = h.Origin
 	}
 	for i := range v.Endpoints {
-		l.checkEndpoint(v.Endpoints[i])
+		l.checkEndpoint(v.Endpoints[i].Text)
 	}
 	l.checkTrust(name, v)
+	l.checkEndpoints(v)
 	if v.Limits.Burst.Set() && !v.Limits.Rate.Set() {
 		l.fail(v.Limits.Burst.Origin, "burst without rate limits nothing; write rate: 50/s beside it")
 	}
@@ -240,7 +241,7 @@ func (l *loader) checkBackend(b *Named[Backend], hosts map[string]Origin) {
 			l.fail(v.At, "backend %q has no hosts; a redirect backend is known by the hosts of its URLs, write hosts: [www.example.de]", name)
 		}
 		for key, o := range map[string]Origin{
-			"endpoints": first(v.Endpoints), "allow": first(v.Allow), "host": v.Host.Origin,
+			"endpoints": firstEndpoint(v.Endpoints), "pick": v.Pick.Origin, "health": healthAt(v.Health), "allow": first(v.Allow), "host": v.Host.Origin,
 			"headers": v.Headers.At, "isolation": v.Isolation.Origin, "timeouts": v.Timeouts.At, "upgrade": first(v.Upgrade), "tunnels": v.Tunnels.At,
 			"tls": v.TLS.at(),
 		} {

@@ -155,6 +155,8 @@ func (d *decoder) present(n *yaml.Node, v reflect.Value) {
 		p.Origin = d.at(n)
 	case *[]Text:
 		*p = []Text{{Origin: d.at(n)}}
+	case *[]Endpoint:
+		*p = []Endpoint{{Text: Text{Origin: d.at(n)}}}
 	case *To:
 		p.Origin = d.at(n)
 	default:

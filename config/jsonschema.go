@@ -158,6 +158,10 @@ func (*Hosts) schema(*schemas) node { return oneOf(node{"const": "any"}, listOf(
 
 func (*OneList) schema(*schemas) node { return oneOf(textSchema(""), listOf(textSchema(""))) }
 
+func (*Endpoint) schema(s *schemas) node {
+	return oneOf(textSchema("endpoint"), s.block(reflect.TypeFor[weighted]()))
+}
+
 func (*To) schema(*schemas) node {
 	weight := node{"type": "integer", "minimum": 1, "maximum": 100}
 	return oneOf(textSchema(""), node{"type": "object", "minProperties": 1, "additionalProperties": weight})

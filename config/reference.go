@@ -92,6 +92,9 @@ func (r *reference) typeName(key string, t reflect.Type) string {
 		return "text, or backend: number"
 	case reflect.TypeFor[AdoptionAreas]():
 		return "area: text, or list of text"
+	case reflect.TypeFor[[]Endpoint]():
+		r.queue = append(r.queue, refBlock{"endpoint", reflect.TypeFor[weighted]()})
+		return "list of text, or of endpoint"
 	case reflect.TypeFor[OneList]():
 		return "text, or list of text"
 	case reflect.TypeFor[Adoptions]():

@@ -247,23 +247,38 @@ type Help struct {
 
 // Backend is a portal that answers requests.
 type Backend struct {
-	At                Origin   `key:"-"`
-	Hosts             []Text   `key:"hosts" is:"hostname" help:"hosts whose URLs belong to it"`
-	Mode              Text     `key:"mode" default:"redirect" is:"redirect|proxy" help:"redirect: 303 with the deep link; proxy: pvgate forwards"`
-	Owner             Text     `key:"owner" is:"digits" help:"area that owns it; absent: the file's area"`
-	Endpoints         []Text   `key:"endpoints" is:"endpoint" help:"proxy: addresses to forward to, http://host:port or https://host:port"`
-	Allow             []Text   `key:"allow" is:"private|loopback" help:"proxy: where names of endpoints may lead beside public addresses; an address that is written down needs no leave, nor does localhost"`
-	Host              Text     `key:"host" is:"authority" help:"proxy: Host sent to the endpoints; absent: the first endpoint's"`
-	TLS               *Trust   `key:"tls" help:"proxy: how https endpoints prove who they are; absent: to the system's authorities, by host"`
-	Isolation         Text     `key:"isolation" default:"host" is:"host|path" help:"proxy: host = it answers at {backend}.{domain}; path = below /_pv/b/{backend}/ of the entry host, for backends of one owner"`
-	Timeouts          Timeouts `key:"timeouts" help:"proxy: how long to wait"`
-	Upgrade           []Text   `key:"upgrade" some:"yes" is:"protocol" help:"proxy: protocols that a connection may change to, as in Upgrade fields; absent: websocket; [none]: none; h2c never"`
-	Tunnels           Tunnels  `key:"tunnels" help:"proxy: connections that have changed their protocol"`
-	Limits            Limits   `key:"limits" help:"what it may be given"`
-	Headers           Headers  `key:"headers" help:"proxy: fields to set or remove on the way to it and back"`
-	Require           []Text   `key:"require" is:"oe_id|lb_id|od_id" help:"context its templates cannot do without"`
-	AllowEncodedSlash Bool     `key:"allow_encoded_slash" default:"false" help:"let %2F pass in a path"`
-	Contact           Contact  `key:"contact" help:"whom to ask when it is down"`
+	At                Origin     `key:"-"`
+	Hosts             []Text     `key:"hosts" is:"hostname" help:"hosts whose URLs belong to it"`
+	Mode              Text       `key:"mode" default:"redirect" is:"redirect|proxy" help:"redirect: 303 with the deep link; proxy: pvgate forwards"`
+	Owner             Text       `key:"owner" is:"digits" help:"area that owns it; absent: the file's area"`
+	Endpoints         []Endpoint `key:"endpoints" help:"proxy: addresses to forward to, http://host:port or https://host:port, or {url, weight}"`
+	Pick              Text       `key:"pick" default:"p2c" is:"p2c|round_robin|weighted" help:"proxy: which endpoint; p2c = of two at random the one with less to do, round_robin = in turn, weighted = at random by weight"`
+	Health            *Health    `key:"health" help:"proxy: ask the endpoints now and then how they are; absent: only what becomes of requests tells"`
+	Allow             []Text     `key:"allow" is:"private|loopback" help:"proxy: where names of endpoints may lead beside public addresses; an address that is written down needs no leave, nor does localhost"`
+	Host              Text       `key:"host" is:"authority" help:"proxy: Host sent to the endpoints; absent: the first endpoint's"`
+	TLS               *Trust     `key:"tls" help:"proxy: how https endpoints prove who they are; absent: to the system's authorities, by host"`
+	Isolation         Text       `key:"isolation" default:"host" is:"host|path" help:"proxy: host = it answers at {backend}.{domain}; path = below /_pv/b/{backend}/ of the entry host, for backends of one owner"`
+	Timeouts          Timeouts   `key:"timeouts" help:"proxy: how long to wait"`
+	Upgrade           []Text     `key:"upgrade" some:"yes" is:"protocol" help:"proxy: protocols that a connection may change to, as in Upgrade fields; absent: websocket; [none]: none; h2c never"`
+	Tunnels           Tunnels    `key:"tunnels" help:"proxy: connections that have changed their protocol"`
+	Limits            Limits     `key:"limits" help:"what it may be given"`
+	Headers           Headers    `key:"headers" help:"proxy: fields to set or remove on the way to it and back"`
+	Require           []Text     `key:"require" is:"oe_id|lb_id|od_id" help:"context its templates cannot do without"`
+	AllowEncodedSlash Bool       `key:"allow_encoded_slash" default:"false" help:"let %2F pass in a path"`
+	Contact           Contact    `key:"contact" help:"whom to ask when it is down"`
+}
+
+// Endpoint is one address of a backend: a URL, or {url, weight}.
+type Endpoint struct {
+	Text
+	Weight Int
+}
+
+// Health is how the endpoints of a backend are checked.
+type Health struct {
+	At    Origin   `key:"-"`
+	Path  Text     `key:"path" is:"abspath" help:"asked for by GET at the backend's host; an answer from 200 to 399 is good; absent: it is enough that a connection can be made"`
+	Every Duration `key:"every" default:"5s" help:"time between two checks of an endpoint"`
 }
 
 // Trust is whom connections to a backend trust, and what they show.

@@ -180,6 +180,7 @@ func (b *Backend) show() *yaml.Node {
 	n := showBlock(valueOf(b))
 	if b.Mode.V == "redirect" {
 		dropKey(n, "isolation", !b.Isolation.Set())
+		dropKey(n, "pick", !b.Pick.Set())
 		dropKey(n, "timeouts", b.Timeouts.At.Where == FromDefault)
 		dropKey(n, "tunnels", b.Tunnels.At.Where == FromDefault)
 	}
@@ -222,6 +223,13 @@ func (a *AdoptionAreas) show() *yaml.Node { return (*Map[Text])(a).show() }
 func (l *OneList) show() *yaml.Node {
 	list := []Text(*l)
 	return showValue(valueOf(&list))
+}
+
+func (e *Endpoint) show() *yaml.Node {
+	if !e.Weight.Set() {
+		return showScalar("!!str", e.V, e.Origin)
+	}
+	return showValue(valueOf(&weighted{e.Text, e.Weight}))
 }
 
 func (t *To) show() *yaml.Node {

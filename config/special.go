@@ -107,6 +107,23 @@ func (t *To) decodeNode(d *decoder, n *yaml.Node, f *field) {
 	}
 }
 
+// decodeNode reads a URL, or a URL and its weight.
+func (e *Endpoint) decodeNode(d *decoder, n *yaml.Node, f *field) {
+	if n.Kind != yaml.MappingNode {
+		d.text(n, &e.Text, &field{key: f.key, is: "endpoint"})
+		return
+	}
+	var form weighted
+	d.block(n, valueOf(&form), f)
+	e.Text, e.Weight = form.URL, form.Weight
+}
+
+// weighted is the long form of an endpoint.
+type weighted struct {
+	URL    Text `key:"url" need:"yes" is:"endpoint" help:"http://host:port or https://host:port"`
+	Weight Int  `key:"weight" default:"1" is:"weight" help:"its share of the requests, in proportion"`
+}
+
 // decodeNode reads one text or a list of them.
 func (l *OneList) decodeNode(d *decoder, n *yaml.Node, f *field) {
 	if n.Kind != yaml.SequenceNode {

@@ -20,6 +20,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/endpoint"
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/handover"
+	"github.com/pvgate/pvgate/gateway/health"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/pages"
 	"github.com/pvgate/pvgate/gateway/surface"
@@ -38,6 +39,7 @@ type live struct {
 	limits   map[string]limit.Limits
 	census   routing.Census
 	groups   []*endpoint.Group
+	checks   []health.Target
 	digest   config.Hash // over the configuration's inputs, just before they were read
 }
 
@@ -86,6 +88,9 @@ func buildLive(ctx context.Context, cfg *config.Config, books *books, own own) (
 		snap.Backends = append(snap.Backends, backend)
 		if backend.Endpoints != nil {
 			l.groups = append(l.groups, backend.Endpoints)
+		}
+		if t, ok := checkOf(b.conf, &backend); ok {
+			l.checks = append(l.checks, t)
 		}
 		options.Backends = append(options.Backends, surfaceBackend(b, state))
 	}
@@ -156,7 +161,7 @@ func gatewayBackend(b *routedBackend, books *books, names *[]namedEndpoint, errs
 		return out
 	}
 	out.Tunnels = tunnelsOf(b.conf)
-	var endpoints endpoint.Options
+	endpoints := endpoint.Options{Pick: pickOf(b.conf)}
 	var texts []config.Text
 	for _, e := range b.conf.Endpoints {
 		u, err := url.Parse(e.V)
@@ -169,8 +174,9 @@ func gatewayBackend(b *routedBackend, books *books, names *[]namedEndpoint, errs
 			*errs = append(*errs, config.At(e.Origin, "endpoint %q: %v", e.V, err))
 			continue
 		}
+		spec.Weight = e.Weight.V
 		endpoints.Endpoints = append(endpoints.Endpoints, spec)
-		texts = append(texts, e)
+		texts = append(texts, e.Text)
 		out.Authorities = append(out.Authorities, u.Scheme+"://"+strings.ToLower(u.Host))
 		if out.Host == "" {
 			out.Host = u.Host

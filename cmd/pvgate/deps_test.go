@@ -53,6 +53,7 @@ gateway/loop:
 gateway/loop/simsys: gateway/loop
 gateway/endpoint: gateway/message registry
 gateway/dns: gateway/endpoint gateway/message
+gateway/health: gateway/endpoint
 gateway/upstream: gateway/message gateway/endpoint gateway/http1 gateway/loop gateway/tlsconn
 gateway/listen: gateway/loop
 gateway/systemd: gateway/listen

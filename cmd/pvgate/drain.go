@@ -59,6 +59,7 @@ func (s *service) drain(ctx context.Context) error {
 
 // over ends what is left when the server has ended.
 func (s *service) over(ctx context.Context, drained error) error {
+	s.wards.close()
 	s.books.names.Close()
 	return errors.Join(drained, s.endAccessLog(ctx))
 }

@@ -218,7 +218,7 @@ func (o *operatorsListener) retire(s *service, next *successor) error {
 func serveAdmin(s *service) *operatorsListener {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
-		metrics.New(metrics.Inputs{Stats: s.server.Stats, Limits: s.limits, State: s.state, Now: time.Now}),
+		metrics.New(metrics.Inputs{Stats: s.server.Stats, Limits: s.limits, Endpoints: s.endpoints, State: s.state, Now: time.Now}),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector(),
 	)
 	handler := admin.New(admin.Options{

@@ -32,6 +32,7 @@ type service struct {
 	born   *birth
 	keys   *handover.Keys // of this process, for a configuration that names none
 	server *gateway.Server
+	wards  *wards
 	// operators is where the admin listener listens.
 	operators *net.TCPListener
 	stop      func() // ends the service, as SIGTERM does
@@ -120,6 +121,8 @@ func newService(ctx context.Context, load func() (*config.Config, error), log *s
 		return nil, errors.Join(err, s.endAccessLog(ctx))
 	}
 	s.books.names.Follow(endpointsOf(l.groups))
+	s.wards = watchEndpoints(&s.books.endpoints, s.server, log)
+	s.wards.checker.Apply(l.checks)
 	s.issue(ctx, l.cfg) // only now can a CA come in and see that the names are ours
 	s.took(l, reloadResult{OK: true, Time: time.Now(), Snapshot: l.snapshot.ID, Changed: true, Warnings: findings(l.routes.warnings)})
 	return s, nil
@@ -189,6 +192,7 @@ func (s *service) Reload(ctx context.Context) (reloadResult, error) {
 	s.books.endpoints.Apply(l.groups)
 	s.server.Swap(l.snapshot)
 	s.books.names.Follow(endpointsOf(l.groups))
+	s.wards.checker.Apply(l.checks)
 	s.issue(ctx, l.cfg)
 	s.took(l, r)
 	return r, nil

@@ -58,6 +58,8 @@ type backendReport struct {
 	Mode     string `json:"mode"`
 	InFlight int64  `json:"in_flight"`
 	Refused  uint64 `json:"refused_by_limit"`
+
+	Endpoints []endpointReport `json:"endpoints,omitempty"`
 }
 
 // status collects the report.
@@ -85,7 +87,10 @@ func (s *service) status(context.Context) (any, error) {
 	for i := range l.routes.backends {
 		b := &l.routes.backends[i]
 		u := limits[b.name]
-		r.Backends = append(r.Backends, backendReport{b.name, b.conf.Mode.V, u.InFlight, u.RateRefused + u.BusyRefused})
+		r.Backends = append(r.Backends, backendReport{
+			b.name, b.conf.Mode.V, u.InFlight, u.RateRefused + u.BusyRefused,
+			reportEndpoints(l.snapshot.Backends[i].Endpoints, s.server.Mono()),
+		})
 	}
 	for _, n := range s.books.names.Stats().Names {
 		report := nameReport{Name: n.Host, Addresses: n.Addresses, Age: n.Age.Seconds()}
@@ -196,6 +201,13 @@ func printStatus(w io.Writer, r *statusReport) {
 	}
 	for _, b := range r.Backends {
 		fmt.Fprintf(w, "backend      %-16s %-8s %d in flight, %d refused by its limits\n", b.Name, b.Mode, b.InFlight, b.Refused)
+		for _, e := range b.Endpoints {
+			fmt.Fprintf(w, "  endpoint   %-32s %s", e.URL, e.State)
+			if e.For > 0 {
+				fmt.Fprintf(w, " for %v", time.Duration(e.For*float64(time.Second)).Round(time.Second))
+			}
+			fmt.Fprintf(w, ", %d in flight\n", e.InFlight)
+		}
 	}
 	for _, n := range r.Names {
 		age := time.Duration(n.Age * float64(time.Second)).Round(time.Second)

@@ -65,9 +65,14 @@ type Inputs struct {
 	Stats func() (*gateway.Stats, error)
 	// Limits returns the limiters' readings by backend name.
 	Limits func() map[string]Limit
-	State  func() State
-	Now    func() time.Time
+	// Endpoints returns how many there are, by backend; nil: nobody knows.
+	Endpoints func() map[string]Endpoints
+	State     func() State
+	Now       func() time.Time
 }
+
+// Endpoints counts those of one backend.
+type Endpoints struct{ InService, All int }
 
 // Limit is the reading of one backend's limiter.
 type Limit struct {
@@ -94,6 +99,8 @@ func families() [][]string {
 		{"pvgate_backend_failures_total", "Requests that failed at a backend, by reason.", "backend", "reason"},
 		{"pvgate_backend_seconds", "Time from asking for a connection to the head of the answer.", "backend"},
 		{"pvgate_backend_bytes_total", "Body octets by backend and direction.", "backend", "direction"},
+		{"pvgate_backend_up", "1 if an endpoint of the backend is in service.", "backend"},
+		{"pvgate_backend_endpoints", "Endpoints of the backend, by whether they are in service.", "backend", "state"},
 		{"pvgate_backend_in_flight", "Requests at the backend now.", "backend"},
 		{"pvgate_backend_in_flight_limit", "Requests the backend may have at once; 0 is no limit.", "backend"},
 		{"pvgate_queue_length", "Requests that wait for a place at the backend now; none for a backend without a queue.", "backend"},
@@ -179,6 +186,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		if n := l.RateRefused + l.BusyRefused; n > 0 {
 			s.counter("pvgate_limited_total", float64(n), name, "backend")
 		}
+	}
+	if c.in.Endpoints != nil {
+		s.endpoints(c.in.Endpoints())
 	}
 	s.state(state, c.in.Now())
 }
@@ -310,6 +320,14 @@ func (s sink) backend(b *meter.Backend, name string) {
 	if b.BytesIn+b.BytesOut > 0 {
 		s.counter("pvgate_backend_bytes_total", float64(b.BytesIn), name, "in")
 		s.counter("pvgate_backend_bytes_total", float64(b.BytesOut), name, "out")
+	}
+}
+
+func (s sink) endpoints(all map[string]Endpoints) {
+	for name, e := range all {
+		s.gauge("pvgate_backend_up", float64(min(e.InService, 1)), name)
+		s.gauge("pvgate_backend_endpoints", float64(e.InService), name, "in_service")
+		s.gauge("pvgate_backend_endpoints", float64(e.All-e.InService), name, "out")
 	}
 }
 

@@ -99,6 +99,13 @@ func (c crowd) gatherer() prometheus.Gatherer {
 			}
 			return all
 		},
+		Endpoints: func() map[string]metrics.Endpoints {
+			all := map[string]metrics.Endpoints{}
+			for i := range c.backends {
+				all[fmt.Sprintf("backend-%d", i)] = metrics.Endpoints{InService: 1, All: 2}
+			}
+			return all
+		},
 	}))
 	return reg
 }
@@ -144,7 +151,7 @@ func TestMetricsPassPromlint(t *testing.T) {
 // ceiling is how many series there can be: the closed sets multiplied as the metrics multiply them. It is the contract's
 // stated formula:
 //
-//	(backends+1) × (classes + failures + seconds + directions) + backends × limits + reasons × lands + codes + …
+//	(backends+1) × (classes + failures + seconds + directions) + backends × (limits + endpoints) + reasons × lands + codes + …
 func (c crowd) ceiling() int {
 	byBackend := 0
 	for _, r := range reason.All() {
@@ -154,8 +161,9 @@ func (c crowd) ceiling() int {
 	}
 	histogram := func(bounds []float64) int { return len(bounds) + 1 + 2 } // the open bucket, sum, count
 	byBackend += meter.Classes + histogram(meter.BackendBuckets()) + len([]string{"in", "out"})
-	const limits = 4 // in flight, its limit, who waits, limited by the backend's own
-	codes := 1       // other
+	const limits = 4    // in flight, its limit, who waits, limited by the backend's own
+	const endpoints = 3 // whether one is in service, how many are, how many are not
+	codes := 1          // other
 	for code := range 600 {
 		if http.StatusText(code) != "" {
 			codes++
@@ -169,7 +177,7 @@ func (c crowd) ceiling() int {
 		bySource = 3
 		others   = 1 + 4 + int(conn.Causes) + 6 + 4 + 2 + int(dns.Results) + 4 + 2*meter.Lands + 3 + 4 + 4 // log, connections, closed ones, ended tunnels, upstreams, retries, names, entries, blocked and overrides, config and upgrades, TLS
 	)
-	return (c.backends+1)*byBackend + c.backends*limits + fixed + c.loops*byLoop + c.sources*(bySource+len(strings.Fields(causes))) + c.certificates + others
+	return (c.backends+1)*byBackend + c.backends*(limits+endpoints) + fixed + c.loops*byLoop + c.sources*(bySource+len(strings.Fields(causes))) + c.certificates + others
 }
 
 const parserReasons = 10

@@ -55,6 +55,9 @@ func NewClient(o ClientOptions) (*Client, error) {
 // Policy is that of its options.
 func (c *Client) Policy() string { return c.policy }
 
+// Settings returns what a handshake uses that is not made here: the same name, authorities and certificate, no sessions.
+func (c *Client) Settings() *tls.Config { return c.tls.Clone() }
+
 // config returns what one handshake uses. It is called off the loops.
 func (c *Client) config(to netip.AddrPort) *tls.Config {
 	if c.sessions == nil {
