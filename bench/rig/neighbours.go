@@ -69,7 +69,9 @@ func (f *neighbourFigures) measure(ctx context.Context, p *binary.Process) error
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, self, hostileRole, p.Address(0), p.Address(1))
+	// Attackers have machines of their own: here they get only what the others leave of the processors. All threads of a
+	// process are born with its priority, and only one is changed later.
+	cmd := exec.CommandContext(ctx, "nice", "-n", "19", self, hostileRole, p.Address(0), p.Address(1))
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := cmd.StdinPipe()
@@ -82,10 +84,6 @@ func (f *neighbourFigures) measure(ctx context.Context, p *binary.Process) error
 	}
 	if err := cmd.Start(); err != nil {
 		return err
-	}
-	// Attackers have machines of their own: here they get only what the others leave of the processors.
-	if err := syscall.Setpriority(syscall.PRIO_PROCESS, cmd.Process.Pid, 19); err != nil {
-		return errors.Join(err, cmd.Process.Kill(), cmd.Wait())
 	}
 	err = f.rounds(ctx, p.Address(0), json.NewEncoder(in), json.NewDecoder(out))
 	return errors.Join(err, in.Close(), cmd.Wait())

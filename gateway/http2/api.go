@@ -19,6 +19,9 @@ type Limits struct {
 	Window  int // octets of all request bodies of the connection that Consumed has not been told of; 65535 or more
 }
 
+// defaultStreams is Limits.Streams when the operator names none.
+const defaultStreams = 100
+
 // StreamWindow is how many octets of one request's body may be unconsumed.
 const StreamWindow = 65535
 
@@ -26,9 +29,9 @@ const StreamWindow = 65535
 func DefaultLimits() Limits {
 	return Limits{
 		HeadLimits: message.HeadLimits{Line: 8 << 10, Head: 32 << 10, Fields: 100},
-		Streams:    100,
+		Streams:    defaultStreams,
 		Heads:      512 << 10,
-		Window:     1 << 20,
+		Window:     defaultStreams * StreamWindow, // however many bodies nobody takes, the next one comes in
 	}
 }
 

@@ -216,7 +216,7 @@ func (s *Server) headBlock(id uint32, b []byte, sc *Scratch) (Event, Stream) {
 		}
 		return s.late(id, how), NoStream
 	}
-	s.last = id
+	s.advance(id)
 	if s.final {
 		if !s.passOver(b, sc) {
 			return Failed, NoStream

@@ -67,20 +67,19 @@ type Server struct {
 	pieces    int    // CONTINUATION frames of it
 	explained int    // WINDOW_UPDATE frames that our answers explain
 
-	begun      uint8 // octets of the preface that came
-	cause      cause
-	headCause  message.HeadCause
-	abuse      Abuse
-	greeted    bool // the client's SETTINGS came
-	inData     bool // in a DATA frame, or in one that is passed over
-	fin        bool // that frame, or the header block, ends the request
-	selfish    bool // the header block came with a dependency of the stream on itself
-	failed     bool
-	final      bool // the final GOAWAY is out
-	forget     bool // the next head tells the client's decoder to keep nothing
-	remembers  bool // it has not been told so
-	pastCursor uint8
-	past       [32]uint32 // streams that ended not long ago: remember
+	begun     uint8 // octets of the preface that came
+	cause     cause
+	headCause message.HeadCause
+	abuse     Abuse
+	greeted   bool // the client's SETTINGS came
+	inData    bool // in a DATA frame, or in one that is passed over
+	fin       bool // that frame, or the header block, ends the request
+	selfish   bool // the header block came with a dependency of the stream on itself
+	failed    bool
+	final     bool                  // the final GOAWAY is out
+	forget    bool                  // the next head tells the client's decoder to keep nothing
+	remembers bool                  // it has not been told so
+	past      [pastStreams / 4]byte // how streams ended, four to an octet: remember
 }
 
 // Init starts the machine at the beginning of a connection.

@@ -80,21 +80,42 @@ func (t *table) release(st Stream) {
 	}
 }
 
-// remember notes how a stream ended, for frames that were on their way, or are none (RFC 9113, section 5.1). A client's
-// identifiers are odd and have 31 bits, so one word holds both.
+// pastStreams is of how many streams it is known how they ended: those with the highest identifiers.
+const pastStreams = 1024
+
+// advance notes that the client has opened a stream, and so closed those below that it has not (RFC 9113, section 5.1.1).
+func (s *Server) advance(id uint32) {
+	for x := max(s.last+2, id-min(id, 2*pastStreams)+2) | 1; x <= id; x += 2 {
+		s.mark(x, notEnded)
+	}
+	s.last = id
+}
+
+func (s *Server) mark(id uint32, how ending) {
+	at := id / 2 % pastStreams
+	b := &s.past[at/4]
+	*b = *b&^(3<<(at%4*2)) | byte(how)<<(at%4*2)
+}
+
+// recent reports a stream of which it is known how it ended, if it was opened.
+func (s *Server) recent(id uint32) bool {
+	return id&1 == 1 && id <= s.last && s.last-id < 2*pastStreams
+}
+
+// remember notes how a stream ended, for frames that were on their way, or are none (RFC 9113, section 5.1).
 func (s *Server) remember(id uint32, how ending) {
-	s.past[s.pastCursor] = id>>1 | uint32(how)<<30
-	s.pastCursor = (s.pastCursor + 1) % uint8(len(s.past))
+	if s.recent(id) {
+		s.mark(id, how)
+	}
 }
 
 // ended returns how a stream ended that has no place any more; notEnded is longer ago, or never was.
 func (s *Server) ended(id uint32) ending {
-	for _, x := range s.past {
-		if x<<2>>2 == id>>1 && id&1 == 1 {
-			return ending(x >> 30)
-		}
+	if !s.recent(id) {
+		return notEnded
 	}
-	return notEnded
+	at := id / 2 % pastStreams
+	return ending(s.past[at/4] >> (at % 4 * 2) & 3)
 }
 
 // idle reports a stream that the client has not opened.

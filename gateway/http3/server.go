@@ -40,9 +40,9 @@ const (
 	// lastWords is how long Close waits for answers that have just been made.
 	lastWords = 200 * time.Millisecond
 	// Flow control windows: what a client may send of bodies before it is read, octets.
-	streamWindow     = 64 << 10
-	maxStreamWindow  = 512 << 10
-	connectionWindow = 1 << 20
+	// However many bodies nobody takes, a connection's window lets the next one in.
+	streamWindow    = 64 << 10
+	maxStreamWindow = 512 << 10
 )
 
 // Limits bound what clients may ask.
@@ -147,6 +147,7 @@ func (s *Server) Listen(socketOf net.PacketConn, index int, webSocket bool, secu
 		ConnContext:         s.arrived,
 	}
 	t := &s.options.Timeouts
+	connectionWindow := uint64(s.options.Limits.Streams) * streamWindow
 	var err error
 	k.listener, err = k.transport.Listen(&tls.Config{
 		MinVersion: tls.VersionTLS13, NextProtos: []string{"h3"}, GetConfigForClient: k.configFor,
@@ -155,7 +156,7 @@ func (s *Server) Listen(socketOf net.PacketConn, index int, webSocket bool, secu
 		KeepAlivePeriod: keepAlive, MaxIncomingStreams: int64(s.options.Limits.Streams), MaxIncomingUniStreams: uniStreams,
 		RequireStreamCreditRelease: true, // H2-01: a place is free when its exchange has ended
 		InitialStreamReceiveWindow: streamWindow, MaxStreamReceiveWindow: maxStreamWindow,
-		InitialConnectionReceiveWindow: streamWindow, MaxConnectionReceiveWindow: connectionWindow,
+		InitialConnectionReceiveWindow: connectionWindow, MaxConnectionReceiveWindow: connectionWindow,
 	})
 	if err != nil {
 		return errors.Join(err, k.transport.Close(), socketOf.Close())
