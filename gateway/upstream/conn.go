@@ -143,18 +143,6 @@ func (c *Conn) SendHead(h *message.Head, target []byte, keep bool) {
 	c.machine.Start(c.isHEAD, h.Upgrade)
 }
 
-// AppendHead appends a head as SendHead sends it, for SendKept.
-func AppendHead(dst []byte, h *message.Head, target []byte) []byte {
-	return http1.AppendRequest(dst, h, target)
-}
-
-// SendKept gathers a kept head; keep is as for SendHead.
-func (c *Conn) SendKept(k message.Kept, keep bool) {
-	c.gather = append(c.room(len(k.Octets)), k.Octets...)
-	c.chunked, c.isHEAD, c.upgrade, c.replay = k.Chunked, k.HEAD, k.Upgrade, keep
-	c.machine.Start(k.HEAD, k.Upgrade)
-}
-
 // room returns the buffer that gathers.
 func (c *Conn) room(n int) []byte {
 	if c.gather == nil {

@@ -4,6 +4,7 @@ package upstream
 
 import (
 	"github.com/pvgate/pvgate/gateway/endpoint"
+	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/message"
 )
 
@@ -55,3 +56,15 @@ func (p *Pool) Repeat(u User, of *Conn, g *endpoint.Group) (*Conn, message.Fault
 
 // Withhold counts a request that was not repeated.
 func (p *Pool) Withhold() { p.cache.stats.Withheld++ }
+
+// AppendHead appends a head as SendHead sends it, for SendKept.
+func AppendHead(dst []byte, h *message.Head, target []byte) []byte {
+	return http1.AppendRequest(dst, h, target)
+}
+
+// SendKept gathers a kept head; keep is as for SendHead.
+func (c *Conn) SendKept(k message.Kept, keep bool) {
+	c.gather = append(c.room(len(k.Octets)), k.Octets...)
+	c.chunked, c.isHEAD, c.upgrade, c.replay = k.Chunked, k.HEAD, k.Upgrade, keep
+	c.machine.Start(k.HEAD, k.Upgrade)
+}
