@@ -126,8 +126,15 @@ func textSchema(is string) node {
 		is   string
 		form *regexp.Regexp
 	}{
-		{"host", hostnameForm}, {"hostname", hostnameForm}, {"time", timeForm}, {"lang", langForm}, {"mail", mailForm},
-		{"phone", phoneForm}, {"name", labelForm}, {"sendername", labelForm}, {"backendname", labelForm},
+		{"host", hostnameForm},
+		{"hostname", hostnameForm},
+		{"time", timeForm},
+		{"lang", langForm},
+		{"mail", mailForm},
+		{"phone", phoneForm},
+		{"name", labelForm},
+		{"sendername", labelForm},
+		{"backendname", labelForm},
 	} {
 		if f.is == is {
 			n["pattern"] = f.form.String()

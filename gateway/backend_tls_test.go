@@ -312,9 +312,11 @@ func TestBackPressureReachesBackendsBehindTLS(t *testing.T) {
 		}
 		defer nc.Close()
 		_, _ = nc.Read(make([]byte, 4096))
-		n, _ := fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", size)
-		for piece := make([]byte, 64<<10); err == nil && sent.Load() < size; sent.Add(int64(n)) {
+		_, err = fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", size)
+		for piece := make([]byte, 64<<10); err == nil && sent.Load() < size; {
+			var n int
 			n, err = nc.Write(piece)
+			sent.Add(int64(n))
 		}
 	}()
 	_, addr := start(t, ln.Addr().String(), behindTLS(ca.Client(t, portal)))

@@ -4,7 +4,6 @@ package gateway
 
 import (
 	"context"
-
 	"net/netip"
 	"sync/atomic"
 	"testing"

@@ -117,8 +117,11 @@ func TestRP05TheRestOfAFormFollows(t *testing.T) {
 func TestRP05AFormThatHasGoneIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ request, answer string }{
-		{postA, ""}, {postA, "H"}, {"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nform", ""},
-		{"DELETE /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx", ""}, {"PATCH /a HTTP/1.1\r\nHost: a\r\n\r\n", ""},
+		{postA, ""},
+		{postA, "H"},
+		{"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nform", ""},
+		{"DELETE /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx", ""},
+		{"PATCH /a HTTP/1.1\r\nHost: a\r\n\r\n", ""},
 	} {
 		st := newStage(t)
 		client, b := st.kept()

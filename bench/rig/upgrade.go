@@ -124,7 +124,7 @@ const upgradeAnswer = "applied"
 func (f *upgradeFigures) upgrades(ctx context.Context, p *binary.Process, link, built, config string) error {
 	script := func(text string) func() error {
 		return func() error {
-			return errors.Join(os.Remove(link), os.WriteFile(link, []byte("#!/bin/sh\n"+text+"\n"), 0o755)) //nolint:gosec // it is to be run
+			return errors.Join(os.Remove(link), os.WriteFile(link, []byte("#!/bin/sh\n"+text+"\n"), 0o755))
 		}
 	}
 	good := func() error { return errors.Join(os.Remove(link), os.Symlink(built, link), p.Configure(config)) }
@@ -273,7 +273,7 @@ func (c *rawClient) post() error {
 		c.conn, c.in = conn, bufio.NewReader(conn)
 		atomic.AddInt64(&c.load.Connections, 1)
 	}
-	res, err := c.once()
+	res, err := c.once() //nolint:bodyclose // read to its end already
 	if err != nil {
 		c.close()
 		return err

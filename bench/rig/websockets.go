@@ -53,10 +53,10 @@ func websockets(ctx context.Context, b *bed) (any, error) {
 		return nil, err
 	}
 	f := &webSocketFigures{}
-	return f, end(p, f.run(ctx, p, config))
+	return f, end(p, f.run(p, config))
 }
 
-func (f *webSocketFigures) run(ctx context.Context, p *binary.Process, config func(int) string) error {
+func (f *webSocketFigures) run(p *binary.Process, config func(int) string) error {
 	var open []net.Conn
 	defer func() {
 		for _, c := range open {
@@ -158,7 +158,7 @@ func dialWebSocket(address string) (net.Conn, error) {
 		return nil, err
 	}
 	fmt.Fprintf(c, "GET /socket HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n", tlsHost, webSocketKey)
-	res, err := http.ReadResponse(bufio.NewReaderSize(c, 1<<10), nil)
+	res, err := http.ReadResponse(bufio.NewReaderSize(c, 1<<10), nil) //nolint:bodyclose // a 101 has none
 	if err == nil && res.StatusCode != http.StatusSwitchingProtocols {
 		err = fmt.Errorf("status %d, %s", res.StatusCode, res.Header.Get("PV-Reason"))
 	}
@@ -199,7 +199,7 @@ func echoWebSockets(l net.Listener) {
 			if err != nil {
 				return
 			}
-			sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // as above
+			sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 			fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n\r\n", base64.StdEncoding.EncodeToString(sum[:]))
 			_, _ = io.Copy(c, in)
 		}()

@@ -280,7 +280,7 @@ func (n *name) store(e *endpoint.Endpoint) {
 
 // jitter shortens a time by 5 to 25 %, so that answers are renewed ahead and names do not march in step.
 func jitter(d time.Duration) time.Duration {
-	return d - d/20 - rand.N(d/5)
+	return d - d/20 - rand.N(d/5) //nolint:gosec // nothing depends on it
 }
 
 func faultOf(err error) message.Fault {

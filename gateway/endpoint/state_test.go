@@ -42,8 +42,14 @@ func TestHowManyFailuresEject(t *testing.T) {
 		n         int
 		want      State
 	}{
-		{Unreachable, 1, 3, Ejected}, {Unreachable, 4, 3, Ejected}, {Silent, 1, 5, Ejected}, {Silent, 4, 5, Ejected},
-		{Broken, 4, 5, Outlier}, {ServerError, 4, 5, Outlier}, {Broken, 1, 50, InService}, {ServerError, 1, 50, InService},
+		{Unreachable, 1, 3, Ejected},
+		{Unreachable, 4, 3, Ejected},
+		{Silent, 1, 5, Ejected},
+		{Silent, 4, 5, Ejected},
+		{Broken, 4, 5, Outlier},
+		{ServerError, 4, 5, Outlier},
+		{Broken, 1, 50, InService},
+		{ServerError, 1, 50, InService},
 	} {
 		g := groupOf(c.endpoints, LeastLoad)
 		g.fail(c.n-1, 0, c.f, 0)

@@ -112,7 +112,7 @@ func (a *adaptive) follow(now int64, latency float64, busy bool) {
 	case a.base == 0 || latency < a.base, a.limit <= floor: // with so few requests the delay is not of their making
 		a.base = latency
 	case now >= a.probe:
-		a.probe = now + probeAfter + rand.Int64N(probeAfter)
+		a.probe = now + probeAfter + rand.Int64N(probeAfter) //nolint:gosec // so that nodes do not probe in step
 		if busy && latency <= float64(probeLatency) {
 			a.before, a.limit = a.limit, a.limit/2
 			return

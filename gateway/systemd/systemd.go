@@ -112,7 +112,7 @@ func (n *Notifier) tell(lines ...string) error {
 	if err != nil {
 		return fmt.Errorf("notify systemd: %w", err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if _, err := c.Write([]byte(strings.Join(lines, "\n"))); err != nil {
 		return fmt.Errorf("notify systemd: %w", err)
 	}

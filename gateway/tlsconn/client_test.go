@@ -119,9 +119,13 @@ func TestSessionsBelongToTheirServerAndPolicy(t *testing.T) {
 		name, policy string
 		resumed      bool
 	}{
-		{"a.example", "1", false}, {"a.example", "1", true}, {"a.example", "2", false}, {"a.example", "1", true},
+		{"a.example", "1", false},
+		{"a.example", "1", true},
+		{"a.example", "2", false},
+		{"a.example", "1", true},
 		{"b.example", "1", false}, // of three, the one for policy 2 goes
-		{"a.example", "1", true}, {"a.example", "2", false},
+		{"a.example", "1", true},
+		{"a.example", "2", false},
 	} {
 		_, _, peer := s.connect(&tlsconn.ClientOptions{
 			TLS: &tls.Config{RootCAs: s.ca.Pool, ServerName: c.name}, Policy: c.policy, Sessions: sessions,
