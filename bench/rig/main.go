@@ -10,6 +10,8 @@
 //	upgrade  processes that follow one another under load of every version of HTTP: no failed request; successors that
 //	         fail cost nothing
 //	drain    requests in flight for 30 s are answered by a process that is to end
+//	backends  endpoints that are killed, stopped or sick cost few requests and return without a second dip; one slow backend
+//	         of ten slows no other
 //	websockets  reloads with a thousand WebSockets open: all stay, in the same memory
 //	loops    the loop's thread never blocks but in epoll, and the request path allocates nothing
 //	abort    clients that leave in every phase of a request; nothing of them stays
@@ -56,6 +58,7 @@ var rigs = [...]rig{
 	{"reload", reload},
 	{"upgrade", upgrade},
 	{"drain", drain},
+	{"backends", backends},
 	{"websockets", websockets},
 	{"loops", loops},
 	{"abort", abort},
@@ -84,6 +87,10 @@ func main() {
 			os.Exit(1)
 		}
 		return
+	}
+	if len(os.Args) > 2 && os.Args[1] == mortalRole {
+		fmt.Fprintln(os.Stderr, "rig:", mortal(os.Args[2]))
+		os.Exit(1)
 	}
 	if len(os.Args) > 1 && os.Args[1] == hostileRole {
 		if err := hostile(os.Args[2:], os.Stdin, os.Stdout); err != nil {

@@ -59,8 +59,8 @@ type Endpoint struct {
 	state    atomic.Uint32
 	failures atomic.Int32 // in a row, by their weight
 	inFlight atomic.Int64
-	latency  atomic.Int64 // of answers, ns: the peak, fading
-	heard    atomic.Int64 // loop time of the last answer, or of the first request that waits for one
+	latency  atomic.Int64 // of answers, ns: a peak, fading
+	heard    atomic.Int64 // loop time of the last answer, or of the first request that waits for one; latency is as of then
 	since    atomic.Int64 // loop time at which the state began
 	until    atomic.Int64 // out: loop time from which a request may be tried; returning: at which that is over
 	window   atomic.Int64 // returning: how many requests may be there at once

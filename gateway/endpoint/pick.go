@@ -18,9 +18,9 @@ const (
 // None is the place of no endpoint.
 const None = -1
 
-// fade is how long a peak of latency is remembered, and fast the latency below which nobody is better than another.
+// A peak of latency counts half as much after half; below fast nobody is better than another.
 const (
-	fade = 10 * int64(time.Second)
+	half = int64(500 * time.Millisecond)
 	fast = int64(100 * time.Microsecond)
 )
 
@@ -84,7 +84,7 @@ func (g *Group) choose(w Wish) int {
 func (g *Group) Enter(place int, now int64) {
 	e := g.members[place]
 	if e.inFlight.Add(1) == 1 && len(g.members) > 1 {
-		e.heard.Store(now)
+		e.observe(0, now)
 	}
 }
 
@@ -101,24 +101,24 @@ func (g *Group) cost(place int, w Wish) int64 {
 		return 1 << 62
 	}
 	load := e.inFlight.Load()
-	wait := e.latency.Load()
-	since := w.Now - e.heard.Load()
+	wait := e.recent(w.Now)
 	if load > 0 {
-		wait = max(wait, since) // it is slower now than it was
-	} else {
-		wait = wait * max(fade-since, 0) / fade
+		wait = max(wait, w.Now-e.heard.Load()) // it is slower now than it was
 	}
 	wait = min(max(wait, fast), int64(time.Hour))
 	return (load + 1) * wait / int64(g.weights[place])
 }
 
+// recent is the latency of late, ns.
+func (e *Endpoint) recent(now int64) int64 {
+	since := max(now-e.heard.Load(), 0)
+	l := e.latency.Load() >> min(since/half, 62)
+	return l - int64(float64(l/2)*float64(since%half)/float64(half))
+}
+
 // observe notes how long an answer took.
 func (e *Endpoint) observe(latency, now int64) {
-	old := e.latency.Load()
-	if since := now - e.heard.Load(); latency < old && since < fade {
-		latency = old - (old-latency)*max(since, fade/256)/fade
-	}
-	e.latency.Store(latency)
+	e.latency.Store(max(latency, e.recent(now)))
 	e.heard.Store(now)
 }
 

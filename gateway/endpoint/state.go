@@ -131,6 +131,9 @@ func (g *Group) Succeed(place int, began, now, latency int64) {
 func (g *Group) Fail(place int, f Failure, began, now int64) {
 	e := g.members[place]
 	if len(g.members) > 1 {
+		if f == Silent {
+			e.observe(now-began, now) // or who says nothing would be the one with least to do
+		}
 		e.heard.Store(now)
 	}
 	switch s := State(e.state.Load()); {
