@@ -262,6 +262,9 @@ func (w *world) operate(round int) {
 		w.limit()
 		w.server.Swap(w.snapshot())
 	}
+	if !w.calm && w.rng.IntN(400) == 0 {
+		w.die()
+	}
 	if w.drainAt < 0 || round < w.drainAt {
 		return
 	}
@@ -274,6 +277,24 @@ func (w *world) operate(round int) {
 		case round%20 == 0:
 			n.host.Drain()
 		}
+	}
+}
+
+// die lets an endpoint die, fall silent or return; sometimes an active check finds out.
+func (w *world) die() {
+	l := w.backs[1]
+	switch w.rng.IntN(4) {
+	case 0:
+		l.Close()
+	case 1:
+		l.Silent = !l.Silent
+	case 2:
+		w.backs[1] = w.net.Listen(simNext)
+	case 3:
+		g := w.groups[len(w.groups)-1]
+		place := w.rng.IntN(g.Len())
+		g.Checked(place, w.rng.IntN(2) == 0, w.rng.IntN(2) == 0, w.net.Now())
+		w.server.Forsake(g.At(place))
 	}
 }
 
