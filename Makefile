@@ -50,7 +50,7 @@ test: need-test ## vet, and all tests with the race detector (15 min at most on 
 
 .PHONY: need-test
 need-test:
-	@.ci/need gcc pebble curl nghttp h2load
+	@.ci/need gcc pebble curl nghttp h2load promtool
 	@.ci/need unshare ip iptables || echo "without them faults of the network are not injected"
 	@.ci/need chromium || echo "without chromium the tests that ask a browser are skipped"
 
