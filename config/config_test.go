@@ -187,7 +187,7 @@ func TestScalarsFromOutsideAreCheckedLikeThoseOfAFile(t *testing.T) {
 	want := `env PVGATE_ADMIN_ADDRESS: admin.address "0.0.0.0:80" is not on the loopback interface; write 127.0.0.1:9180 or [::1]:9180
 env PVGATE_LOOPS: loops "many" is not a whole number; write plain digits without quotes
 flag --domain: domain "X" is no host name; write lower-case labels such as gw.example.de, without scheme or port
-flag --listen: no such setting; these can be set: domain admin.address access_log.file areas.file areas.aliases loops leistungen context_keys`
+flag --listen: no such setting; these can be set: domain admin.address access_log.file areas.file areas.aliases loops memory leistungen context_keys`
 	if err == nil || err.Error() != want {
 		t.Errorf("got:\n%v\nwant:\n%s", err, want)
 	}

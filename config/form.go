@@ -162,6 +162,28 @@ func (d *decoder) rate(n *yaml.Node, p *Rate, f *field) {
 	}
 }
 
+var sizeForm = regexp.MustCompile(`^([1-9][0-9]{0,6})(MiB|GiB)$`)
+
+// Octets is the number that a size means, 0 if it is none.
+func Octets(size string) uint64 {
+	m := sizeForm.FindStringSubmatch(size)
+	if m == nil {
+		return 0
+	}
+	n, _ := strconv.ParseUint(m[1], 10, 64) // seven digits at most: cannot fail
+	n <<= 20
+	if m[2] == "GiB" {
+		n <<= 10
+	}
+	if n < leastMemory {
+		return 0
+	}
+	return n
+}
+
+// leastMemory is less than what the process needs for itself.
+const leastMemory = 64 << 20
+
 var (
 	labelForm    = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
 	timeForm     = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?([Zz]|[+-][0-9]{2}:[0-9]{2})?)?$`)
@@ -228,6 +250,7 @@ var forms = [...]struct {
 		"servername", func(s string) bool { return isListenHost(s) && !strings.HasPrefix(s, "*") },
 		"is no host name; write lower-case labels such as www.example.de, or an address",
 	},
+	{"size", func(s string) bool { return Octets(s) > 0 }, "is no size; write MiB or GiB, such as 512MiB, from 64MiB on"},
 	{"https", func(s string) bool { return s == "https" }, "is nowhere to lead to; write https"},
 	{"address", isAddress, "is no address to listen on; write host:port, such as 127.0.0.1:8080 or :8080"},
 	{"loopback", isLoopback, "is not on the loopback interface; write 127.0.0.1:9180 or [::1]:9180"},

@@ -126,6 +126,7 @@ func textSchema(is string) node {
 		is   string
 		form *regexp.Regexp
 	}{
+		{"size", sizeForm},
 		{"host", hostnameForm},
 		{"hostname", hostnameForm},
 		{"time", timeForm},

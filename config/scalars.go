@@ -34,6 +34,7 @@ func scalars() []scalar {
 		{key: "areas.file", is: "path", text: func(r *Root) *Text { return &r.Areas.File }},
 		{key: "areas.aliases", is: "path", text: func(r *Root) *Text { return &r.Areas.Aliases }},
 		{key: "loops", is: "loops", num: func(r *Root) *Int { return &r.Loops }},
+		{key: "memory", is: "size", text: func(r *Root) *Text { return &r.Memory }},
 		{key: "leistungen", is: "path", text: func(r *Root) *Text { return &r.Leistungen }},
 		{key: "context_keys", is: "path", text: func(r *Root) *Text { return &r.ContextKeys }},
 	}

@@ -45,6 +45,7 @@ type Root struct {
 	TicketKeys Text        `key:"ticket_keys" is:"path" help:"file of keys for TLS session tickets, the same on all nodes: lines of openssl rand -hex 32, the newest first; absent: random ones, changed every day"`
 	Loops      Int         `key:"loops" default:"0" is:"loops" help:"event loops; 0 is one per core"`
 	Drain      Drain       `key:"drain" help:"the end of the process at SIGTERM, pvgate drain, or after an upgrade"`
+	Memory     Text        `key:"memory" is:"size" help:"what the process may use, such as 512MiB; absent: what its control group and GOMEMLIMIT allow it, without those any amount"`
 	AccessLog  AccessLog   `key:"access_log" help:"one line of JSON for each request"`
 	Security   *Security   `key:"security_txt" help:"/.well-known/security.txt (RFC 9116) on every host; absent: none of ours"`
 	Leistungen Text        `key:"leistungen" is:"path" help:"csv of Leistungen: leistung, title, types, successor; absent: none"`

@@ -22,6 +22,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/listen"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/meter"
+	"github.com/pvgate/pvgate/gateway/overload"
 	"github.com/pvgate/pvgate/gateway/tlsconn"
 	"github.com/pvgate/pvgate/gateway/upstream"
 )
@@ -38,6 +39,9 @@ type Options struct {
 	ResponseHead   int
 	ResponseFields int
 	Timeouts       conn.Timeouts
+	// Memory is how much the process may use, octets: near it connections are closed and requests refused, so that it is
+	// never passed. 0 means any amount.
+	Memory uint64
 	// Descriptors is how many the process may have. 0 means as many as the kernel says.
 	Descriptors int
 	// MaxConnections bounds the client connections of all loops; more wait in the kernel's queue. 0 means seven eighths
@@ -101,9 +105,10 @@ type Server struct {
 	udp      []*net.UDPConn // by listener; nil for none
 	started  time.Time
 	workers  *tlsconn.Workers // of handshakes
-	http3    *http3.Server    // nil without a listener that speaks it
-	altSvc   [][]byte         // by listener: what its clients are told of HTTP/3; nil for nothing
-	retired  bool             // another process has the sockets; set before the loops drain
+	memory   overload.Watch
+	http3    *http3.Server // nil without a listener that speaks it
+	altSvc   [][]byte      // by listener: what its clients are told of HTTP/3; nil for nothing
+	retired  bool          // another process has the sockets; set before the loops drain
 
 	// mu serialises Swap and guards indexes: the backends' places in the meters, by name, never reused.
 	mu      sync.Mutex
@@ -135,6 +140,9 @@ func Start(o Options, snap *Snapshot) (*Server, error) {
 	for _, n := range s.nodes {
 		go n.loop.Run()
 	}
+	if o.Memory > 0 {
+		go s.watchMemory()
+	}
 	return s, nil
 }
 
@@ -145,6 +153,7 @@ func assemble(o Options, snap *Snapshot) (*Server, error) {
 	if procs := o.Loops + 1; runtime.GOMAXPROCS(0) < procs {
 		runtime.GOMAXPROCS(procs)
 	}
+	s.memory.Limit(o.Memory)
 	s.workers = tlsconn.NewWorkers(o.handshakes(), o.Panic)
 	var loops []*loop.Loop
 	for i := range o.Loops {
@@ -416,13 +425,15 @@ type Stats struct {
 	// LogDropped is how many lines the access log has lost.
 	LogDropped uint64
 	Uptime     time.Duration
+	// MemoryLimit is Options.Memory, MemoryUsed what is counted against it.
+	MemoryUsed, MemoryLimit uint64
 }
 
 var errStopped = errors.New("the server has stopped")
 
 // Stats asks every loop for its figures and adds them up. It waits for each loop's next turn.
 func (s *Server) Stats() (*Stats, error) {
-	st := &Stats{Uptime: time.Since(s.started), Most: s.options.MaxConnections}
+	st := &Stats{Uptime: time.Since(s.started), Most: s.options.MaxConnections, MemoryLimit: s.options.Memory, MemoryUsed: overload.Used()}
 	for _, n := range s.nodes {
 		var l loop.Stats
 		ok := n.loop.Do(func() {

@@ -43,6 +43,7 @@ gateway/signature: gateway/mac
 gateway/header: gateway/message gateway/forwarded
 gateway/reason: gateway/message routing
 gateway/limit:
+gateway/overload:
 gateway/keyring:
 gateway/certs/certstest:
 gateway/certs: gateway/keyring
@@ -64,7 +65,7 @@ gateway/http3: gateway/message gateway/exchange gateway/http3/wire gateway/loop 
 gateway/surface: gateway/exchange gateway/forwarded gateway/handover gateway/header gateway/message gateway/reason gateway/pages gateway/limit gateway/signature routing registry
 gateway/accesslog: gateway/exchange gateway/message gateway/reason
 gateway/meter: gateway/exchange gateway/reason
-gateway: gateway/accesslog gateway/conn gateway/endpoint gateway/exchange gateway/header gateway/http1 gateway/http3 gateway/limit gateway/listen gateway/loop gateway/message gateway/meter gateway/tlsconn gateway/upstream
+gateway: gateway/accesslog gateway/conn gateway/endpoint gateway/exchange gateway/header gateway/http1 gateway/http3 gateway/limit gateway/listen gateway/loop gateway/message gateway/meter gateway/overload gateway/tlsconn gateway/upstream
 gateway/metrics: gateway gateway/conn gateway/dns gateway/exchange gateway/meter gateway/reason
 gateway/gatewaytest: gateway gateway/certs/certstest gateway/conn gateway/endpoint gateway/handover gateway/limit gateway/metrics gateway/pages gateway/surface gateway/tlsconn gateway/upstream routing registry
 gateway/admin:

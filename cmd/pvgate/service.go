@@ -22,6 +22,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/certs"
 	"github.com/pvgate/pvgate/gateway/handover"
 	"github.com/pvgate/pvgate/gateway/metrics"
+	"github.com/pvgate/pvgate/gateway/overload"
 )
 
 // service is a running gateway: the data plane, what is in service on it, and how that came about.
@@ -92,6 +93,8 @@ func newService(ctx context.Context, load func() (*config.Config, error), log *s
 	o := gateway.Options{Loops: l.cfg.Root.Loops.V, Panic: func(value any, stack []byte) {
 		log.Error("broken invariant; one connection was given up", "panic", fmt.Sprint(value), "stack", string(stack))
 	}, Warn: func(text string) { log.Warn("listeners", "what", text) }}
+	o.Memory = overload.Budget(config.Octets(l.cfg.Root.Memory.V))
+	overload.Collect(o.Memory)
 	o.Secret, o.Inherited, o.HoldDatagrams = b.keys.Secret, b.sockets, b.predecessor != nil
 	o.Opened = func() (err error) {
 		admin := &l.cfg.Root.Admin.Address
@@ -230,6 +233,7 @@ func (s *service) unchangeable(now *config.Config) error {
 	fixed("access_log.file", was.Root.AccessLog.File.V, now.Root.AccessLog.File.V, now.Root.AccessLog.File.Origin)
 	fixed("acme", acmeText(was.Root.ACME), acmeText(now.Root.ACME), config.Origin{Where: config.FromFile, Name: now.Path})
 	fixed("admin.address", was.Root.Admin.Address.V, now.Root.Admin.Address.V, now.Root.Admin.Address.Origin)
+	fixed("memory", was.Root.Memory.V, now.Root.Memory.V, now.Root.Memory.Origin)
 	if was.Root.Loops.V != now.Root.Loops.V {
 		errs = append(errs, config.At(now.Root.Loops.Origin, "loops is %d in service and %d here; a reload cannot change it: pvgate upgrade can", was.Root.Loops.V, now.Root.Loops.V))
 	}

@@ -25,6 +25,7 @@ const (
 	HandshakeSlow                 // not done in time
 	HandshakeCrowded              // waited longest for its client when too many did
 	BrokenProtocol                // HTTP/2 and 3: not by the book, and no stream alone is concerned
+	Overloaded                    // memory is short: at accept, or while it waited for a request
 	FrameFlood                    // HTTP/3: frames, streams and instructions that say nothing
 	firstAbuse                    // wasted our time, by http2.Abuse from here on
 
@@ -45,6 +46,6 @@ func (c Cause) String() string {
 	return [firstAbuse]string{
 		"network_limit", "crowded", "no_request", "slow_head", "slow_body", "slow_reader", "idle", "proxy_untrusted", "proxy_invalid", "proxy_late",
 		"not_tls", "handshake_failed", "handshake_slow", "handshake_crowded",
-		"protocol_error", "frame_flood",
+		"protocol_error", "overloaded", "frame_flood",
 	}[c]
 }

@@ -49,6 +49,7 @@ type link struct {
 	since  int64 // loop time at which the present wait began
 	window int64 // octets of a body since then; while taking, what the client had acknowledged when that began
 
+	large    bool // has carried a large piece of a body
 	unfed    bool // in holds bytes that nobody has looked at
 	taking   bool // it is measured how fast the client takes what is written
 	lingered int
@@ -120,6 +121,7 @@ func (l *link) wait(ns int64) {
 func (l *link) receive(buf []byte) (kept, n int, st loop.ReadStatus) {
 	if kept = copy(buf, l.in); !l.unfed {
 		n, st = l.wire.Read(buf[kept:])
+		l.large = l.large || n >= direct
 	}
 	return kept, n, st
 }

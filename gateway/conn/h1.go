@@ -211,7 +211,7 @@ func (c *H1) Last() { c.lastOne = true }
 // Frame decides how the answer is framed. An answer that comes before the request has ended is the last one on the
 // connection.
 func (c *H1) Frame(length int64, bodyless bool) exchange.Framing {
-	last := c.lastOne || !c.bodyDone || c.host.draining
+	last := c.lastOne || !c.bodyDone || c.host.draining || c.host.pressed()
 	c.chunked = false
 	if !bodyless && length < 0 {
 		if c.minor == 1 {
@@ -255,6 +255,7 @@ func (c *H1) Body(b []byte) {
 		c.gather = http1.AppendChunkSize(c.room(32), len(b))
 	}
 	c.write()
+	c.large = true
 	c.wire.Write(b)
 	if c.chunked {
 		c.gather = append(c.room(2), "\r\n"...)

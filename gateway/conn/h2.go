@@ -175,6 +175,12 @@ func (c *H2) more(rest []byte, progress bool) {
 
 // begin starts the exchange of a request, or of one that is refused.
 func (c *H2) begin(st http2.Stream, refused bool) {
+	if !refused && c.machine.Live() > 1 && c.host.pressed() {
+		// One at a time, as over HTTP/1.1; what is refused so may be sent again (RFC 9113, section 8.7).
+		c.machine.Reset(st, http2.RefusedStream)
+		c.machine.Done(st)
+		return
+	}
 	if c.machine.Live() == 1 {
 		c.host.active++
 	}
@@ -229,6 +235,7 @@ func (c *H2) room(n int) []byte {
 func (c *H2) write() {
 	if len(c.gather) > 0 {
 		c.given += len(c.gather)
+		c.large = c.large || len(c.gather) >= direct
 		c.wire.Give(c.gather)
 		c.gather = nil
 	}

@@ -56,6 +56,12 @@ const (
 	crowdedLook = 32
 )
 
+const (
+	// relieved is how many connections are closed at most each time when memory is short, and relieveLook how many are
+	// looked at for it.
+	relieved, relieveLook = 256, 4096
+)
+
 // Host is what the client connections of one loop share. Owned by the loop's thread.
 type Host struct {
 	loop        *loop.Loop
@@ -118,6 +124,12 @@ func (h *Host) Accept(fd int32, peer netip.AddrPort, listener int, protocols Pro
 	if !h.networks.Enter(peer.Addr()) {
 		h.networks.Leave(peer.Addr())
 		h.closed[NetworkLimit]++
+		h.loop.Refuse(fd)
+		return
+	}
+	if h.pressed() {
+		h.networks.Leave(peer.Addr())
+		h.closed[Overloaded]++
 		h.loop.Refuse(fd)
 		return
 	}
@@ -191,6 +203,33 @@ func (h *Host) makeRoom() {
 	}
 	if longest != nil && longest.stream.Healthy() {
 		longest.end(Crowded)
+	}
+}
+
+// pressed reports that memory is short.
+func (h *Host) pressed() bool { return h.services.Pressure() != exchange.Calm }
+
+// Relieve closes connections that wait for a request, because memory is short: first those that have most of it, which are
+// those over TLS that have carried large bodies.
+func (h *Host) Relieve() {
+	closed := 0
+	for _, large := range [...]bool{true, false} {
+		for range min(relieveLook, h.open) {
+			if h.hand == nil {
+				h.hand = h.first
+			}
+			c := h.hand
+			h.hand = c.next
+			if (c.large && c.secure != nil || !large) && c.speaks.resting(h.loop.Now()) && c.stream.Healthy() {
+				if c.end(Overloaded); closed == relieved {
+					return
+				}
+				closed++
+			}
+		}
+		if closed > 0 {
+			return
+		}
 	}
 }
 

@@ -376,6 +376,8 @@ type Host interface {
 	AltSvc(listener int) []byte
 	// Random fills b.
 	Random(b []byte)
+	// Pressure is how near the process is to the memory that it may use.
+	Pressure() Pressure
 	// AdmitTunnel asks whether the process has room for one more tunnel, LeaveTunnel gives it back.
 	AdmitTunnel() bool
 	LeaveTunnel()
@@ -384,6 +386,16 @@ type Host interface {
 	// Record takes the account of a finished exchange; it must not keep it.
 	Record(r *Record)
 }
+
+// Pressure is how near the process is to the memory that it may use.
+type Pressure uint8
+
+// The pressures.
+const (
+	Calm    Pressure = iota
+	Pressed          // connections end with their answers, and no new ones are taken
+	Full             // requests are refused
+)
 
 // Record is the account of one exchange. Times are nanoseconds.
 type Record struct {

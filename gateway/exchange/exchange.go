@@ -158,6 +158,10 @@ func (x *Exchange) ask(h *message.Head) {
 // decide normalises the path and asks the resolver: our own answer, or which backend.
 func (x *Exchange) decide(h *message.Head) {
 	x.ask(h)
+	if x.host.Pressure() == Full {
+		x.refuse(reason.Overloaded, Detail{Backend: -1})
+		return
+	}
 	if x.client.TLS && !x.front.Carries(h.Authority) {
 		x.refuse(reason.Misdirected, Detail{Backend: -1})
 		return

@@ -109,7 +109,7 @@ func (c *connection) greet(control *quic.SendStream) bool {
 func (c *connection) request(q *quic.Stream) {
 	c.mu.Lock()
 	id := uint64(q.StreamID())
-	refused := id >= c.goingTo
+	refused := id >= c.goingTo || c.active > 0 && c.host.pressed() // one at a time then, as over HTTP/1.1
 	if !refused {
 		c.active++
 		c.opened = id + 4

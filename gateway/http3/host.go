@@ -22,6 +22,9 @@ type Host struct {
 // NewHost returns the shared part for a loop.
 func NewHost(l *loop.Loop, services exchange.Host) *Host { return &Host{loop: l, services: services} }
 
+// pressed reports that memory is short. Safe for concurrent use.
+func (h *Host) pressed() bool { return h.services.Pressure() != exchange.Calm }
+
 // Active returns how many exchanges are in flight.
 func (h *Host) Active() int { return h.active }
 

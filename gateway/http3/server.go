@@ -261,6 +261,8 @@ func (s *Server) begin(k *socket, q *quic.Conn) {
 			c.end(wire.ExcessiveLoad, conn.NetworkLimit)
 		case taken > int64(s.options.MaxConnections):
 			c.end(wire.ExcessiveLoad, conn.Crowded)
+		case c.host.pressed():
+			c.end(wire.ExcessiveLoad, conn.Overloaded)
 		default:
 			c.serve()
 			return

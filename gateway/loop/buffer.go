@@ -57,6 +57,9 @@ func (p *pool) put(b []byte) {
 	}
 }
 
+// Trim gives the buffers that nobody uses to the collector.
+func (l *Loop) Trim() { l.pool.free = [len(l.pool.free)][][]byte{} }
+
 // grow returns b with room for n more bytes, moved to a larger buffer if it has to be.
 func (p *pool) grow(b []byte, n int) []byte {
 	if cap(b)-len(b) >= n {

@@ -127,6 +127,8 @@ func families() [][]string {
 		{"pvgate_connections_limit", "Client connections that may be open at once."},
 		{"pvgate_connections_closed_total", "Client connections closed by the gateway of its own accord, by cause.", "cause"},
 		{"pvgate_tunnels_ended_total", "Connections that had changed their protocol (WebSocket), by what ended them.", "cause"},
+		{"pvgate_memory_used_bytes", "Memory the process has of the kernel, as it is counted against pvgate_memory_limit_bytes."},
+		{"pvgate_memory_limit_bytes", "Memory the process may use; 0 is no limit."},
 		{"pvgate_log_dropped_total", "Lines of the access log that were lost: its destination did not keep up, or refused them."},
 		{"pvgate_accepted_total", "Connections accepted.", "loop"},
 		{"pvgate_accept_errors_total", "Accepts that failed for want of descriptors or memory.", "loop"},
@@ -343,6 +345,8 @@ func (s sink) loops(st *gateway.Stats) {
 	s.gauge("pvgate_connections", float64(st.Tunnels), "tunnel")
 	s.gauge("pvgate_connections", float64(st.Open-st.Active-st.Tunnels), "idle")
 	s.gauge("pvgate_connections_limit", float64(st.Most))
+	s.gauge("pvgate_memory_used_bytes", float64(st.MemoryUsed))
+	s.gauge("pvgate_memory_limit_bytes", float64(st.MemoryLimit))
 	for cause, n := range st.Closed {
 		s.counter("pvgate_connections_closed_total", float64(n), conn.Cause(cause).String())
 	}

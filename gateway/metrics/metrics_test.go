@@ -175,7 +175,7 @@ func (c crowd) ceiling() int {
 	const (
 		byLoop   = 9
 		bySource = 3
-		others   = 1 + 4 + int(conn.Causes) + 6 + 4 + 2 + int(dns.Results) + 4 + 2*meter.Lands + 3 + 4 + 4 // log, connections, closed ones, ended tunnels, upstreams, retries, names, entries, blocked and overrides, config and upgrades, TLS
+		others   = 1 + 2 + 4 + int(conn.Causes) + 6 + 4 + 2 + int(dns.Results) + 4 + 2*meter.Lands + 3 + 4 + 4 // log, memory, connections, closed ones, ended tunnels, upstreams, retries, names, entries, blocked and overrides, config and upgrades, TLS
 	)
 	return (c.backends+1)*byBackend + c.backends*(limits+endpoints) + fixed + c.loops*byLoop + c.sources*(bySource+len(strings.Fields(causes))) + c.certificates + others
 }

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package gateway
+
+import (
+	"time"
+
+	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/overload"
+)
+
+// memoryTick is how often it is looked how much memory is used.
+const memoryTick = 100 * time.Millisecond
+
+// watchMemory looks how much memory is used, until the loops stop.
+func (s *Server) watchMemory() {
+	tick := time.NewTicker(memoryTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.nodes[0].loop.Done():
+			return
+		case <-tick.C:
+			s.observe(overload.Used())
+		}
+	}
+}
+
+// observe takes how much memory is used.
+func (s *Server) observe(used uint64) {
+	if s.memory.Observe(used) > overload.Calm {
+		for _, n := range s.nodes {
+			n.loop.Post(n.relieve)
+		}
+	}
+}
+
+// Pressure is what the watch over memory found last.
+func (n *node) Pressure() exchange.Pressure { return exchange.Pressure(n.server.memory.Level()) }
+
+// relieve gives back what is kept only in case it is wanted again.
+func (n *node) relieve() {
+	n.cache.DropIdle()
+	n.host.Relieve()
+	n.loop.Trim()
+}
