@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/pvgate/pvgate/gateway/message"
+	"github.com/pvgate/pvgate/registry"
 )
 
 // resolved is where an endpoint is, or why that is not known. Immutable.
@@ -47,6 +48,15 @@ func (e *Endpoint) SetUnresolved(f message.Fault) { e.resolved.Store(&resolved{f
 // Refuses reports that no connection may be made to an address, wherever it comes from. To be asked right before each
 // connect.
 func (e *Endpoint) Refuses(a netip.Addr) bool { return e.policy.Load().Refuses(a) != "" }
+
+// Where is a reading of an endpoint's addresses and of who judges them: as long as it is the same, so is what Reaches says.
+type Where struct {
+	addresses *resolved
+	policy    *registry.AddressPolicy
+}
+
+// Where reads it.
+func (e *Endpoint) Where() Where { return Where{e.resolved.Load(), e.policy.Load()} }
 
 // Reaches reports whether an address is still one of the endpoint's: a connection to another one is used no longer.
 func (e *Endpoint) Reaches(a netip.AddrPort) bool {

@@ -57,9 +57,10 @@ type Conn struct {
 	tunnel   bool // the backend has changed the protocol
 	finish   bool // FIN follows when the kernel has taken everything
 	closed   bool
-	since    int64 // loop time of the last byte either way
-	began    int64 // loop time at which it was lent
-	keep     int64 // how long it may be idle, ns
+	since    int64          // loop time of the last byte either way
+	began    int64          // loop time at which it was lent
+	keep     int64          // how long it may be idle, ns
+	where    endpoint.Where // when the peer was one of the endpoint's addresses
 
 	counted            bool // among the requests at the endpoint
 	listed             bool
@@ -564,7 +565,7 @@ func (c *Conn) Done(clean bool) {
 	c.leave()
 	c.giveBack(&c.kept)
 	if clean && c.ended && !c.pool.closed && c.place.current() && c.keep > 0 && c.Pending() == 0 && !c.stream.Held() && !c.wire.Ready() &&
-		c.machine.Reusable() && c.current() && c.place.endpoint.Reaches(c.stream.Peer()) {
+		c.machine.Reusable() && c.current() && c.reaches() {
 		c.list()
 		if !c.closed {
 			c.stream.SetTimer(c.idleSince + c.keep)

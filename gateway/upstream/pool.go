@@ -233,6 +233,17 @@ func (p *Pool) Get(u User, reuse Reuse, g *endpoint.Group, safe bool) (*Conn, me
 	return c, message.FaultNone
 }
 
+// reaches reports whether the connection still leads to an address of its endpoint.
+func (c *Conn) reaches() bool {
+	e := c.place.endpoint
+	w := e.Where()
+	if w == c.where {
+		return true
+	}
+	c.where = w
+	return e.Reaches(c.stream.Peer())
+}
+
 // list puts a connection to the idle ones.
 func (c *Conn) list() {
 	p, cache := c.place, c.pool.cache
