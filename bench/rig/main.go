@@ -15,6 +15,8 @@
 //	websockets  reloads with a thousand WebSockets open: all stay, in the same memory
 //	loops    the loop's thread never blocks but in epoll, and the request path allocates nothing
 //	abort    clients that leave in every phase of a request; nothing of them stays
+//	once     forms over connections that a portal closes after 2 s, and to portals that die in five phases of one: none
+//	         fails for the former, none is applied twice
 //	idle     thousands of connections that have asked once and wait, in bounded memory each
 //	slow     slowhttptest's four attacks with thousands of connections, beside healthy clients
 //	neighbours  four connections that waste the gateway's time, in every way that is known, beside a healthy client
@@ -62,6 +64,7 @@ var rigs = [...]rig{
 	{"websockets", websockets},
 	{"loops", loops},
 	{"abort", abort},
+	{"once", once},
 	{"idle", idle},
 	{"slow", slow},
 	{"neighbours", hostileNeighbours},

@@ -112,17 +112,6 @@ func (c *Conn) Reused() bool { return c.reused }
 // Answering reports that something of a response has been received.
 func (c *Conn) Answering() bool { return c.answers }
 
-// Begun reports that the backend may have seen something of the request.
-func (c *Conn) Begun() bool {
-	return c.begun && (c.earlier || c.stream == nil || !c.stream.Held())
-}
-
-// begin notes that bytes of the request are written now.
-func (c *Conn) begin() {
-	c.earlier = c.earlier || c.begun && !c.stream.Held()
-	c.begun = true
-}
-
 // Endpoint is the address of the backend, zero while there is no connection to one.
 func (c *Conn) Endpoint() netip.AddrPort {
 	switch {

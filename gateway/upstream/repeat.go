@@ -25,6 +25,17 @@ func (c *Conn) hold() {
 	}
 }
 
+// Begun reports that the backend may have seen something of the request.
+func (c *Conn) Begun() bool {
+	return c.begun && (c.earlier || c.stream == nil || !c.stream.Held())
+}
+
+// begin notes that bytes of the request are written now.
+func (c *Conn) begin() {
+	c.earlier = c.earlier || c.begun && !c.stream.Held()
+	c.begun = true
+}
+
 // Unsent reports that the kernel has accepted nothing of the request, and that all of it is held that was sent here. What
 // TLS has made of it cannot be told from what TLS has to say itself.
 func (c *Conn) Unsent() bool {
