@@ -144,7 +144,7 @@ func (m *member) Connect(x *exchange.Exchange, want exchange.Connection) (exchan
 		return nil, message.FaultRefused
 	}
 	m.def.Limiter.Retries.Request(m.node.loop.Now())
-	c, fault := m.pool.Get(x, reuse[want], m.def.Endpoints, want != exchange.RecentConnection)
+	c, fault := m.pool.Get(x, reuse[want], m.def.Endpoints, want != exchange.RecentConnection, x.Stay())
 	if fault != message.FaultNone {
 		return nil, fault
 	}

@@ -223,6 +223,11 @@ func surfaceBackend(b *routedBackend, state *limit.Backend) surface.Backend {
 		Name: b.name, Proxy: b.conf.Mode.V == "proxy", ByPath: b.conf.Isolation.V == "path", AllowEncodedSlash: b.conf.AllowEncodedSlash.V,
 		Limit: state, LimitText: b.conf.Limits.Rate.V.String(),
 	}
+	if b.conf.Pick.V == "sticky" {
+		for _, e := range b.conf.Endpoints {
+			s.Sticky = append(s.Sticky, e.V)
+		}
+	}
 	if c := b.conf.Contact; c.Name.V != "" || c.URL.V != "" || c.Mail.V != "" || c.Phone.V != "" {
 		s.Contact = &pages.Contact{Name: c.Name.V, URL: c.URL.V, Mail: c.Mail.V, Phone: c.Phone.V}
 		s.Title = c.Name.V

@@ -76,6 +76,13 @@ type Plan struct {
 	// that the request bears it, and it ends here.
 	CookieName string
 	OwnCookie  bool
+	// StayName is the name of the cookie that keeps a client at an endpoint, empty if the backend has none; Stay is the place
+	// of the endpoint that the client's names, plus one, 0 for none, and StayOld says that it wants a new one all the same.
+	// StayCookies are the values of Set-Cookie, by place.
+	StayName    string
+	Stay        int
+	StayOld     bool
+	StayCookies [][]byte
 
 	// StrictTransport is the Strict-Transport-Security of the answer, whoever makes it; empty: a backend's own passes. It
 	// must stay valid until the exchange is over.
@@ -300,6 +307,8 @@ type Upstream interface {
 	// Endpoint is the address that was reached, Cause what an answer broke, from a closed list; both for the access
 	// log, and zero where there is none.
 	Endpoint() netip.AddrPort
+	// Place is which of the backend's endpoints was reached, or is tried.
+	Place() int
 	Cause() string
 	// Pause stops reading the response, Resume goes on.
 	Pause()

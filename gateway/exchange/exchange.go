@@ -257,7 +257,7 @@ func (x *Exchange) prepare(h *message.Head) bool {
 	if x.req.adopted() {
 		outgoing.Traceparent = x.req.parent[:]
 	}
-	if x.plan.InPlace || x.plan.OwnCookie || len(x.plan.Prefix) > 0 {
+	if x.plan.InPlace || x.plan.OwnCookie || len(x.plan.StayName) > 0 || len(x.plan.Prefix) > 0 {
 		x.leaveOrigin(h)
 	}
 	removed, fault := outgoing.Apply(h)
@@ -327,7 +327,7 @@ func (x *Exchange) UpstreamHead(h *message.Head) {
 	incoming := &x.host.Scratch().incoming
 	*incoming = header.Response{
 		Via: x.snapshot.Via, Trace: x.trace[:], Date: x.host.Date(), ContentLength: h.ContentLength, Edit: edit,
-		OwnCookie: x.plan.CookieName, Prefix: x.plan.Prefix, Target: x.target, InPlace: x.plan.InPlace,
+		OwnCookie: x.plan.CookieName, StayCookie: x.plan.StayName, Prefix: x.plan.Prefix, Target: x.target, InPlace: x.plan.InPlace,
 		StrictTransport: x.plan.StrictTransport, AltSvc: x.altSvc(), Scratch: incoming.Scratch[:0],
 	}
 	f := x.front.Frame(h.ContentLength, bodyless)
@@ -336,7 +336,7 @@ func (x *Exchange) UpstreamHead(h *message.Head) {
 	if incoming.Refers {
 		x.relocate(h.Status, fields)
 	}
-	x.front.Head(h.Status, fields)
+	x.front.Head(h.Status, x.stays(fields))
 }
 
 // UpstreamData relays body octets.

@@ -20,10 +20,26 @@ func (x *Exchange) leaveOrigin(h *message.Head) {
 	case p.OwnCookie:
 		p.Scratch = header.CutCookie(h.Fields, p.CookieName, p.Scratch)
 	}
+	if len(p.StayName) > 0 && !p.InPlace {
+		p.Scratch = header.CutCookie(h.Fields, p.StayName, p.Scratch)
+	}
 	x.target, x.link = x.target[:0], append(x.link[:0], p.Link...)
 	if p.InPlace || len(p.Prefix) > 0 {
 		x.target = append(x.target, p.Target...)
 	}
+}
+
+// Stay is the place of the endpoint that the client was at, plus one; 0: none.
+func (x *Exchange) Stay() int { return x.plan.Stay }
+
+// stays tells a client at which endpoint it is, unless it knows.
+func (x *Exchange) stays(fields []message.Field) []message.Field {
+	p := &x.plan
+	at := x.up.Place()
+	if at >= len(p.StayCookies) || at+1 == p.Stay && !p.StayOld {
+		return fields
+	}
+	return append(fields, message.Field{Name: fieldSetCookie, Value: p.StayCookies[at], ID: message.SetCookie})
 }
 
 // relocate turns what refers to the backend's own addresses into what refers to the address that clients know: the one

@@ -9,6 +9,7 @@ var (
 	fieldDate       = []byte("Date")
 	fieldLength     = []byte("Content-Length")
 	fieldStrict     = []byte("Strict-Transport-Security")
+	fieldSetCookie  = []byte("Set-Cookie")
 	fieldAltSvc     = []byte("Alt-Svc")
 	fieldConnection = []byte("Connection")
 	valueClose      = []byte("close")

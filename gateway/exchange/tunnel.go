@@ -177,14 +177,14 @@ func (x *Exchange) change(h *message.Head) {
 	incoming := &x.host.Scratch().incoming
 	*incoming = header.Response{
 		Via: x.snapshot.Via, Trace: x.trace[:], Date: x.host.Date(), ContentLength: -1, Upgrade: t.protocol, Edit: edit,
-		OwnCookie: x.plan.CookieName, Prefix: x.plan.Prefix, Target: x.target, InPlace: x.plan.InPlace,
+		OwnCookie: x.plan.CookieName, StayCookie: x.plan.StayName, Prefix: x.plan.Prefix, Target: x.target, InPlace: x.plan.InPlace,
 		Scratch: incoming.Scratch[:0],
 	}
 	fields := incoming.Apply(h)
 	if x.extended {
 		fields = without(fields, nameAccept)
 	}
-	x.front.Head(x.rec.Status, fields)
+	x.front.Head(x.rec.Status, x.stays(fields))
 	x.front.Switch()
 	x.forget()
 }

@@ -143,7 +143,7 @@ func (r *Response) refused(pair []byte) bool {
 		name, value, found = bytes.Cut(value, equals)
 	}
 	name = message.TrimOWS(name)
-	if len(r.OwnCookie) > 0 && string(name) == r.OwnCookie {
+	if len(r.OwnCookie) > 0 && string(name) == r.OwnCookie || len(r.StayCookie) > 0 && string(name) == r.StayCookie {
 		return true
 	}
 	return len(r.Prefix) > 0 && len(name) >= len(hostPrefix) && message.EqualFold(name[:len(hostPrefix)], hostPrefix)

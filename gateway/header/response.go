@@ -28,9 +28,11 @@ type Response struct {
 
 	// Where the answer appears, and what a backend must not say there.
 	OwnCookie string // name of the gateway's own cookie, which no backend sets; "" = none
-	Prefix    []byte // stands before the backend's paths; empty at a host of its own
-	Target    []byte // what the backend was asked for; needed with Prefix
-	InPlace   bool   // at an address that is not the backend's own
+	// StayCookie is the name of another cookie of the gateway's own; "" = none.
+	StayCookie string
+	Prefix     []byte // stands before the backend's paths; empty at a host of its own
+	Target     []byte // what the backend was asked for; needed with Prefix
+	InPlace    bool   // at an address that is not the backend's own
 
 	// Refers says after Apply that there are fields that refer to addresses.
 	Refers bool

@@ -111,6 +111,7 @@ func (c *call) entry() {
 		}
 		c.reserved()
 	case c.l.fallback >= 0:
+		c.stay(&c.s.backends[c.l.fallback])
 		c.pass(c.l.fallback, path, false)
 	case c.r.Head.Asterisk:
 		c.options(allowProxied)

@@ -105,6 +105,7 @@ func (c *call) visit(to int, path []byte) {
 	}) {
 		c.p.OwnCookie = true
 	}
+	c.stay(b)
 	c.pass(to, path, cut)
 }
 

@@ -99,6 +99,8 @@ type Backend struct {
 	// ByPath gives a proxied backend the paths below /_pv/b/{name}/ of the entry
 	// host instead of a host of its own.
 	ByPath bool
+	// Sticky are the URLs of a backend's endpoints, if its clients stay where they were; nil = they do not.
+	Sticky []string
 	// AllowEncodedSlash forwards paths that hold %2F.
 	AllowEncodedSlash bool
 	// Limit counts redirects; nil = no limit. Forwarded requests are counted by
@@ -151,6 +153,7 @@ type backend struct {
 	Backend
 	host   []byte // "{name}.{domain}"; nil if it has none of its own
 	prefix []byte // "/_pv/b/{name}"; nil if it is not known by its path
+	stays  *stays // nil if its clients do not stay at an endpoint
 }
 
 // reservedName is what targets of no configured backend are counted under.
@@ -221,6 +224,9 @@ func (s *Surface) addBackends(from []Backend) error {
 		}
 		if b.Name == reservedName {
 			faults = append(faults, fmt.Errorf("surface: backend %q: the name stands for all targets of no configured backend; choose another", b.Name))
+		}
+		if b.Proxy && len(b.Sticky) > 0 && s.keys != nil {
+			own.stays = newStays(s.keys, &own)
 		}
 		s.anySlash = s.anySlash || b.AllowEncodedSlash
 		s.backends = append(s.backends, own)

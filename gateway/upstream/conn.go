@@ -28,6 +28,7 @@ const (
 type Conn struct {
 	pool    *Pool
 	group   *endpoint.Group // of the exchange's snapshot
+	stay    int             // as in endpoint.Wish
 	place   *place          // of the pool: the endpoint that is tried first, until the connection stands
 	loop    *loop.Loop
 	stream  *loop.Stream // nil until the connection stands
@@ -122,6 +123,9 @@ func (c *Conn) Endpoint() netip.AddrPort {
 	}
 	return netip.AddrPort{}
 }
+
+// Place is that of the endpoint in its group: the one that was reached, or is tried first.
+func (c *Conn) Place() int { return c.place.at }
 
 // Cause is the rule that a failed answer broke, "" if it broke none.
 func (c *Conn) Cause() string { return c.machine.Cause() }

@@ -191,11 +191,12 @@ const recent = int64(time.Second)
 
 // Get lends a connection to u: of the endpoint that the group picks the most recently used idle one that reuse allows,
 // else a new one, whose connect is under way: if the endpoint cannot be reached, to the next one. The group has the same
-// endpoints as the pool. safe says that the request may be sent a second time. A fault says that no endpoint is in service
+// endpoints as the pool. safe says that the request may be sent a second time, stay is as
+// in [endpoint.Wish]. A fault says that no endpoint is in service
 // (FaultDown), or why no attempt could even be started.
-func (p *Pool) Get(u User, reuse Reuse, g *endpoint.Group, safe bool) (*Conn, message.Fault) {
+func (p *Pool) Get(u User, reuse Reuse, g *endpoint.Group, safe bool, stay int) (*Conn, message.Fault) {
 	p.turn++
-	at := g.Pick(endpoint.Wish{Now: p.cache.loop.Now(), Turn: p.turn, Safe: safe})
+	at := g.Pick(endpoint.Wish{Now: p.cache.loop.Now(), Turn: p.turn, Safe: safe, Stay: stay})
 	if at == endpoint.None {
 		return nil, message.FaultDown
 	}
@@ -212,11 +213,12 @@ func (p *Pool) Get(u User, reuse Reuse, g *endpoint.Group, safe bool) (*Conn, me
 		}
 		c.unlist()
 		c.lend(u, g)
+		c.stay = stay
 		c.reused, c.guarded = true, true
 		p.cache.stats.Reuses++
 		return c, message.FaultNone
 	}
-	c := &Conn{pool: p, group: g, place: to, loop: p.cache.loop}
+	c := &Conn{pool: p, group: g, stay: stay, place: to, loop: p.cache.loop}
 	c.machine.Init(p.cache.limits)
 	fault := c.dial(at)
 	if fault == message.FaultLocal && p.cache.oldest != nil {

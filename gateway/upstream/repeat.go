@@ -53,7 +53,7 @@ func (c *Conn) Unsent() bool {
 // Repeat lends u a new connection, as Get does, and puts on it what another was given of a request: all of it if that is
 // Unsent, else the head that it was told to keep.
 func (p *Pool) Repeat(u User, of *Conn, g *endpoint.Group) (*Conn, message.Fault) {
-	c, fault := p.Get(u, ReuseNone, g, false)
+	c, fault := p.Get(u, ReuseNone, g, false, of.stay)
 	if fault != message.FaultNone {
 		return nil, fault
 	}
