@@ -20,6 +20,7 @@
 //	idle     thousands of connections that have asked once and wait, in bounded memory each
 //	slow     slowhttptest's four attacks with thousands of connections, beside healthy clients
 //	neighbours  four connections that waste the gateway's time, in every way that is known, beside a healthy client
+//	overload more than a portal takes, with and without retries; more connections than descriptors; more than the memory
 //	testssl  testssl.sh's judgement of both profiles of TLS: nothing worse than LOW
 //	h2spec   h2spec's cases, the strict ones too, over TLS and without: none fails
 //
@@ -68,6 +69,7 @@ var rigs = [...]rig{
 	{"idle", idle},
 	{"slow", slow},
 	{"neighbours", hostileNeighbours},
+	{"overload", overload},
 	{"testssl", testssl},
 	{"h2spec", h2spec},
 }
