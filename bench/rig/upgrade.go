@@ -30,6 +30,8 @@ const (
 	// and all clients fit two cores.
 	upgradeClients = 3
 	upgradePause   = 2 * time.Millisecond
+	// crowdClients open a connection for each request and do not pause: always some of them wait to be accepted.
+	crowdClients = 24
 	// restTime is how long a connection may have been without a request before a client opens another one: the gateway
 	// ends those that have rested for 500 ms.
 	restTime = 250 * time.Millisecond
@@ -171,8 +173,12 @@ func (f *upgradeFigures) under(ctx context.Context, counts *sync.Map, what func(
 	var wg sync.WaitGroup
 	var mu sync.Mutex // guards the loads
 	for name, l := range f.Clients {
-		for range upgradeClients {
-			wg.Go(func() { l.run(loadCtx, &mu, l.ask(l), name == "h3") })
+		n, pause := upgradeClients, upgradePause
+		if name == "h1-new" {
+			n, pause = crowdClients, 0
+		}
+		for range n {
+			wg.Go(func() { l.run(loadCtx, &mu, l.ask(l), name == "h3", pause) })
 		}
 	}
 	time.Sleep(200 * time.Millisecond)
@@ -195,7 +201,7 @@ func (f *upgradeFigures) under(ctx context.Context, counts *sync.Map, what func(
 	return err
 }
 
-func (l *upgradeLoad) run(ctx context.Context, mu *sync.Mutex, c upgradeClient, retries bool) {
+func (l *upgradeLoad) run(ctx context.Context, mu *sync.Mutex, c upgradeClient, retries bool, pause time.Duration) {
 	defer c.close()
 	for ctx.Err() == nil {
 		start := time.Now()
@@ -219,7 +225,7 @@ func (l *upgradeLoad) run(ctx context.Context, mu *sync.Mutex, c upgradeClient, 
 			}
 		}
 		mu.Unlock()
-		time.Sleep(upgradePause)
+		time.Sleep(pause)
 	}
 }
 
