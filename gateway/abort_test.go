@@ -119,6 +119,7 @@ func (st *stage) leftovers() string {
 		{"sockets", st.net.Owned()},
 		{"streams", loop.Streams},
 		{"buffers", loop.Lent},
+		{"pipes", loop.Pipes},
 		{"panics", int(loop.Panics)},
 		{"pooled connections", n.cache.Stats().Idle},
 		{"places at the backend", int(st.server.Snapshot().Backends[0].Limiter.Usage(0).InFlight)},

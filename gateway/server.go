@@ -162,7 +162,7 @@ func assemble(o Options, snap *Snapshot) (*Server, error) {
 			s.release()
 			return nil, fmt.Errorf("start loop %d: %w", i, err)
 		}
-		l := loop.New(loop.Options{Index: i, Kernel: kernel, MaxAccepted: o.MaxConnections, Poison: o.Poison, Panic: o.Panic})
+		l := loop.New(loop.Options{Index: i, Kernel: kernel, MaxAccepted: o.MaxConnections, MaxPipes: o.pipes(), Poison: o.Poison, Panic: o.Panic})
 		loops = append(loops, l)
 		s.nodes = append(s.nodes, newNode(s, l))
 	}
@@ -193,6 +193,9 @@ func (o *Options) handshakes() int {
 	}
 	return max(runtime.GOMAXPROCS(0)-o.Loops, 1)
 }
+
+// pipes is how many a loop may have: few clients at a time are behind with large bodies, and descriptors are for others.
+func (o *Options) pipes() int { return min(32, descriptors()/64/o.Loops) }
 
 func (o Options) withDefaults() Options {
 	d := DefaultOptions()

@@ -104,6 +104,7 @@ type world struct {
 	waited           bool           // somebody had to, in a queue
 	tunnels          int            // of which the client heard all
 	h2tunnels        int            // the same over HTTP/2
+	spliced          uint64         // octets that were moved and not copied
 	log              *accesslog.Log
 	lines            bytes.Buffer // of the log, once it is closed
 	version          uint16       // of TLS with clients, 0 without
@@ -338,9 +339,11 @@ func (w *world) check() {
 		if open != 0 || active != 0 || n.loop.Connections() != 0 {
 			w.fatal("loop %d keeps %d connections, %d requests, counts %d", i, open, active, n.loop.Connections())
 		}
-		if st := n.loop.Stats(); st.Streams != 0 || st.Lent != 0 {
-			w.fatal("loop %d keeps %d streams, %d buffers", i, st.Streams, st.Lent)
+		st := n.loop.Stats()
+		if st.Streams != 0 || st.Lent != 0 || st.Pipes != 0 {
+			w.fatal("loop %d keeps %d streams, %d buffers, %d pipes", i, st.Streams, st.Lent, st.Pipes)
 		}
+		w.spliced += st.Spliced
 	}
 }
 
@@ -604,9 +607,9 @@ func TestSimulatedKernel(t *testing.T) {
 		{},
 		{Short: 300, Again: 100, Interrupt: 50, Late: 200},
 		{Short: 100, Again: 50, Interrupt: 20, Late: 100, Reset: 5},
-		{Short: 500, Again: 300, Interrupt: 100, Late: 400, Reset: 20, Exhausted: 20},
+		{Short: 500, Again: 300, Interrupt: 100, Late: 400, Reset: 20, Exhausted: 20, NoSplice: 20},
 	}
-	whole, tunnels, streamed, waited, h2tunnels := 0, 0, 0, 0, 0
+	whole, tunnels, streamed, waited, h2tunnels, spliced := 0, 0, 0, 0, 0, uint64(0)
 	for seed := first; seed < first+worlds; seed++ {
 		w := newWorld(t, seed, faults[seed%uint64(len(faults))])
 		w.run()
@@ -614,12 +617,13 @@ func TestSimulatedKernel(t *testing.T) {
 		tunnels += w.tunnels
 		streamed += w.streamed
 		h2tunnels += w.h2tunnels
+		spliced += w.spliced
 		if w.waited {
 			waited++
 		}
 	}
-	reached := whole >= int(worlds)*2 && tunnels >= int(worlds)/3 && streamed >= int(worlds) && waited >= int(worlds)/8 && h2tunnels >= int(worlds)/10
+	reached := spliced >= worlds<<10 && whole >= int(worlds)*2 && tunnels >= int(worlds)/3 && streamed >= int(worlds) && waited >= int(worlds)/8 && h2tunnels >= int(worlds)/10
 	if !reached && worlds > 1 {
-		t.Errorf("only %d whole answers, %d of streams, %d and %d tunnels, and %d queues in %d worlds: the simulation does not reach the work", whole, streamed, tunnels, h2tunnels, waited, worlds)
+		t.Errorf("only %d whole answers, %d of streams, %d and %d tunnels, %d queues, and %d octets moved in %d worlds: the simulation does not reach the work", whole, streamed, tunnels, h2tunnels, waited, spliced, worlds)
 	}
 }

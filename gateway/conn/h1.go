@@ -75,7 +75,7 @@ func (c *H1) Readable() {
 		if !c.wants() {
 			return
 		}
-		k, n, st := c.receive(buf)
+		k, n, st, moved := c.next(buf)
 		switch st {
 		case loop.Again:
 			return
@@ -86,10 +86,15 @@ func (c *H1) Readable() {
 			c.gone()
 			return
 		}
-		got += n
 		if !c.taking {
 			c.window += int64(n)
 		}
+		if moved {
+			c.machine.Skip(int64(n))
+			c.x.BodyMoved(n)
+			got, n = got+n/loop.MovedPerRead, 0
+		}
+		got += n
 		c.feed(buf[:k+n])
 		if c.unfed {
 			if c.wants() {

@@ -208,6 +208,9 @@ func (s *h2stream) Frame(length int64, bodyless bool) exchange.Framing {
 	return exchange.Framing{}
 }
 
+// Sink is none: frames stand between the octets of a stream.
+func (s *h2stream) Sink() exchange.Sink { return nil }
+
 // Room is as much as the windows let pass. A hundred answers for which there is no window must not be kept whole, nor more
 // than the kernel is likely to take in a turn.
 func (s *h2stream) Room() int {

@@ -293,6 +293,10 @@ type Upstream interface {
 	SendBody(b []byte)
 	SendEnd()
 	Flush()
+	// Sink is where the request's body may be moved to by the client's connection itself, behind what was gathered; nil: it
+	// may not. Moved says how much was, octets.
+	Sink() Sink
+	Moved(n int)
 	// Pending returns the bytes that the kernel has not taken yet.
 	Pending() int
 	// Reused reports that the connection had carried another exchange before.
@@ -329,6 +333,10 @@ type Framing struct {
 	KeepAlive10 bool // Connection: keep-alive, for an HTTP/1.0 client that asked
 }
 
+// Sink is the end of a connection that takes octets from another connection without their passing through here: what it
+// is, is between the two. Pending returns the bytes that the kernel has not taken yet.
+type Sink = interface{ Pending() int }
+
 // Front is the client's side of one exchange.
 type Front interface {
 	// Frame says how a response will be framed for this client. length is the body's octets, -1 if unknown;
@@ -340,6 +348,8 @@ type Front interface {
 	Body(b []byte)
 	End()
 	Flush() (pending int)
+	// Sink is where the body may be moved to by the backend's connection itself, behind what was gathered; nil: it may not.
+	Sink() Sink
 	// Room says how many octets of a body the front can pass on now. It takes more, but must keep them: a backend is not
 	// read beyond it by much.
 	Room() int

@@ -16,6 +16,21 @@ func (x *Exchange) Body(b []byte) {
 	}
 }
 
+// BodySink is where octets of the request body may be moved to instead of being given to Body, nil: nowhere; BodyMoved
+// says how many were.
+func (x *Exchange) BodySink() Sink {
+	if x.up == nil || x.unasked || x.state != asking {
+		return nil
+	}
+	return x.up.Sink()
+}
+
+// BodyMoved counts what was moved.
+func (x *Exchange) BodyMoved(n int) {
+	x.rec.BytesIn += int64(n)
+	x.up.Moved(n)
+}
+
 // BodyEnd ends the request.
 func (x *Exchange) BodyEnd() {
 	if x.unasked {
@@ -77,6 +92,18 @@ func (x *Exchange) Drained() {
 	}
 	x.settle()
 }
+
+// UpstreamSink is where octets of the answer's body may be moved to instead of being given to UpstreamData, nil: nowhere;
+// UpstreamMoved says how many were.
+func (x *Exchange) UpstreamSink() Sink {
+	if x.state != relaying {
+		return nil
+	}
+	return x.front.Sink()
+}
+
+// UpstreamMoved counts what was moved.
+func (x *Exchange) UpstreamMoved(n int) { x.rec.BytesOut += int64(n) }
 
 // UpstreamRoom says how much of the answer the client's side can pass on.
 func (x *Exchange) UpstreamRoom() int { return x.front.Room() }

@@ -4,6 +4,7 @@ package http1
 
 import (
 	"bytes"
+	"math"
 
 	"github.com/pvgate/pvgate/gateway/message"
 )
@@ -93,6 +94,28 @@ func (b *body) feed(in []byte, l *Limits) (n int, ev Event, data []byte, c cause
 			}
 			n += k
 		}
+	}
+}
+
+// raw returns how many octets follow that are the body's as they stand.
+func (b *body) raw() int64 {
+	switch b.phase {
+	case phaseLength:
+		return b.left
+	case phaseUntilClose:
+		return math.MaxInt64
+	default:
+		return 0
+	}
+}
+
+// skip notes that n octets of raw were seen elsewhere.
+func (b *body) skip(n int64) {
+	if b.phase != phaseLength {
+		return
+	}
+	if b.left -= n; b.left == 0 {
+		b.phase = phaseDone
 	}
 }
 

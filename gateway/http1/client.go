@@ -83,6 +83,18 @@ func (c *Client) Feed(in []byte, h *message.Head) (n int, ev Event, data []byte)
 	}
 }
 
+// Raw returns how many octets follow that are the body's as they stand, without framing among them: whoever can pass them
+// on without looking may, and says so by Skip. Then comes Feed, also if it has nothing.
+func (c *Client) Raw() int64 {
+	if c.state == clientBody {
+		return c.body.raw()
+	}
+	return 0
+}
+
+// Skip notes that n octets, at most Raw, have been passed on.
+func (c *Client) Skip(n int64) { c.body.skip(n) }
+
 func (c *Client) head(in []byte, h *message.Head) (n int, ev Event) {
 	if len(in) == 0 {
 		return 0, More

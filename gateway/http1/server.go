@@ -108,6 +108,18 @@ func (s *Server) start(in []byte, h *message.Head) (n int, ev Event) {
 	}
 }
 
+// Raw returns how many octets follow that are the body's as they stand, without framing among them: whoever can pass them
+// on without looking may, and says so by Skip. Then comes Feed, also if it has nothing.
+func (s *Server) Raw() int64 {
+	if s.state == serverBody {
+		return s.body.raw()
+	}
+	return 0
+}
+
+// Skip notes that n octets, at most Raw, have been passed on.
+func (s *Server) Skip(n int64) { s.body.skip(n) }
+
 func (s *Server) head(in []byte, h *message.Head) (n int, ev Event) {
 	waiting := s.at.waiting(in)
 	h.Reset()

@@ -229,6 +229,9 @@ func (s *stream) Body(b []byte) {
 // frameHeader is the most that a DATA frame has in front.
 const frameHeader = 9
 
+// Sink is none: QUIC stands between.
+func (s *stream) Sink() exchange.Sink { return nil }
+
 // Room is what may wait beside what does.
 func (s *stream) Room() int { return loop.ReadSize - int(s.out.waiting.Load()) }
 

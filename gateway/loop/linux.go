@@ -236,6 +236,33 @@ func (k *linuxKernel) Write(fd int32, b []byte) (int, syscall.Errno) {
 	return int(r), 0
 }
 
+func (k *linuxKernel) Pipe(size int) (read, write int32, got int, err syscall.Errno) {
+	var fd [2]int32
+	if _, _, e := unix.RawSyscall(unix.SYS_PIPE2, uintptr(unsafe.Pointer(&fd)), unix.O_NONBLOCK|unix.O_CLOEXEC, 0); e != 0 {
+		return -1, -1, 0, e
+	}
+	r, _, e := unix.RawSyscall(unix.SYS_FCNTL, uintptr(fd[1]), unix.F_SETPIPE_SZ, uintptr(size))
+	if e != 0 {
+		r, _, e = unix.RawSyscall(unix.SYS_FCNTL, uintptr(fd[1]), unix.F_GETPIPE_SZ, 0)
+	}
+	if e != 0 {
+		r = 0
+	}
+	return fd[0], fd[1], int(r), 0
+}
+
+func (k *linuxKernel) Splice(from, to int32, n int, more bool) (int, syscall.Errno) {
+	flags := uintptr(unix.SPLICE_F_NONBLOCK | unix.SPLICE_F_MOVE)
+	if more {
+		flags |= unix.SPLICE_F_MORE
+	}
+	r, _, e := unix.RawSyscall6(unix.SYS_SPLICE, uintptr(from), 0, uintptr(to), 0, uintptr(n), flags)
+	if e != 0 {
+		return 0, e
+	}
+	return int(r), 0
+}
+
 func (k *linuxKernel) Acked(fd int32) int64 {
 	var info unix.TCPInfo
 	size := uint32(unsafe.Sizeof(info))

@@ -26,6 +26,9 @@ type Options struct {
 	// MaxAccepted is how many accepted connections of all peers together stop the accepting, so that descriptors are
 	// left for everything else; 0 for no limit. Others wait in the kernel's queue until one ends.
 	MaxAccepted int
+	// MaxPipes is how many pipes the loop may have, two descriptors each, to move octets between sockets without copying
+	// them; 0: everything is copied.
+	MaxPipes int
 	// Poison overwrites the read buffer after every dispatch, so that a slice kept too long shows itself. For tests.
 	Poison bool
 }
@@ -39,11 +42,13 @@ type Stats struct {
 	StallMax      int64  // longest time between two polls
 	Stale         uint64 // events and messages for a descriptor that is no more
 	Accepted      uint64
+	Spliced       uint64 // octets that went from socket to socket without a copy
 	Moved         uint64 // accepted here, handed to a loop with fewer connections
 	AcceptErrors  uint64 // accept failed, or was put off, for want of descriptors or memory
 	Connections   int32  // accepted and open
 	Streams       int    // all sockets of the loop
 	Lent          int    // buffers taken from the pool and not given back
+	Pipes         int    // pipes with octets that a peer does not take
 	Panics        uint64 // broken invariants survived
 	ThreadID      int
 }
@@ -73,16 +78,20 @@ type Loop struct {
 	events  [eventBatch]Event
 	wheel   wheel
 	pool    pool
-	mailbox mailbox
-	letters *message // taken from the mailbox, not yet run
-	now     int64
-	wall    time.Time
-	since   int64 // loop time of the last poll
-	readBuf []byte
-	stats   Stats
-	streams int
-	peers   []*Loop
-	stop    bool
+	pipes   []*pipe // that nobody uses
+	piping  int     // how many there are
+	// mostPipes is Options.MaxPipes, or less if the kernel gives less.
+	mostPipes int
+	mailbox   mailbox
+	letters   *message // taken from the mailbox, not yet run
+	now       int64
+	wall      time.Time
+	since     int64 // loop time of the last poll
+	readBuf   []byte
+	stats     Stats
+	streams   int
+	peers     []*Loop
+	stop      bool
 
 	// Safe for concurrent use.
 	accepted atomic.Int32
@@ -91,7 +100,7 @@ type Loop struct {
 
 // New returns a loop that Run will turn.
 func New(o Options) *Loop {
-	l := &Loop{kernel: o.Kernel, index: o.Index, poison: o.Poison, most: int32(o.MaxAccepted), panic: o.Panic, readBuf: make([]byte, ReadSize), done: make(chan struct{})}
+	l := &Loop{kernel: o.Kernel, index: o.Index, poison: o.Poison, most: int32(o.MaxAccepted), mostPipes: o.MaxPipes, panic: o.Panic, readBuf: make([]byte, ReadSize), done: make(chan struct{})}
 	l.now, l.wall = l.kernel.Now()
 	return l
 }
@@ -163,7 +172,7 @@ func (l *Loop) Done() <-chan struct{} { return l.done }
 // Stats returns the loop's figures. To be called on the loop's thread.
 func (l *Loop) Stats() Stats {
 	s := l.stats
-	s.Connections, s.Streams, s.Lent = l.accepted.Load(), l.streams, l.pool.lent
+	s.Connections, s.Streams, s.Lent, s.Pipes = l.accepted.Load(), l.streams, l.pool.lent, l.piping-len(l.pipes)
 	l.stats.StallMax = 0
 	return s
 }
@@ -184,6 +193,7 @@ func (l *Loop) Run() {
 			s.shut()
 		}
 	}
+	l.dropPipes()
 	l.kernel.Release()
 }
 

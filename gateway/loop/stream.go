@@ -82,6 +82,8 @@ type Stream struct {
 	filler     Filler // asked for more before that
 	out        []byte // accepted by Write, not yet by the kernel
 	sent       int    // bytes of out already taken
+	through    *pipe  // holds what goes before out, nil without any
+	piped      int    // how much that is, bytes
 	moved      int64  // loop time when the kernel last took bytes
 	peer       netip.AddrPort
 }
@@ -106,7 +108,7 @@ func (s *Stream) Pending() int {
 	if s.held {
 		return 0
 	}
-	return len(s.out) - s.sent
+	return s.piped + len(s.out) - s.sent
 }
 
 // Moved returns the loop time of the last byte the kernel took.
@@ -244,7 +246,7 @@ func (s *Stream) Guard(g Guard) { s.guard, s.loop.guarded = g, true }
 // AtEnd lets f write at the end of this turn: whoever has a bit to say now and then gathers it, and writes it once. While
 // the kernel takes nothing f is not asked: Drained will follow.
 func (s *Stream) AtEnd(f Filler) {
-	if !s.closed && !s.broken && (s.held || s.out == nil) {
+	if !s.closed && !s.broken && (s.held || s.out == nil && s.piped == 0) {
 		s.filler = f
 		s.hold()
 	}
@@ -253,7 +255,7 @@ func (s *Stream) AtEnd(f Filler) {
 // hold puts the stream on the list of those that are flushed at the end of the turn, unless it waits for the kernel
 // already.
 func (s *Stream) hold() {
-	if !s.held && !s.connecting && s.out == nil {
+	if !s.held && !s.connecting && s.out == nil && s.piped == 0 {
 		s.held = true
 		s.loop.held[s.side] = append(s.loop.held[s.side], s)
 	}
@@ -340,6 +342,9 @@ func (s *Stream) push(b []byte) (sent int, ok bool) {
 
 // flush writes the queue; it reports whether it is empty now.
 func (s *Stream) flush() bool {
+	if s.through != nil && !s.sendPipe(false) {
+		return false
+	}
 	n, ok := s.push(s.out[s.sent:])
 	if s.sent += n; n > 0 {
 		s.moved = s.loop.now
@@ -402,6 +407,10 @@ func (s *Stream) Reset() {
 func (s *Stream) forget() {
 	s.closed, s.held, s.guard, s.filler = true, false, nil, nil
 	s.dropQueue()
+	if s.through != nil {
+		s.loop.dropPipe(s.through)
+		s.through, s.piped = nil, 0
+	}
 	s.loop.wheel.stop(&s.Timer)
 	s.loop.fds[s.fd] = nil
 	s.loop.streams--

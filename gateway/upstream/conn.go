@@ -338,8 +338,12 @@ func (c *Conn) Readable() {
 		if c.paused || c.secure != nil && c.stream.Pending() >= maxQueued {
 			return
 		}
-		k := copy(buf, c.in)
-		n, st := c.wire.Read(buf[k:min(len(buf), k+max(c.user.UpstreamRoom(), MinRead))])
+		k := 0
+		n, st, moved := c.move()
+		if !moved {
+			k = copy(buf, c.in)
+			n, st = c.wire.Read(buf[k:min(len(buf), k+c.readSize())])
+		}
 		switch st {
 		case loop.Again:
 			return
@@ -354,6 +358,11 @@ func (c *Conn) Readable() {
 		c.giveBack(&c.kept)
 		if c.headSeen { // before, a dripping head must not stretch the time for it
 			c.since = c.loop.Now()
+		}
+		if moved {
+			c.machine.Skip(int64(n))
+			c.user.UpstreamMoved(n)
+			got, n = got+n/loop.MovedPerRead, 0
 		}
 		got += n
 		if !c.feed(buf[:k+n]) {

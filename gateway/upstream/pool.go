@@ -28,6 +28,10 @@ type User interface {
 	UpstreamInterim(status int)
 	UpstreamHead(h *message.Head)
 	UpstreamData(b []byte)
+	// UpstreamSink is the stream of a loop that octets of the body are moved to instead, behind everything that was told
+	// before; nil: none. UpstreamMoved says how many were.
+	UpstreamSink() Sink
+	UpstreamMoved(n int)
 	// UpstreamEnd comes after the last octet; UpstreamFlush ends each batch of the calls above.
 	UpstreamEnd()
 	UpstreamFlush()
@@ -36,6 +40,10 @@ type User interface {
 	// UpstreamFailed says that the connection is of no further use; Abort it.
 	UpstreamFailed(f message.Fault)
 }
+
+// Sink takes octets of another connection without their passing through the process. It is a *loop.Stream; nobody else needs
+// to know.
+type Sink = interface{ Pending() int }
 
 // MinRead is how much is read at least, octets: little is lost on who takes less, and heads get on.
 const MinRead = 4 << 10

@@ -285,6 +285,7 @@ func (k *Kernel) ShutdownWrite(fd int32) {
 
 // Close implements loop.Kernel.
 func (k *Kernel) Close(fd int32) {
+	delete(k.net.pipes, fd)
 	if s := k.net.sockets[fd]; s != nil {
 		s.kernel = nil
 		if s.accept != nil {

@@ -25,7 +25,8 @@ type Faults struct {
 	Again     int // EAGAIN although something could be done; an event follows
 	Reset     int // the far end resets the connection
 	Late      int // an event is held back for a turn
-	Exhausted int // socket() fails with EMFILE
+	Exhausted int // socket() and pipe() fail with EMFILE
+	NoSplice  int // splice() fails with EINVAL, as it does where it is not to be had
 }
 
 // Net is one machine. Not safe for concurrent use.
@@ -44,6 +45,7 @@ type Net struct {
 	sockets   map[int32]*socket
 	nextFD    int32
 	listeners map[netip.AddrPort]*Listener
+	pipes     map[int32]*pipe
 	kernels   []*Kernel
 	capacity  int // of a receive buffer, bytes
 	moved     bool
@@ -77,7 +79,7 @@ func New(seed uint64, f Faults) *Net {
 	rng := rand.New(rand.NewPCG(seed, 0x70766761))
 	return &Net{
 		rng: rng, faults: f, now: 1e9, sockets: map[int32]*socket{}, nextFD: 10,
-		listeners: map[netip.AddrPort]*Listener{}, capacity: 256 + rng.IntN(16<<10),
+		listeners: map[netip.AddrPort]*Listener{}, pipes: map[int32]*pipe{}, capacity: 256 + rng.IntN(16<<10),
 	}
 }
 
@@ -119,16 +121,22 @@ func (n *Net) exhausted() bool { return n.Descriptors > 0 && n.Owned() >= n.Desc
 func (n *Net) chance(perMille int) bool { return perMille > 0 && n.rng.IntN(1000) < perMille }
 
 func (n *Net) socket() *socket {
-	s := &socket{net: n, fd: n.nextFD}
+	s := &socket{net: n, fd: n.descriptor()}
+	n.sockets[s.fd] = s
+	return s
+}
+
+// descriptor is the next number.
+func (n *Net) descriptor() int32 {
+	fd := n.nextFD
 	n.nextFD++
 	if n.nextFD == 4096 { // descriptors are used again, so that stale events have something to hit
 		n.nextFD = 10
 	}
-	for n.sockets[n.nextFD] != nil {
+	for n.sockets[n.nextFD] != nil || n.pipes[n.nextFD] != nil {
 		n.nextFD++
 	}
-	n.sockets[s.fd] = s
-	return s
+	return fd
 }
 
 // Listener is a listening address: of a test's server, or of loops.

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package gateway_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/pvgate/pvgate/gateway"
+	"github.com/pvgate/pvgate/gateway/gatewaytest"
+)
+
+// moved is how many octets went from socket to socket without a copy.
+func moved(t *testing.T, s *gateway.Server) (n uint64) {
+	t.Helper()
+	st, err := s.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range st.Loops {
+		n += st.Loops[i].Spliced
+		if p := st.Loops[i].Pipes; p != 0 {
+			t.Errorf("%d pipes still hold something", p)
+		}
+	}
+	return n
+}
+
+// Large bodies are moved wherever nobody has to see their octets, and copied where somebody has: encrypted ones, chunked
+// ones, those of HTTP/2 and HTTP/3. Both ways they arrive whole and are counted whole.
+func TestLargeBodiesAreMovedAndNotCopied(t *testing.T) {
+	t.Parallel()
+	const size = 5 << 20
+	body := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+	ca := gatewaytest.NewAuthority(t)
+	for _, behind := range []bool{false, true} {
+		gatewaytest.Each(t, func(t *testing.T, p *gatewaytest.Protocol) {
+			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				in, err := io.ReadAll(r.Body)
+				if err != nil || !bytes.Equal(in, body) && len(in) > 0 {
+					t.Errorf("the backend got %d octets, %v", len(in), err)
+				}
+				switch r.URL.Path {
+				case "/length":
+					w.Header().Set("Content-Length", fmt.Sprint(size))
+				case "/close":
+					w.Header().Set("Connection", "close")
+					w.Header().Set("Transfer-Encoding", "identity")
+				}
+				if r.URL.Path != "/none" {
+					_, _ = w.Write(body)
+				}
+			}))
+			if behind {
+				srv.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, portal)}}
+				srv.StartTLS()
+			} else {
+				srv.Start()
+			}
+			defer srv.Close()
+			edits := []func(*gateway.Options, *gateway.Snapshot){over(t, p)}
+			if behind {
+				edits = append(edits, behindTLS(ca.Client(t, portal)))
+			}
+			s, addr := start(t, srv.Listener.Addr().String(), edits...)
+			c := p.Client(t, "a.example")
+			plain := !behind && p.Name == "h1"
+			for _, x := range []struct {
+				path    string
+				up      io.Reader
+				down    int
+				expects bool // that it is moved
+			}{
+				{"/length", nil, size, plain},
+				{"/chunked", nil, size, false},
+				{"/close", nil, size, false}, // chunked for a client of HTTP/1.1
+				{"/none", bytes.NewReader(body), 0, plain},
+				{"/none", struct{ io.Reader }{bytes.NewReader(body)}, 0, false},
+				{"/length", bytes.NewReader(body), size, plain},
+			} {
+				before := moved(t, s)
+				req, err := http.NewRequest("POST", p.Scheme()+"://"+addr+x.path, x.up)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp, err := c.Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if err != nil || len(got) != x.down || x.down > 0 && !bytes.Equal(got, body) {
+					t.Fatalf("%s: got %d octets of %d, %v", x.path, len(got), x.down, err)
+				}
+				n := moved(t, s) - before
+				if x.expects && n < size/2 || !x.expects && n > 0 {
+					t.Errorf("%s: %d octets were moved", x.path, n)
+				}
+			}
+			st, err := s.Stats()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b := st.Meter.Backends[0]; b.BytesIn != 3*size || b.BytesOut != 4*size {
+				t.Errorf("%d octets in and %d out were counted", b.BytesIn, b.BytesOut)
+			}
+		})
+	}
+}
