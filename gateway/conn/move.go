@@ -7,8 +7,9 @@ import (
 	"github.com/pvgate/pvgate/gateway/loop"
 )
 
-// headRead is how much is read while no request is in flight, octets: what is behind a head is better moved.
-const headRead = 16 << 10
+// headRead is how much is read while no request is in flight, octets: what is behind a head is better moved. But who has sent
+// too much behind one must show.
+const headRead = heldBytes + 8<<10
 
 // next fills buf with what was kept and what has come; or it passes octets of the request's body on without reading them.
 func (c *H1) next(buf []byte) (kept, n int, st loop.ReadStatus, moved bool) {
