@@ -34,6 +34,7 @@ type neighbourFigures struct {
 	WithoutUS float64                   `json:"p99_us_without"`
 	BesideUS  float64                   `json:"p99_us_beside_them"`
 	Median    [2]float64                `json:"p50_us_without_and_beside"`
+	Rounded   [][2]float64              `json:"p99_us_by_round"`
 	Kinds     map[string]*hostileReport `json:"kinds"`
 }
 
@@ -93,9 +94,10 @@ func (f *neighbourFigures) rounds(ctx context.Context, address string, say *json
 	f.Rounds = proof.Count((len(hostilities)+neighbours-1)/neighbours, 24)
 	span := time.Duration(proof.Count(1200, 3000)) * time.Millisecond
 	var without, beside load.Result
-	add := func(to *load.Result) error {
+	add := func(to *load.Result, figure *float64) error {
 		r, err := healthy(ctx, address, span)
 		if err == nil {
+			*figure = float64(r.Latency.Quantile(.99)) / 1e3
 			err = r.Err()
 			to.Good += r.Good
 			to.Latency.Merge(&r.Latency)
@@ -110,13 +112,15 @@ func (f *neighbourFigures) rounds(ctx context.Context, address string, say *json
 		for k := range neighbours {
 			kinds = append(kinds, (i*neighbours+k)%len(hostilities))
 		}
-		if err := add(&without); err != nil {
+		var p99 [2]float64
+		if err := add(&without, &p99[0]); err != nil {
 			return err
 		}
 		if err := say.Encode(kinds); err != nil {
 			return err
 		}
-		failed := add(&beside)
+		failed := add(&beside, &p99[1])
+		f.Rounded = append(f.Rounded, p99)
 		reports := make([]hostileReport, 0, neighbours)
 		if err := errors.Join(failed, say.Encode(struct{}{}), hear.Decode(&reports)); err != nil {
 			return err

@@ -108,6 +108,9 @@ func (s *Server) charge(a Abuse, points int64) Event {
 	return s.calm(a)
 }
 
+// Wasteful reports that a quarter of what the client has to waste is gone: whoever has better manners is served first.
+func (s *Server) Wasteful() bool { return s.spent-s.now > burst*refill/4 }
+
 // calm ends the connection of who wastes our time.
 func (s *Server) calm(a Abuse) Event {
 	if s.abuse == NotAbused {

@@ -215,7 +215,7 @@ func TestH204HeaderBomb(t *testing.T) {
 		streams, served int
 	}{
 		{"many references", 10, 16_000, "too-many-fields", 4 << 10, 100 << 10, 100, 0},
-		{"large entry", 4000, 12_000, "head-too-large", 40 << 10, 4 << 20, 100, 0},
+		{"large entry", 4000, 60, "head-too-large", 40 << 10, 4 << 20, 100, 0},
 		{"as much as is allowed", 3000, 9, "", 32 << 10, 512 << 10, 100, 18},
 	} {
 		d := newDriver(t, &l)
@@ -237,6 +237,27 @@ func TestH204HeaderBomb(t *testing.T) {
 		}
 		if served != c.served || c.cause != "" && refused == 0 {
 			t.Errorf("%s: %d served, want %d; %d refused", c.name, served, c.served, refused)
+		}
+	}
+	d := newDriver(t, &l)
+	d.feed(append(greeting(), bomb(1, true, 4000, 100)...)) // far more than any head may be
+	calmed(t, d, HeaderBomb)
+}
+
+// H2-01: who resets what it asks is served after all others long before it is closed, and a page that is left is not.
+func TestH201WhoWastesTimeIsKnownBefore(t *testing.T) {
+	t.Parallel()
+	d := newDriver(t, testLimits())
+	d.on = func(d *driver, ev Event, st Stream, _ []byte) {
+		if ev == Reset {
+			d.done(st)
+		}
+	}
+	d.feed(greeting())
+	for i := range 150 {
+		d.feed(append(get(id(i)), reset(id(i))...))
+		if wasteful := d.m.Wasteful(); wasteful != (i >= 50) || d.m.failed {
+			t.Fatalf("after %d resets: wasteful %v, failed %v", i+1, wasteful, d.m.failed)
 		}
 	}
 }

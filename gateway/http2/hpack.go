@@ -61,9 +61,11 @@ func (d *decoder) decode(b []byte, a *message.Assembler, text []byte) (_ []byte,
 			if i, b, ok = integer(b, 7); !ok {
 				return text, false
 			}
-			if text, ok = d.indexed(i, a, text); !ok {
+			var dropped int
+			if text, dropped, ok = d.indexed(i, a, text); !ok {
 				return text, false
 			}
+			budget -= dropped
 		case c&0xe0 == 0x20: // size of the table, before any field (RFC 7541, section 4.2)
 			var size int
 			if size, b, ok = integer(b, 5); !ok || fields || size > tableSize {
@@ -88,25 +90,25 @@ func (d *decoder) decode(b []byte, a *message.Assembler, text []byte) (_ []byte,
 	return text, true
 }
 
-// indexed is a field that stands in a table.
-func (d *decoder) indexed(i int, a *message.Assembler, text []byte) (_ []byte, ok bool) {
+// indexed is a field that stands in a table. Of one that nobody wants any more it says how many octets it stands for.
+func (d *decoder) indexed(i int, a *message.Assembler, text []byte) (_ []byte, dropped int, ok bool) {
 	if i > 0 && i < len(static) {
 		f := &static[i]
 		a.Known(f.name, f.value, f.id)
-		return text, true
+		return text, 0, true
 	}
 	e := d.entry(i)
 	if e == nil {
-		return text, false
+		return text, 0, false
 	}
 	if a.Failed() {
-		return text, true
+		return text, int(e.name) + int(e.value), true
 	}
 	at := len(text)
 	text = d.table.copy(text, e.at, int(e.name)+int(e.value))
 	line := text[at:len(text):len(text)]
 	give(a, line[:e.name:e.name], line[e.name:], e.id, e.cause)
-	return text, true
+	return text, 0, true
 }
 
 func give(a *message.Assembler, name, value []byte, id message.FieldID, cause message.HeadCause) {

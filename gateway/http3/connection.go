@@ -34,6 +34,8 @@ const (
 	// every wastefulEvery.
 	wasteful      = 200
 	wastefulEvery = 50 * time.Millisecond
+	// wastefulPause is what passes between the requests of who has wasted a quarter of that.
+	wastefulPause = time.Millisecond
 	// everyStream is above every stream's number: GOAWAY with it warns only (RFC 9114, section 5.2).
 	everyStream = 1<<62 - 4
 )
@@ -88,7 +90,9 @@ func (c *connection) serve() {
 		if err != nil {
 			return
 		}
-		c.request(s)
+		if c.request(s); c.wasted.Load()-int64(time.Since(c.server.started)) > int64(wasteful*wastefulEvery)/4 {
+			time.Sleep(wastefulPause) // whoever has better manners is served first
+		}
 	}
 }
 
