@@ -9,8 +9,8 @@ import (
 	"github.com/pvgate/pvgate/gateway/overload"
 )
 
-// memoryTick is how often it is looked how much memory is used.
-const memoryTick = 100 * time.Millisecond
+// memoryTick is how often it is looked how much memory is used: in that time new connections must not take a tenth of it.
+const memoryTick = 25 * time.Millisecond
 
 // watchMemory looks how much memory is used, until the loops stop.
 func (s *Server) watchMemory() {

@@ -229,8 +229,14 @@ func (c *H1) Frame(length int64, bodyless bool) exchange.Framing {
 	return exchange.Framing{Chunked: c.chunked, Close: last, KeepAlive10: c.minor == 0 && !last}
 }
 
-// Room is no limit: one answer at a time is read, and no further while anything waits for the client.
-func (c *H1) Room() int { return loop.ReadSize }
+// Room is no limit: one answer at a time is read, and no further while anything waits for the client. When memory is short
+// it is read in small pieces: what a client does not take is kept.
+func (c *H1) Room() int {
+	if c.host.pressed() {
+		return 0
+	}
+	return loop.ReadSize
+}
 
 // room returns the buffer that gathers the answer.
 func (c *H1) room(n int) []byte {

@@ -215,7 +215,7 @@ func (s *h2stream) Sink() exchange.Sink { return nil }
 // than the kernel is likely to take in a turn.
 func (s *h2stream) Room() int {
 	c := s.conn
-	if s.queued || c.stream.Pending() > 0 {
+	if s.queued || c.stream.Pending() > 0 || c.host.pressed() {
 		return 0
 	}
 	return min(c.machine.Room(s.id), turnAnswers-c.given-len(c.gather))
