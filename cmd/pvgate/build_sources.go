@@ -28,8 +28,16 @@ type readSource struct {
 // readAreas reads the Gemeindeverzeichnis and lays the dated changes over it.
 func (b *routesBuilder) readAreas() {
 	file := b.cfg.Root.Areas.File
-	areas, err := registry.EmbeddedAreas()
 	at := config.Origin{Where: config.FromFile, Name: "areas"}
+	if file.V == "" && b.cfg.Root.Areas.Aliases.V == "" {
+		areas, err := registry.DefaultAreas()
+		if err != nil {
+			b.fail(at, "areas: %v", err)
+		}
+		b.out.areas = areas
+		return
+	}
+	areas, err := registry.EmbeddedAreas()
 	if file.V != "" {
 		at = file.Origin
 		areas, err = gv100ad.ReadFile(b.cfg.Resolve(file.V))

@@ -19,6 +19,7 @@ import (
 // mutableAllowed are the package variables that may change after start, "folder.name": each with its reason.
 var mutableAllowed = map[string]string{
 	"registry.embedded": "a memo of an immutable value: reading the built-in table takes 25 ms, and who asks twice gets the same",
+	"registry.defaults": "the same, with the dated changes that we know of",
 }
 
 // sourceFiles returns the files of the repository, relative to its root, what is built or fetched left out.
