@@ -177,8 +177,15 @@ func (r *runner) once(ctx context.Context) {
 	timed, cancel := context.WithTimeout(ctx, min(max(r.check.Every, shortest), longest))
 	defer cancel()
 	err := r.ask(timed, s)
+	if ctx.Err() == nil {
+		r.judge(err)
+	}
+}
+
+// judge tells what follows from the outcome of a check.
+func (r *runner) judge(err error) {
 	switch {
-	case ctx.Err() != nil || local(err):
+	case local(err):
 		return
 	case err == nil:
 		r.streak = max(r.streak, 0) + 1
@@ -186,7 +193,7 @@ func (r *runner) once(ctx context.Context) {
 		r.streak = min(r.streak, 0) - 1
 	}
 	if state, _ := r.endpoint.State(); r.streak <= -fall || r.streak >= rise || r.streak > 0 && state == endpoint.Ejected {
-		s = r.at.Load()
+		s := r.at.Load()
 		s.group.Checked(s.place, r.streak > 0, r.streak > 0 && r.check.Path != "", r.checker.now())
 	}
 }

@@ -214,6 +214,15 @@ func TestRS07LocalFailuresSayNothing(t *testing.T) {
 			t.Errorf("%v counts against the endpoint", n)
 		}
 	}
+	g := groupAt(new(endpoint.Book), "127.0.0.1:1")
+	r := &runner{checker: New(mono), endpoint: g.At(0)}
+	r.at.Store(&seat{group: g})
+	for range 2 * fall {
+		r.judge(syscall.EMFILE)
+	}
+	if s, _ := g.At(0).State(); s != endpoint.InService {
+		t.Errorf("for want of our descriptors it is %v", s)
+	}
 	if local(syscall.ECONNREFUSED) || local(nil) {
 		t.Error("what is the endpoint's own does not count")
 	}
