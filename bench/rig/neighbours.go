@@ -71,8 +71,8 @@ func (f *neighbourFigures) measure(ctx context.Context, p *binary.Process) error
 		return err
 	}
 	// Attackers have machines of their own: here they get only what the others leave of the processors. All threads of a
-	// process are born with its priority, and only one is changed later.
-	cmd := exec.CommandContext(ctx, "nice", "-n", "19", self, hostileRole, p.Address(0), p.Address(1))
+	// process are born with its policy, and only one is changed later.
+	cmd := exec.CommandContext(ctx, "chrt", "--idle", "0", self, hostileRole, p.Address(0), p.Address(1))
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := cmd.StdinPipe()
