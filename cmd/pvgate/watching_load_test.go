@@ -81,7 +81,7 @@ func (w *watched) load() {
 	var wg sync.WaitGroup
 	w.t.Cleanup(func() { stop(); wg.Wait() })
 	send := func(every time.Duration, scheme string, listener int, host, path string) {
-		t := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: "gw.localhost"}, DisableKeepAlives: scheme == "https"} //nolint:gosec // this test's own
+		t := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: "gw.localhost"}, DisableKeepAlives: scheme == "https"}
 		c := &http.Client{Transport: t, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 		wg.Go(func() {
 			defer t.CloseIdleConnections()
