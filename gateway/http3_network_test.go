@@ -43,7 +43,9 @@ func TestRS01NetworkLimitOverHTTP3(t *testing.T) {
 	if err := s.ServeDatagrams(elsewhere{udp}); err != nil {
 		t.Fatal(err)
 	}
-	dial := func() *peer { return &peer{p.DialQUIC(t, gatewaytest.Direct, udp.LocalAddr().String(), "a.example"), t} }
+	dial := func() *peer {
+		return &peer{p.DialQUIC(t, gatewaytest.Direct, udp.LocalAddr().String(), "a.example"), t}
+	}
 	ask := func() *peer {
 		c := dial()
 		c.hello()
