@@ -312,8 +312,11 @@ func (r *onceRun) post(ctx context.Context, client *http.Client, base, backend, 
 	}
 	defer resp.Body.Close()
 	got, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK || string(got) != tag {
-		return fmt.Errorf("%s: %d %s %.60q %v", tag, resp.StatusCode, resp.Header.Get("PV-Reason"), got, err)
+	if err != nil {
+		return fmt.Errorf("%s: %w", tag, err)
+	}
+	if resp.StatusCode != http.StatusOK || string(got) != tag {
+		return fmt.Errorf("%s: %d %s %.60q", tag, resp.StatusCode, resp.Header.Get("PV-Reason"), got)
 	}
 	return nil
 }

@@ -92,12 +92,11 @@ func TestOctetsAreTakenInTheirOrder(t *testing.T) {
 
 func TestWhatCannotBeTakenIsLeftToBeRead(t *testing.T) {
 	t.Parallel()
-	net, l, ends, at := hall(t, simsys.Faults{}, 0)
 	for what, o := range map[string]struct {
 		faults simsys.Faults
 		pipes  int
 	}{"no pipes": {}, "no splice": {simsys.Faults{NoSplice: 1000}, 3}, "no descriptors": {simsys.Faults{Exhausted: 1000}, 3}} {
-		net, l, ends, at = hall(t, o.faults, o.pipes)
+		net, l, ends, at := hall(t, o.faults, o.pipes)
 		ends[0].Write([]byte("text"))
 		l.Turn()
 		for range 3 {

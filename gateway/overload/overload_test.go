@@ -15,8 +15,19 @@ func TestLevelsEndBelowWhereTheyBegin(t *testing.T) {
 		used uint64
 		want Level
 	}{
-		{0, Calm}, {849, Calm}, {850, Pressed}, {949, Pressed}, {800, Pressed}, {799, Calm}, {840, Calm},
-		{950, Full}, {900, Full}, {899, Pressed}, {940, Pressed}, {2000, Full}, {790, Calm},
+		{0, Calm},
+		{849, Calm},
+		{850, Pressed},
+		{949, Pressed},
+		{800, Pressed},
+		{799, Calm},
+		{840, Calm},
+		{950, Full},
+		{900, Full},
+		{899, Pressed},
+		{940, Pressed},
+		{2000, Full},
+		{790, Calm},
 	} {
 		if got := w.Observe(tt.used); got != tt.want || w.Level() != tt.want {
 			t.Errorf("%d of 1000: %v, want %v", tt.used, got, tt.want)
