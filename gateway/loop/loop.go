@@ -80,6 +80,8 @@ type Loop struct {
 	pool    pool
 	pipes   []*pipe // that nobody uses
 	piping  int     // how many there are
+	// pipeTimer runs out when nobody has wanted one for a while.
+	pipeTimer Timer
 	// mostPipes is Options.MaxPipes, or less if the kernel gives less.
 	mostPipes int
 	mailbox   mailbox

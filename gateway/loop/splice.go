@@ -11,6 +11,9 @@ const (
 	pipeLeast = 64 << 10
 )
 
+// pipeKeep is how long pipes that nobody uses are kept, ns.
+const pipeKeep = 4e9
+
 // WorthMoving is from how many octets on it is worth it to move them instead of reading and writing them.
 const WorthMoving = 32 << 10
 
@@ -55,6 +58,18 @@ func (l *Loop) dropPipe(p *pipe) {
 	l.kernel.Close(p.write)
 }
 
+// keepPipe keeps an empty pipe for the next who wants one, if that is soon.
+func (l *Loop) keepPipe(p *pipe) {
+	l.pipes = append(l.pipes, p)
+	l.SetTimer(&l.pipeTimer, (*unused)(l), l.now+pipeKeep)
+}
+
+// unused are a loop's pipes that nobody has wanted for a while.
+type unused Loop
+
+// Expire gives their descriptors back.
+func (u *unused) Expire(int64) { (*Loop)(u).dropPipes() }
+
 // dropPipes closes those that nobody uses.
 func (l *Loop) dropPipes() {
 	for _, p := range l.pipes {
@@ -97,7 +112,7 @@ func (s *Stream) Take(from *Stream, most int64) (n int, st ReadStatus, ok bool) 
 		s.loop.dropPipes()
 		return 0, Failed, false
 	}
-	s.loop.pipes = append(s.loop.pipes, p)
+	s.loop.keepPipe(p)
 	from.readable = false
 	switch {
 	case err == 0 && !from.broken:
@@ -135,7 +150,7 @@ func (s *Stream) sendPipe(more bool) bool {
 		s.moved = s.loop.now
 	}
 	if s.through != nil {
-		s.loop.pipes = append(s.loop.pipes, s.through)
+		s.loop.keepPipe(s.through)
 		s.through = nil
 	}
 	return true

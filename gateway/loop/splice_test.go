@@ -111,6 +111,36 @@ func TestWhatCannotBeTakenIsLeftToBeRead(t *testing.T) {
 	}
 }
 
+// A pipe is kept for the next who wants one, not for ever: it costs two descriptors.
+func TestUnusedPipesAreGivenBack(t *testing.T) {
+	t.Parallel()
+	net, l, ends, at := hall(t, simsys.Faults{}, 1)
+	take := func() {
+		t.Helper()
+		ends[0].Write([]byte("text"))
+		l.Turn()
+		if n, _, ok := at[1].stream.Take(&at[0].stream, 4); n != 4 || !ok {
+			t.Fatalf("%d octets taken, %v", n, ok)
+		}
+		ends[1].Read()
+	}
+	take()
+	for range 3 {
+		net.Advance(3 * time.Second)
+		l.Turn()
+		if net.Pipes() != 2 {
+			t.Fatalf("%d descriptors of pipes are open while one is wanted every 3 s", net.Pipes())
+		}
+		take()
+	}
+	net.Advance(5 * time.Second)
+	l.Turn()
+	if net.Pipes() != 0 {
+		t.Errorf("%d descriptors of pipes are open, though nobody has wanted one for 5 s", net.Pipes())
+	}
+	take()
+}
+
 // Whoever ends the connection loses what the pipe holds, and the pipe with it.
 func TestEndsWithSomethingInThePipe(t *testing.T) {
 	t.Parallel()
