@@ -114,13 +114,11 @@ func slowMode(ctx context.Context, p *binary.Process, address string, connection
 		return f, err
 	}
 	ramp := time.Duration(connections/slowPerSecond+1) * time.Second
-	attack := exec.CommandContext(ctx, tool, append(options, "-c", fmt.Sprint(connections), "-r", fmt.Sprint(slowPerSecond), "-l", fmt.Sprint(int((ramp+span).Seconds())+2), "-p", "30", "-v", "0")...)
+	// Attackers have machines of their own: here they get only what the others leave of the processors.
+	attack := exec.CommandContext(ctx, "chrt", append([]string{"--idle", "0", tool}, append(
+		options, "-c", fmt.Sprint(connections), "-r", fmt.Sprint(slowPerSecond), "-l", fmt.Sprint(int((ramp+span).Seconds())+2), "-p", "30", "-v", "0")...)...)
 	attack.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := attack.Start(); err != nil {
-		return f, err
-	}
-	// Attackers have machines of their own: here they get only what the others leave of the processors.
-	if err := syscall.Setpriority(syscall.PRIO_PROCESS, attack.Process.Pid, 19); err != nil {
 		return f, err
 	}
 	defer func() { _ = attack.Wait() }() // it has its own view of the outcome
