@@ -214,14 +214,11 @@ func (f *backendFigures) death(a *askers, how, host string, kill, revive func() 
 		return err
 	}
 	a.during(time.Duration(proof.Count(2, 10))*time.Second, host, "b1")
-	others, otherFailed := 0, 0
+	var others bystanders
 	for _, q := range a.take() {
 		switch {
 		case q.host != host:
-			others++
-			if q.err != nil || q.took > time.Second {
-				otherFailed++
-			}
+			others.count(q)
 			continue
 		case q.err == nil:
 		case q.began.Sub(died) <= mortalWindow:
@@ -241,10 +238,7 @@ func (f *backendFigures) death(a *askers, how, host string, kill, revive func() 
 		for _, q := range a.take() {
 			switch {
 			case q.host != host:
-				others++
-				if q.err != nil || q.took > time.Second {
-					otherFailed++
-				}
+				others.count(q)
 			case q.err != nil:
 				m.Dip++
 			}
@@ -262,7 +256,7 @@ func (f *backendFigures) death(a *askers, how, host string, kill, revive func() 
 		shared, returned = 0, 0
 		a.during(time.Second, host, "b1")
 	}
-	m.Others = 100 * float64(others-otherFailed) / float64(max(others, 1))
+	m.Others = others.percent()
 	f.Deaths = append(f.Deaths, m)
 	switch {
 	case m.Later > mortalTrials:
@@ -277,6 +271,18 @@ func (f *backendFigures) death(a *askers, how, host string, kill, revive func() 
 	return nil
 }
 
+// bystanders counts the requests to another backend, and those of them that were not answered in good time.
+type bystanders struct{ all, failed int }
+
+func (b *bystanders) count(q asked) {
+	b.all++
+	if q.err != nil || q.took > time.Second {
+		b.failed++
+	}
+}
+
+func (b *bystanders) percent() float64 { return 100 * float64(b.all-b.failed) / float64(max(b.all, 1)) }
+
 // oneSlow makes one of ten backends 5 s slower.
 func (f *backendFigures) oneSlow(a *askers, delay *atomic.Int64) error {
 	var hosts []string
@@ -286,17 +292,13 @@ func (f *backendFigures) oneSlow(a *askers, delay *atomic.Int64) error {
 	delay.Store(int64(5 * time.Second))
 	defer delay.Store(0)
 	a.during(time.Duration(proof.Count(1, 20))*time.Second, hosts...)
-	good := 0
+	var others bystanders
 	for _, q := range a.take() {
-		if q.host == hosts[0] {
-			continue
-		}
-		f.SlowAsked++
-		if q.err == nil && q.took < time.Second {
-			good++
+		if q.host != hosts[0] {
+			others.count(q)
 		}
 	}
-	f.SlowOthers = 100 * float64(good) / float64(max(f.SlowAsked, 1))
+	f.SlowAsked, f.SlowOthers = others.all, others.percent()
 	if f.SlowOthers < 99 {
 		return fmt.Errorf("one slow backend of ten: %.2f %% of the others' requests were answered in time", f.SlowOthers)
 	}
