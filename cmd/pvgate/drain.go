@@ -4,9 +4,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"time"
@@ -88,26 +88,14 @@ func newDrain() *cobra.Command {
 	flags.register(cmd)
 	out.flag(cmd)
 	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error {
-		asJSON, err := out.json()
-		if err != nil {
-			return err
-		}
-		body, err := flags.call(cmd.Context(), http.MethodPost, "/api/v1/drain")
-		if err != nil {
-			return err
-		}
-		var r drainReport
-		if err := json.Unmarshal(body, &r); err != nil {
-			return fmt.Errorf("admin listener: %w", err)
-		}
-		if asJSON {
-			return writeJSON(cmd.OutOrStdout(), r)
-		}
-		fmt.Fprintf(cmd.OutOrStdout(), "process %d ends: %d connections, %d requests in flight; it leaves for %v and has %v then\n", r.PID, r.Connections, r.Active,
-			seconds(r.Delay), seconds(r.Time))
-		return nil
+		return ask(cmd, &flags, &out, http.MethodPost, "/api/v1/drain", printDrain)
 	})
 	return cmd
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+func printDrain(w io.Writer, r *drainReport) {
+	fmt.Fprintf(w, "process %d ends: %d connections, %d requests in flight; it leaves for %v and has %v then\n", r.PID, r.Connections, r.Active,
+		seconds(r.Delay), seconds(r.Time))
+}

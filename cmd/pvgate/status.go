@@ -147,6 +147,27 @@ func (f *adminFlags) call(ctx context.Context, method, path string) ([]byte, err
 	return body, nil
 }
 
+// ask calls the running gateway and prints its answer, as JSON or by print.
+func ask[T any](cmd *cobra.Command, flags *adminFlags, out *output, method, path string, print func(io.Writer, *T)) error {
+	asJSON, err := out.json()
+	if err != nil {
+		return err
+	}
+	body, err := flags.call(cmd.Context(), method, path)
+	if err != nil {
+		return err
+	}
+	var r T
+	if err := json.Unmarshal(body, &r); err != nil {
+		return fmt.Errorf("admin listener: %w", err)
+	}
+	if asJSON {
+		return writeJSON(cmd.OutOrStdout(), r)
+	}
+	print(cmd.OutOrStdout(), &r)
+	return nil
+}
+
 func newStatus() *cobra.Command {
 	var flags adminFlags
 	var out output
@@ -154,23 +175,7 @@ func newStatus() *cobra.Command {
 	flags.register(cmd)
 	out.flag(cmd)
 	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error {
-		asJSON, err := out.json()
-		if err != nil {
-			return err
-		}
-		body, err := flags.call(cmd.Context(), http.MethodGet, "/api/v1/status")
-		if err != nil {
-			return err
-		}
-		var r statusReport
-		if err := json.Unmarshal(body, &r); err != nil {
-			return fmt.Errorf("admin listener: %w", err)
-		}
-		if asJSON {
-			return writeJSON(cmd.OutOrStdout(), r)
-		}
-		printStatus(cmd.OutOrStdout(), &r)
-		return nil
+		return ask(cmd, &flags, &out, http.MethodGet, "/api/v1/status", printStatus)
 	})
 	return cmd
 }
