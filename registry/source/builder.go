@@ -71,6 +71,10 @@ func (b *Builder) Add(ctx context.Context, r *Row) error {
 	}
 	e, value, err := b.entry(r)
 	if err != nil {
+		var unknown *registry.UnknownArea
+		if errors.As(err, &unknown) {
+			b.report.UnknownArea++
+		}
 		b.quarantine(r.Line, value, err.Error())
 		return nil
 	}

@@ -49,6 +49,7 @@ type Counts struct {
 	Skipped     int // rows that the keep column leaves out
 	Empty       int // rows without any target
 	Quarantined int // rows with a fault
+	UnknownArea int // of these, rows for an area that does not exist
 }
 
 // Report is what reading a source gave beside entries.
@@ -67,13 +68,33 @@ type Result struct {
 // Cause is why a source was refused whole: a closed list, the label of a metric.
 type Cause string
 
-// The causes that reading can find.
+// All causes. Which of them reading, fetching, a bundle or the comparison with the last state can find is said there.
 const (
-	CauseEmpty     Cause = "empty"     // no rows
-	CauseTruncated Cause = "truncated" // ends inside a row, or could not be read to its end
-	CauseOversized Cause = "oversized" // more rows than allowed
-	CauseSchema    Cause = "schema"    // columns are missing
+	CauseEmpty       Cause = "empty"        // no rows, no bytes
+	CauseTruncated   Cause = "truncated"    // ends inside a row, or could not be read to its end
+	CauseOversized   Cause = "oversized"    // more rows or bytes than allowed
+	CauseShrunk      Cause = "shrunk"       // lost more of its entries than allowed
+	CauseShrunkLand  Cause = "shrunk_land"  // lost more of a Land's entries than allowed
+	CauseOlder       Cause = "older"        // a version before the one in use
+	CauseSignature   Cause = "signature"    // of nobody who is trusted
+	CauseChecksum    Cause = "checksum"     // the bytes are not those that were written
+	CauseSchema      Cause = "schema"       // not the form it should have: columns, sections, too many bad rows
+	CauseConflict    Cause = "conflict"     // offers or entries that contradict one another
+	CauseUnknownArea Cause = "unknown_area" // too many rows for areas that do not exist, or another Gemeindeverzeichnis
+	CauseURLPolicy   Cause = "url_policy"   // an address that may not be asked, or too many targets that may not be
+	CauseUnreachable Cause = "unreachable"  // no answer, or none that is a file
+	CauseTimeout     Cause = "timeout"      // too slow
+	CauseRateLimited Cause = "rate_limited" // asked too often, says the other side
+	CauseBudget      Cause = "budget"       // asked as often as we allow ourselves
 )
+
+// Causes is the closed list in the order of documents.
+func Causes() []Cause {
+	return []Cause{
+		CauseEmpty, CauseTruncated, CauseOversized, CauseShrunk, CauseShrunkLand, CauseOlder, CauseSignature, CauseChecksum, CauseSchema,
+		CauseConflict, CauseUnknownArea, CauseURLPolicy, CauseUnreachable, CauseTimeout, CauseRateLimited, CauseBudget,
+	}
+}
 
 // Refusal says why a source cannot be used at all.
 type Refusal struct {

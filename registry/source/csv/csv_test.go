@@ -148,6 +148,17 @@ func TestFaultsOfSingleColumnsPutTheRowAside(t *testing.T) {
 
 var long = strings.Repeat("x", 70000)
 
+func TestRowsForUnknownAreasAreCounted(t *testing.T) {
+	t.Parallel()
+	res, err := load(t, Columns{Leistung: "leistung", Area: "area", URL: "url"}, "leistung;area;url\n"+
+		"99050012104000;065349999999;https://a.example/\n"+ // well formed, but there is no such Gemeinde
+		"99050012104000;06x;https://a.example/\n"+
+		"99050012104000;06;https://a.example/\n")
+	if err != nil || res.Quarantined != 2 || res.UnknownArea != 1 || res.Services != 1 {
+		t.Errorf("%v, %+v", err, res.Counts)
+	}
+}
+
 func TestLanguagesOfOneTargetAreOneEntry(t *testing.T) {
 	t.Parallel()
 	c := Columns{Leistung: "l", Area: "a", URL: "u", Lang: "lang", OD: "od"}
