@@ -26,7 +26,7 @@ registry/gv100ad: registry
 registry/source/...: registry/...
 registry/registrytest: registry registry/source
 registry/generate: registry
-registry/signing:
+registry/signing: registry
 registry/internal/rows:
 registry/internal/mkareas: registry registry/gv100ad
 registry: registry/internal/rows

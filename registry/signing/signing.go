@@ -5,6 +5,8 @@
 //
 //	openssl genpkey -algorithm ed25519 -out hessen.key
 //	openssl pkey -in hessen.key -pubout -out hessen.pem
+//
+// [Keys] is a set of those that are trusted, [Keys.Verify] says whose signature counts.
 package signing
 
 import (
@@ -17,11 +19,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 )
 
-// maxKeyFile is far above what a key needs, in octets.
-const maxKeyFile = 16 << 10
+// What a file may have in octets: far above what a key, or MaxKeys lines, need.
+const (
+	maxKeyFile  = 16 << 10
+	maxKeysFile = 64 << 10
+)
 
 // Private is a key that signs.
 type Private struct {
@@ -46,7 +52,7 @@ func (t Trusted) Good(at time.Time) bool { return t.Until.IsZero() || at.Before(
 
 // ReadPrivate reads a key in PEM, PKCS#8 (RFC 8410).
 func ReadPrivate(path string) (*Private, error) {
-	data, err := read(path)
+	data, err := read(path, maxKeyFile)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +83,7 @@ func ParsePrivate(text []byte) (*Private, error) {
 
 // ReadPublic reads a key in PEM, SubjectPublicKeyInfo (RFC 8410).
 func ReadPublic(path string) (Public, error) {
-	data, err := read(path)
+	data, err := read(path, maxKeyFile)
 	if err != nil {
 		return Public{}, err
 	}
@@ -94,6 +100,10 @@ func ParsePublic(text []byte) (Public, error) {
 	if err != nil {
 		return Public{}, err
 	}
+	return publicOfDER(der)
+}
+
+func publicOfDER(der []byte) (Public, error) {
 	key, err := x509.ParsePKIXPublicKey(der)
 	if err != nil {
 		return Public{}, errors.New("the public key cannot be read; want what openssl pkey -pubout makes of an Ed25519 key")
@@ -129,8 +139,8 @@ func publicOf(key ed25519.PublicKey) (Public, error) {
 	return Public{string(key), hex.EncodeToString(sum[:8])}, nil
 }
 
-func read(path string) ([]byte, error) {
-	f, err := os.Open(path)
+func read(path string, most int) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // else a pipe would wait for its writer
 	if err != nil {
 		return nil, err
 	}
@@ -138,8 +148,8 @@ func read(path string) ([]byte, error) {
 	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: no regular file", path)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	if err == nil && len(data) > maxKeyFile {
+	data, err := io.ReadAll(io.LimitReader(f, int64(most)+1))
+	if err == nil && len(data) > most {
 		err = errors.New("larger than any key file")
 	}
 	if err != nil {
