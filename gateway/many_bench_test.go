@@ -34,7 +34,7 @@ func (r *inTurn) Page(_ *exchange.Request, code reason.Code, _ exchange.Detail, 
 
 // manyBackends is a server with one loop and n backends, each of which has a connection that waits.
 func manyBackends(b *testing.B, n int) (*loopback, *node) {
-	k := &loopback{start: time.Now(), answer: append([]byte(benchAnswer), bytes.Repeat([]byte("x"), 1024)...), waiting: 64}
+	k := &loopback{start: time.Now(), request: benchRequest, answer: append([]byte(benchAnswer), bytes.Repeat([]byte("x"), 1024)...), waiting: 64}
 	var book limit.Book
 	snap := &Snapshot{Resolver: &inTurn{n: n}, Via: "pvgate-gw.bench.example"}
 	for i := range n {

@@ -5,6 +5,7 @@ package gateway
 import (
 	"bytes"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -44,6 +45,7 @@ type loopback struct {
 	fds         []peer // by descriptor
 	gens        []uint32
 	ready       []int32
+	request     string
 	answer      []byte
 	answered    int
 	waiting     int // connections to accept
@@ -114,25 +116,43 @@ func (k *loopback) Read(fd int32, b []byte) (int, syscall.Errno) {
 	if k.fds[fd] == backend {
 		return copy(b, k.answer), 0
 	}
-	return copy(b, benchRequest), 0
+	return copy(b, k.request), 0
 }
 
 // BenchmarkRequest is a proxied request of 64 connections that are kept alive, without the kernel's part.
 func BenchmarkRequest(b *testing.B) {
-	k := &loopback{start: time.Now(), answer: append([]byte(benchAnswer), bytes.Repeat([]byte("x"), 1024)...), waiting: 64}
-	areas, err := registry.EmbeddedAreas()
-	if err != nil {
-		b.Fatal(err)
-	}
-	table, _ := routing.Compile(routing.Input{Areas: areas, Sources: []string{"files"}, Backends: []routing.Backend{{Name: "origin", Proxy: true}}})
+	benchmarkRequests(b, benchRequest, limit.Limits{Rate: limit.Quota{Requests: 1e6, Burst: 1e6}, InFlight: 1e4}, 200)
+}
+
+// BenchmarkShed is the same where the backend has no place: requests are refused. It must be cheap, or refusing would be what
+// there is no time for.
+func BenchmarkShed(b *testing.B) {
+	full := limit.Limits{InFlight: 1}
+	b.Run("document", func(b *testing.B) { benchmarkRequests(b, benchRequest, full, 503) })
+	b.Run("page", func(b *testing.B) {
+		benchmarkRequests(b, strings.Replace(benchRequest, "Accept: application/json", "Accept: text/html", 1), full, 503)
+	})
+	b.Run("entry", func(b *testing.B) {
+		_, rest, _ := strings.Cut(benchRequest, "\r\n")
+		benchmarkRequests(b, "POST /leistung/99050012104000/06 HTTP/1.1\r\nContent-Length: 0\r\n"+rest, full, 503)
+	})
+}
+
+func benchmarkRequests(b *testing.B, request string, limits limit.Limits, status int) {
+	b.Helper()
+	k := &loopback{start: time.Now(), request: request, answer: append([]byte(benchAnswer), bytes.Repeat([]byte("x"), 1024)...), waiting: 64}
 	var book limit.Book
 	state := book.Backend("origin")
-	if err := book.Apply(map[string]limit.Limits{"origin": {Rate: limit.Quota{Requests: 1e6, Burst: 1e6}, InFlight: 1e4}}, 0); err != nil {
+	if err := book.Apply(map[string]limit.Limits{"origin": limits}, 0); err != nil {
 		b.Fatal(err)
 	}
+	if status != 200 {
+		state.Admit(0)
+	}
+	table := benchTable(b)
 	face, err := surface.New(surface.Options{
 		Domain: "gw.bench.example", Table: table, Listeners: []surface.Listener{{Any: true, Default: "origin"}},
-		Backends: []surface.Backend{{Name: "origin", Proxy: true, Limit: state}},
+		Backends: []surface.Backend{{Name: "origin", Title: "Land Hessen", Proxy: true, Limit: state}},
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -160,7 +180,29 @@ func BenchmarkRequest(b *testing.B) {
 	}
 	b.StopTimer()
 	var all meter.Meter
-	if n.meter.AddTo(&all); all.Codes[exchange.HTTP1][200] < uint64(b.N) {
-		b.Fatalf("%d of %d requests were answered with 200; others: %v", all.Codes[exchange.HTTP1][200], b.N, all.Reasons)
+	if n.meter.AddTo(&all); all.Codes[exchange.HTTP1][status] < uint64(b.N) {
+		b.Fatalf("%d of %d requests were answered with %d; others: %v", all.Codes[exchange.HTTP1][status], b.N, status, all.Reasons)
 	}
+}
+
+// benchTable leads Gewerbe anmelden in Hessen to the backend.
+func benchTable(b *testing.B) *routing.Table {
+	b.Helper()
+	areas, err := registry.EmbeddedAreas()
+	if err != nil {
+		b.Fatal(err)
+	}
+	leistung, err := registry.ParseLeistung("99050012104000")
+	if err != nil {
+		b.Fatal(err)
+	}
+	hessen, err := areas.EntryArea("06")
+	if err != nil {
+		b.Fatal(err)
+	}
+	table, _ := routing.Compile(routing.Input{
+		Areas: areas, Sources: []string{"files"}, Backends: []routing.Backend{{Name: "origin", Proxy: true}},
+		Entries: []registry.Entry{{Leistung: leistung, Area: hessen, Title: "Gewerbe anmelden", Backend: "origin", Path: "/", Origin: registry.Origin{File: "a.yaml", Line: 1}}},
+	})
+	return table
 }

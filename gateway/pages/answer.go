@@ -5,7 +5,6 @@ package pages
 import (
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/pvgate/pvgate/gateway/reason"
@@ -120,7 +119,7 @@ func clean(s string, limit int) string {
 		if n++; n > limit {
 			break
 		}
-		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co) {
+		if !harmless(r) {
 			r = utf8.RuneError
 		}
 		b.WriteRune(r)

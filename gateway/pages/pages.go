@@ -30,6 +30,7 @@ type Renderer struct {
 	// Proxy-Status by reason, worked out once.
 	proxyStatus [reason.Count][]byte
 	names       [reason.Count][]byte
+	prepared    [reason.Count]prepared // of reasons that ask to come back later
 }
 
 // New prepares a renderer. Pseudonym is our name in Proxy-Status and Via, e.g.
@@ -47,6 +48,9 @@ func New(pseudonym string) (*Renderer, error) {
 			value += "; error=" + e
 		}
 		r.proxyStatus[code] = []byte(value + `; details="` + code.String() + `"`)
+		if code.RetryLater() {
+			r.prepared[code] = r.prepare(code)
+		}
 	}
 	return r, nil
 }
@@ -78,19 +82,14 @@ func (r *Renderer) Answer(ask *Ask, a *Answer, fields []message.Field) Page {
 	}
 	if ask.HTML {
 		p.Body = r.html(answerPage(ask, a))
-		fields = append(fields, contentHTML)
 	} else {
 		p.Body = problem(ask, a, p.Status)
-		fields = append(fields, contentProblem)
 	}
-	fields = append(fields, fieldLanguage(ask.Lang))
+	cache := cacheNever
 	if a.Reason.Cacheable() && !a.Private {
-		fields = append(fields, cacheMinute)
-	} else {
-		fields = append(fields, cacheNever)
+		cache = cacheMinute
 	}
-	fields = r.AppendStatus(fields, a.Reason, ask.Trace)
-	fields = AppendSafety(fields)
+	fields = r.appendFields(fields, a.Reason, ask.HTML, ask.Lang, ask.Trace, cache)
 	if a.Reason.RetryLater() {
 		fields = append(fields, message.Field{Name: nameRetryAfter, Value: strconv.AppendInt(nil, int64(a.RetryAfter), 10), ID: message.RetryAfter})
 	}
@@ -99,6 +98,15 @@ func (r *Renderer) Answer(ask *Ask, a *Answer, fields []message.Field) Page {
 	}
 	p.Fields = fields
 	return p
+}
+
+// appendFields appends the fields that every reason's answer has.
+func (r *Renderer) appendFields(fields []message.Field, code reason.Code, html bool, lang reason.Lang, trace []byte, cache message.Field) []message.Field {
+	content := contentProblem
+	if html {
+		content = contentHTML
+	}
+	return AppendSafety(r.AppendStatus(append(fields, content, fieldLanguage(lang), cache), code, trace))
 }
 
 // AppendStatus appends the fields that say why: PV-Reason, Proxy-Status and
@@ -305,11 +313,13 @@ func day(t time.Time) string {
 	return t.Format("02.01.2006")
 }
 
+const minuteForm = "02.01.2006 15:04 MST"
+
 func minute(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.Format("02.01.2006 15:04 MST")
+	return t.Format(minuteForm)
 }
 
 func choices(from []Choice) []item {

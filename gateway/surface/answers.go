@@ -39,11 +39,13 @@ func (c *call) ask() *pages.Ask {
 }
 
 // base is the entry host's address, "" without a domain.
-func (c *call) base() string {
+func (c *call) base() string { return string(c.appendBase(nil)) }
+
+func (c *call) appendBase(dst []byte) []byte {
 	if c.s.domain == "" {
-		return ""
+		return dst
 	}
-	return string(c.l.appendBase(nil, c.authority, c.s.domain))
+	return c.l.appendBase(dst, c.authority, c.s.domain)
 }
 
 // answer replies with a reason.
@@ -71,46 +73,76 @@ func (s *Surface) Page(r *exchange.Request, code reason.Code, d exchange.Detail,
 	if isEntry(r.Path) {
 		c.parameterLang()
 	}
-	a := &pages.Answer{Reason: code, RetryAfter: seconds(int64(d.RetryAfter))}
+	var k keys
+	c.told(&k)
+	if code.RetryLater() {
+		c.later(code, d, &k)
+		return
+	}
+	a := new(pages.Answer)
+	if !k.leistung.IsZero() {
+		a = c.about(&k)
+	}
+	a.Reason = code
 	if code == reason.MethodRefused {
 		a.Allow = allowProxied
 	}
-	if a.RetryAfter == 0 && code.RetryLater() {
-		a.RetryAfter = retryDefault(code)
-		switch code {
-		case reason.BackendBusy, reason.QueueTimeout, reason.Overloaded, reason.LocalResource:
-			a.RetryAfter += int(r.Seed >> 24 % retrySpread)
-		}
-	}
 	if d.Backend >= 0 && d.Backend < len(s.backends) {
 		a.Backend = s.backendOf(d.Backend)
-		if code == reason.BackendLimited {
-			a.Limit = s.backends[d.Backend].LimitText
-		}
-	}
-	if d.Since > 0 {
-		a.Since = r.Now.Add(-d.Since).Truncate(time.Second)
 	}
 	if d.Limit > 0 {
 		a.Limit = strconv.FormatInt(d.Limit, 10)
 	}
-	c.told(a)
 	c.answer(a)
 }
 
-// told repeats in an answer what the backend was, or would have been, told.
-func (c *call) told(a *pages.Answer) {
+// told reads what the backend was, or would have been, told.
+func (c *call) told(k *keys) {
 	if len(c.p.Leistung) == 0 || c.s.table == nil {
 		return
 	}
-	var k keys
 	k.leistung, _ = registry.ParseLeistung(c.p.Leistung)
 	if len(c.p.ARS) > 0 {
 		place, err := c.s.table.Areas().LocateBytes(c.p.ARS, c.r.Now, registry.LocateOptions{})
 		k.area, k.haveArea = place.ID, err == nil
 	}
-	about := c.about(&k)
-	a.Leistung, a.Title, a.Area, a.Private = about.Leistung, about.Title, about.Area, about.Private
+}
+
+// later answers with a reason that will pass. There are many of these at a time: nothing is allocated for them.
+func (c *call) later(code reason.Code, d exchange.Detail, k *keys) {
+	q := pages.Refusal{Reason: code, HTML: pages.PrefersHTML(c.r.Head), Lang: c.lang, Trace: c.r.Trace, RetryAfter: seconds(int64(d.RetryAfter))}
+	if q.RetryAfter == 0 {
+		q.RetryAfter = retryDefault(code)
+		switch code {
+		case reason.BackendBusy, reason.QueueTimeout, reason.Overloaded, reason.LocalResource:
+			q.RetryAfter += int(c.r.Seed >> 24 % retrySpread)
+		}
+	}
+	if d.Backend >= 0 && d.Backend < len(c.s.backends) {
+		q.Portal, q.Limited = c.s.backends[d.Backend].portal, code == reason.BackendLimited
+	}
+	if d.Since > 0 {
+		q.Since = c.r.Now.Add(-d.Since).Truncate(time.Second)
+	}
+	text := c.p.Scratch
+	cutFrom := func(at int) []byte { return text[at:len(text):len(text)] }
+	at := len(text)
+	text = c.appendBase(text)
+	q.Base = cutFrom(at)
+	if t := c.s.table; t != nil && !k.leistung.IsZero() {
+		at = len(text)
+		text = k.leistung.Append(text)
+		q.Leistung, q.Title = cutFrom(at), t.Title(k.leistung)
+		if k.haveArea {
+			area := t.Areas().Area(k.area)
+			at = len(text)
+			text = area.ARS.Append(text)
+			q.ARS, q.AreaName, q.Level = cutFrom(at), area.Name, int(area.ARS.Level())
+		}
+	}
+	var page pages.Page
+	page, c.p.Scratch = c.s.pages.Refuse(&q, c.p.Reply.Fields[:0], c.p.Reply.Body[:0], text)
+	c.reply(code, page)
 }
 
 func retryDefault(code reason.Code) int {
@@ -135,10 +167,7 @@ func (s *Surface) backendOf(i int) *pages.Backend {
 }
 
 func (c *call) limited(k *keys, backend int, wait int64) {
-	a := c.about(k)
-	a.Reason, a.Backend = reason.BackendLimited, c.s.backendOf(backend)
-	a.RetryAfter, a.Limit = seconds(wait), c.s.backends[backend].LimitText
-	c.answer(a)
+	c.later(reason.BackendLimited, exchange.Detail{Backend: backend, RetryAfter: time.Duration(wait)}, k)
 }
 
 // about starts an answer about what was asked.

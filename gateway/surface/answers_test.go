@@ -336,3 +336,26 @@ func TestPageAnswersForWhatTheExchangeFoundItself(t *testing.T) {
 		t.Errorf("%s", a.plan.Reply.Body)
 	}
 }
+
+func TestRefusalsAllocateNothing(t *testing.T) {
+	s := testSurface(t)
+	for _, accept := range []string{"*/*", "text/html"} {
+		r := request(t, "POST /leistung/"+gewerbe+"/064350014014 HTTP/1.1\r\nHost: gw.example.de\r\nAccept-Language: de\r\nAccept: "+accept+"\r\n\r\n", onDomain, direct)
+		var p exchange.Plan
+		s.Resolve(r, &p)
+		if !p.Forward {
+			t.Fatalf("%v", p.Reply.Reason)
+		}
+		scratch := len(p.Scratch)
+		refuse := func() {
+			p.Scratch = p.Scratch[:scratch]
+			s.Page(r, reason.BackendBusy, exchange.Detail{Backend: p.Backend}, &p)
+		}
+		if n := testing.AllocsPerRun(100, refuse); n > 0 {
+			t.Errorf("%s: %v allocations", accept, n)
+		}
+		if p.Reply.Status != 503 || len(p.Reply.Body) < 400 {
+			t.Errorf("%s: %d %s", accept, p.Reply.Status, p.Reply.Body)
+		}
+	}
+}

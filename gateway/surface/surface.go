@@ -154,6 +154,7 @@ type backend struct {
 	host   []byte // "{name}.{domain}"; nil if it has none of its own
 	prefix []byte // "/_pv/b/{name}"; nil if it is not known by its path
 	stays  *stays // nil if its clients do not stay at an endpoint
+	portal *pages.Portal
 }
 
 // reservedName is what targets of no configured backend are counted under.
@@ -209,7 +210,7 @@ func New(o Options) (*Surface, error) {
 func (s *Surface) addBackends(from []Backend) error {
 	var faults []error
 	for i, b := range from {
-		own := backend{Backend: b}
+		own := backend{Backend: b, portal: pages.NewPortal(&pages.Backend{ID: b.Name, Name: b.Title, Contact: b.Contact}, b.LimitText)}
 		switch {
 		case !b.Proxy:
 		case b.ByPath:
