@@ -5,7 +5,6 @@ package config
 import (
 	"maps"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -218,10 +217,10 @@ func (l *loader) checkBackend(b *Named[Backend], hosts map[string]Origin) {
 		hosts[h.V] = h.Origin
 	}
 	for i := range v.Endpoints {
-		l.checkEndpoint(v.Endpoints[i].Text)
+		l.checkEndpoint(&v.Endpoints[i])
 	}
 	l.checkTrust(name, v)
-	l.checkEndpoints(v)
+	l.checkEndpoints(name, v)
 	if v.Limits.Burst.Set() && !v.Limits.Rate.Set() {
 		l.fail(v.Limits.Burst.Origin, "burst without rate limits nothing; write rate: 50/s beside it")
 	}
@@ -273,25 +272,6 @@ func first(list []Text) Origin {
 		return Origin{}
 	}
 	return list[0].Origin
-}
-
-// checkEndpoint holds what an endpoint may be: scheme, host and port, nothing
-// else.
-func (l *loader) checkEndpoint(t Text) {
-	if t.V == "" {
-		return
-	}
-	u, err := url.Parse(t.V)
-	switch {
-	case err != nil || u.Hostname() == "" || u.Opaque != "":
-		l.fail(t.Origin, "endpoint %q is no address; write http://host:port or https://host:port", t.V)
-	case u.Scheme != "http" && u.Scheme != "https":
-		l.fail(t.Origin, "endpoint %q has scheme %q; write http://host:port or https://host:port", t.V, u.Scheme)
-	case u.User != nil, u.RawQuery != "", u.ForceQuery, u.Fragment != "", u.Path != "" && u.Path != "/":
-		l.fail(t.Origin, "endpoint %q says more than scheme, host and port; write %s://%s (paths belong to entries)", t.V, u.Scheme, u.Host)
-	case !isAuthority(u.Host) && !isListenHost(u.Host):
-		l.fail(t.Origin, "endpoint %q names no host in lower case or no port from 1 to 65535; write http://host:port or https://host:port", t.V)
-	}
 }
 
 func (l *loader) checkEntries(f *RouteFile, n *names) {

@@ -163,7 +163,7 @@ func (t *Trust) at() Origin {
 func (l *loader) checkTrust(name string, b *Backend) {
 	for _, e := range b.Endpoints {
 		if e.V != "" && strings.HasPrefix(e.V, "https:") != b.Secure() {
-			l.fail(e.Origin, "backend %q is reached by http and by https; write one scheme for all of its endpoints", name)
+			l.fail(e.Origin, "backend %q is reached with TLS and without; write https for all of its endpoints, or for none", name)
 			break
 		}
 	}
@@ -173,7 +173,7 @@ func (l *loader) checkTrust(name string, b *Backend) {
 	}
 	switch {
 	case len(b.Endpoints) > 0 && !b.Secure():
-		l.fail(t.At, "tls of backend %q does nothing with http endpoints; write https://host:port or remove it", name)
+		l.fail(t.At, "tls of backend %q does nothing without https endpoints; write https://host:port or remove it", name)
 	case t.Cert.Set() && !t.Key.Set():
 		l.fail(t.At, "key is missing; a certificate needs key: FILE beside cert")
 	case t.Key.Set() && !t.Cert.Set():

@@ -252,11 +252,11 @@ type Backend struct {
 	Hosts             []Text     `key:"hosts" is:"hostname" help:"hosts whose URLs belong to it"`
 	Mode              Text       `key:"mode" default:"redirect" is:"redirect|proxy" help:"redirect: 303 with the deep link; proxy: pvgate forwards"`
 	Owner             Text       `key:"owner" is:"digits" help:"area that owns it; absent: the file's area"`
-	Endpoints         []Endpoint `key:"endpoints" help:"proxy: addresses to forward to, http://host:port or https://host:port, or {url, weight}"`
+	Endpoints         []Endpoint `key:"endpoints" help:"proxy: addresses to forward to, http://host:port, https://host:port or unix:/path of a socket, or {url, weight}"`
 	Pick              Text       `key:"pick" default:"p2c" is:"p2c|round_robin|weighted|sticky" help:"proxy: which endpoint; p2c = of two at random the one with less to do, round_robin = in turn, weighted = at random by weight, sticky = the one where the client was before, by a cookie, else as p2c"`
 	Health            *Health    `key:"health" help:"proxy: ask the endpoints now and then how they are; absent: only what becomes of requests tells"`
 	Allow             []Text     `key:"allow" is:"private|loopback" help:"proxy: where names of endpoints may lead beside public addresses; an address that is written down needs no leave, nor does localhost"`
-	Host              Text       `key:"host" is:"authority" help:"proxy: Host sent to the endpoints; absent: the first endpoint's"`
+	Host              Text       `key:"host" is:"authority" help:"proxy: Host sent to the endpoints; absent: the first endpoint's; sockets have none"`
 	TLS               *Trust     `key:"tls" help:"proxy: how https endpoints prove who they are; absent: to the system's authorities, by host"`
 	Isolation         Text       `key:"isolation" default:"host" is:"host|path" help:"proxy: host = it answers at {backend}.{domain}; path = below /_pv/b/{backend}/ of the entry host, for backends of one owner"`
 	Timeouts          Timeouts   `key:"timeouts" help:"proxy: how long to wait"`

@@ -120,7 +120,7 @@ func (e *Endpoint) decodeNode(d *decoder, n *yaml.Node, f *field) {
 
 // weighted is the long form of an endpoint.
 type weighted struct {
-	URL    Text `key:"url" need:"yes" is:"endpoint" help:"http://host:port or https://host:port"`
+	URL    Text `key:"url" need:"yes" is:"endpoint" help:"http://host:port, https://host:port or unix:/path"`
 	Weight Int  `key:"weight" default:"1" is:"weight" help:"its share of the requests, in proportion"`
 }
 

@@ -7,11 +7,16 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/pvgate/pvgate/gateway"
+	"github.com/pvgate/pvgate/gateway/endpoint"
 	"github.com/pvgate/pvgate/gateway/gatewaytest"
 )
 
@@ -108,6 +113,73 @@ func TestLargeBodiesAreMovedAndNotCopied(t *testing.T) {
 			}
 			if b := st.Meter.Backends[0]; b.BytesIn != 3*size || b.BytesOut != 4*size {
 				t.Errorf("%d octets in and %d out were counted", b.BytesIn, b.BytesOut)
+			}
+		})
+	}
+}
+
+// A Unix socket takes and gives bodies that are moved, too; and whatever has carried one carries the next.
+func TestConnectionsThatBodiesWereMovedOverAreUsedAgain(t *testing.T) {
+	t.Parallel()
+	const size = 1 << 20
+	body := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			t.Parallel()
+			var connects atomic.Int32
+			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if in, err := io.ReadAll(r.Body); err != nil || !bytes.Equal(in, body) {
+					t.Errorf("the backend got %d octets, %v", len(in), err)
+				}
+				w.Header().Set("Content-Length", fmt.Sprint(size))
+				_, _ = w.Write(body)
+			}))
+			srv.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+				if s == http.StateNew {
+					connects.Add(1)
+				}
+			}
+			edit := func(*gateway.Options, *gateway.Snapshot) {}
+			if network == "unix" {
+				path := filepath.Join(t.TempDir(), "s")
+				ln, err := net.Listen("unix", path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				srv.Listener.Close()
+				srv.Listener = ln
+				edit = func(_ *gateway.Options, s *gateway.Snapshot) {
+					s.Backends[0].Endpoints = new(endpoint.Book).Group("", endpoint.Options{
+						Endpoints: []endpoint.Spec{{URL: "unix:" + path, Network: endpoint.Unix, Host: path}},
+					})
+				}
+			}
+			srv.Start()
+			defer srv.Close()
+			s, addr := start(t, "127.0.0.1:1", func(o *gateway.Options, snap *gateway.Snapshot) {
+				o.Loops = 1
+				if network == "tcp" {
+					snap.Backends[0].Endpoints = gatewaytest.Fixed([]netip.AddrPort{netip.MustParseAddrPort(srv.Listener.Addr().String())})
+				}
+				edit(o, snap)
+			})
+			const n = 50
+			for range n {
+				resp, err := http.Post("http://"+addr+"/", "", bytes.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if err != nil || resp.StatusCode != 200 || !bytes.Equal(got, body) {
+					t.Fatalf("%d octets, %d, %v", len(got), resp.StatusCode, err)
+				}
+			}
+			if m := moved(t, s); m < n*size {
+				t.Errorf("%d octets were moved of %d", m, 2*n*size)
+			}
+			if c := connects.Load(); c > 1 {
+				t.Errorf("%d connections for %d requests in a row", c, n)
 			}
 		})
 	}

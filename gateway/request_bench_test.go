@@ -98,7 +98,7 @@ func (k *loopback) Accept(int32) (int32, netip.AddrPort, syscall.Errno) {
 	return k.open(client), netip.MustParseAddrPort("192.0.2.1:4000"), 0
 }
 
-func (k *loopback) Socket(bool) (int32, syscall.Errno)          { return k.open(dialing), 0 }
+func (k *loopback) Socket(loop.Family) (int32, syscall.Errno)   { return k.open(dialing), 0 }
 func (k *loopback) Connect(int32, netip.AddrPort) syscall.Errno { return 0 }
 func (k *loopback) SocketError(int32) syscall.Errno             { return 0 }
 func (k *loopback) Wake()                                       {}

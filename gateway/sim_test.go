@@ -92,9 +92,9 @@ type world struct {
 	streamers []*simH2
 	// What became of tunnels, by tag: the backend agreed, and it sent all that it had to say.
 	agreed, finished map[string]bool
-	backs            [2]*simsys.Listener
-	drainAt          int // round at which the server is told to end, -1 never
-	cutAt            int // rounds after that at which it loses its patience
+	backs            [3]*simsys.Listener // simBack, simNext, simPath
+	drainAt          int                 // round at which the server is told to end, -1 never
+	cutAt            int                 // rounds after that at which it loses its patience
 	origins          []*simOrigin
 	queues           bool           // requests may have to wait for a place
 	calm             bool           // nobody fails or leaves: every request must succeed
@@ -173,7 +173,7 @@ func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
 			t.Fatal(err)
 		}
 	}
-	w.backs = [2]*simsys.Listener{w.net.Listen(simBack), w.net.Listen(simNext)}
+	w.backs = [...]*simsys.Listener{w.net.Listen(simBack), w.net.Listen(simNext), w.net.ListenUnix(simPath)}
 	w.net.Listen(simDeaf).Silent = true
 	if w.rng.IntN(6) == 0 && !w.calm {
 		w.drainAt, w.cutAt = w.rng.IntN(200), 100+w.rng.IntN(4000)
@@ -186,7 +186,12 @@ func (w *world) snapshot() *Snapshot {
 	keep := []time.Duration{4 * time.Second, 2 * time.Second}[w.rng.IntN(2)]
 	timeouts := upstream.Timeouts{Connect: 2 * time.Second, FirstByte: 30 * time.Second, Idle: 60 * time.Second, Keep: keep}
 	others := [][][]netip.AddrPort{{{simNext}}, {{simDeaf}, {simNext}}, {{simDead, simNext}}, {{simNext}, {simBack}, {simDead}}}
-	one, other := w.book.Group("sim", specs([]netip.AddrPort{simBack})), w.book.Group("next", specs(others[w.rng.IntN(len(others))]...))
+	next := specs(others[w.rng.IntN(len(others))]...)
+	if w.rng.IntN(3) == 0 {
+		socket := endpoint.Spec{URL: "unix:" + simPath, Network: endpoint.Unix, Host: simPath}
+		next.Endpoints = slices.Insert(next.Endpoints, w.rng.IntN(len(next.Endpoints)+1), socket)
+	}
+	one, other := w.book.Group("sim", specs([]netip.AddrPort{simBack})), w.book.Group("next", next)
 	w.book.Apply([]*endpoint.Group{one, other})
 	w.groups = append(w.groups, one, other)
 	return &Snapshot{Resolver: simResolver{}, Via: "pvgate-sim", Backends: []Backend{
@@ -283,14 +288,17 @@ func (w *world) operate(round int) {
 
 // die lets an endpoint die, fall silent or return; sometimes an active check finds out.
 func (w *world) die() {
-	l := w.backs[1]
+	i := 1 + w.rng.IntN(2)
+	l := w.backs[i]
 	switch w.rng.IntN(4) {
 	case 0:
 		l.Close()
 	case 1:
 		l.Silent = !l.Silent
 	case 2:
-		w.backs[1] = w.net.Listen(simNext)
+		if w.backs[i] = w.net.Listen(simNext); i == 2 {
+			w.backs[i] = w.net.ListenUnix(simPath)
+		}
 	case 3:
 		g := w.groups[len(w.groups)-1]
 		place := w.rng.IntN(g.Len())

@@ -233,6 +233,7 @@ func (s *Server) prepare(snap *Snapshot, before *generation) (*generation, [][]*
 	}
 	if l := s.options.AccessLog; l != nil {
 		l.SetBackends(slices.Clone(s.names))
+		l.AddSockets(snap.sockets())
 	}
 	retired := make([][]*upstream.Pool, len(s.nodes))
 	if before != nil {
@@ -245,6 +246,19 @@ func (s *Server) prepare(snap *Snapshot, before *generation) (*generation, [][]*
 		}
 	}
 	return g, retired
+}
+
+// sockets are the endpoints that are Unix sockets, by URL.
+func (s *Snapshot) sockets() (urls []string) {
+	for i := range s.Backends {
+		g := s.Backends[i].Endpoints
+		for at := 0; g != nil && at < g.Len(); at++ {
+			if e := g.At(at); e.Network() == endpoint.Unix {
+				urls = append(urls, e.URL())
+			}
+		}
+	}
+	return urls
 }
 
 // retire closes pools on their loop.

@@ -21,22 +21,28 @@ import (
 // asked for again once the configuration is in service.
 const resolveTimeout = 5 * time.Second
 
-// endpointOf describes an endpoint by its URL.
-func endpointOf(b *config.Backend, text string, u *url.URL) (endpoint.Spec, error) {
-	s := endpoint.Spec{URL: text, Host: u.Hostname(), Port: 80, TLS: u.Scheme == "https"}
+// endpointOf describes an endpoint; u is what it is parsed to, nil of a Unix socket.
+func endpointOf(b *config.Backend, e *config.Endpoint) (s endpoint.Spec, u *url.URL, err error) {
+	if path, ok := e.Socket(); ok {
+		return endpoint.Spec{URL: e.V, Network: endpoint.Unix, Host: path}, nil, nil
+	}
+	if u, err = url.Parse(e.V); err != nil {
+		return s, nil, err
+	}
+	s = endpoint.Spec{URL: e.V, Host: u.Hostname(), Port: 80, TLS: u.Scheme == "https"}
 	if s.TLS {
 		s.Port = 443
 	}
 	if p := u.Port(); p != "" {
 		n, err := strconv.ParseUint(p, 10, 16)
 		if err != nil {
-			return s, err
+			return s, nil, err
 		}
 		s.Port = uint16(n)
 	}
 	if a, err := netip.ParseAddr(s.Host); err == nil {
 		s.Addresses = []netip.AddrPort{netip.AddrPortFrom(a.Unmap(), s.Port)}
-		return s, nil
+		return s, u, nil
 	}
 	for _, allow := range b.Allow {
 		s.Policy.Private = s.Policy.Private || allow.V == "private"
@@ -45,7 +51,7 @@ func endpointOf(b *config.Backend, text string, u *url.URL) (endpoint.Spec, erro
 	if s.Host == "localhost" || strings.HasSuffix(s.Host, ".localhost") { // it says so itself (RFC 6761, section 6.3)
 		s.Policy.Loopback = true
 	}
-	return s, nil
+	return s, u, nil
 }
 
 // namedEndpoint is an endpoint whose address is to be asked for, and where it is written.

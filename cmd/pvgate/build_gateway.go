@@ -7,7 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -164,12 +163,7 @@ func gatewayBackend(b *routedBackend, books *books, names *[]namedEndpoint, errs
 	endpoints := endpoint.Options{Pick: pickOf(b.conf)}
 	var texts []config.Text
 	for _, e := range b.conf.Endpoints {
-		u, err := url.Parse(e.V)
-		if err != nil {
-			*errs = append(*errs, config.At(e.Origin, "endpoint %q is not a URL: %v", e.V, err))
-			continue
-		}
-		spec, err := endpointOf(b.conf, e.V, u)
+		spec, u, err := endpointOf(b.conf, &e)
 		if err != nil {
 			*errs = append(*errs, config.At(e.Origin, "endpoint %q: %v", e.V, err))
 			continue
@@ -177,6 +171,9 @@ func gatewayBackend(b *routedBackend, books *books, names *[]namedEndpoint, errs
 		spec.Weight = e.Weight.V
 		endpoints.Endpoints = append(endpoints.Endpoints, spec)
 		texts = append(texts, e.Text)
+		if u == nil {
+			continue
+		}
 		out.Authorities = append(out.Authorities, u.Scheme+"://"+strings.ToLower(u.Host))
 		if out.Host == "" {
 			out.Host = u.Host
@@ -186,7 +183,7 @@ func gatewayBackend(b *routedBackend, books *books, names *[]namedEndpoint, errs
 		out.Endpoints = books.endpoints.Group(b.name, endpoints)
 	}
 	for i, s := range endpoints.Endpoints {
-		if s.Addresses == nil {
+		if s.Network == endpoint.TCP && s.Addresses == nil {
 			*names = append(*names, namedEndpoint{out.Endpoints.At(i), texts[i], s.Policy})
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -55,7 +56,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"origin": cmdOrigin, "dead": cmdDead, "expand": cmdExpand, "code": cmdCode, "start": cmdStart, "await": cmdAwait,
+			"origin": cmdOrigin, "socket": cmdSocket, "dead": cmdDead, "expand": cmdExpand, "code": cmdCode, "start": cmdStart, "await": cmdAwait,
 			"signal": cmdSignal, "issue": cmdIssue, "finish": cmdFinish, "arrived": cmdArrived, "release": cmdRelease,
 		},
 	})
@@ -140,6 +141,25 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 	})
 	sceneOf(ts).origins[args[0]] = o
 	ts.Setenv(args[0], o.server.Listener.Addr().String())
+}
+
+// cmdSocket plays an origin at a Unix socket.
+func cmdSocket(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2, "socket NAME PATH")
+	o := &origin{held: make(chan struct{}, 100), release: make(chan struct{})}
+	l, err := net.Listen("unix", ts.MkAbs(args[1]))
+	ts.Check(err)
+	o.server = httptest.NewUnstartedServer(o)
+	ts.Check(o.server.Listener.Close())
+	o.server.Listener = l
+	o.server.Start()
+	ts.Defer(func() {
+		close(o.release)
+		o.server.CloseClientConnections()
+		o.server.Close()
+	})
+	sceneOf(ts).origins[args[0]] = o
+	ts.Setenv(args[0], l.Addr().String())
 }
 
 func cmdDead(ts *testscript.TestScript, neg bool, args []string) {

@@ -57,12 +57,14 @@ type Log struct {
 	notes  []string
 	noted  map[string]uint8
 	names  atomic.Pointer[[]string]
-	lost   atomic.Uint64 // lines that were rendered and could not be written
-	reopen chan struct{}
-	quit   chan struct{}
-	done   chan struct{}
+	// sockets are the endpoints that are Unix sockets.
+	sockets sockets
+	lost    atomic.Uint64 // lines that were rendered and could not be written
+	reopen  chan struct{}
+	quit    chan struct{}
+	done    chan struct{}
 
-	// mu guards rings.
+	// mu guards rings, and adding to sockets.
 	mu    sync.Mutex
 	rings []*Ring
 
@@ -136,7 +138,7 @@ func notes(causes []string) []string {
 
 // NewRing returns a ring for one producer.
 func (l *Log) NewRing() *Ring {
-	r := &Ring{noted: l.noted, entries: make([]entry, ringSize)}
+	r := &Ring{noted: l.noted, sockets: &l.sockets, entries: make([]entry, ringSize)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.rings = append(l.rings, r)
@@ -146,6 +148,13 @@ func (l *Log) NewRing() *Ring {
 // SetBackends tells the names by [exchange.Record.Backend]. Names are only ever added, so that a line that waits in a
 // ring keeps its own. The slice belongs to the log from now on.
 func (l *Log) SetBackends(names []string) { l.names.Store(&names) }
+
+// AddSockets tells the URLs of endpoints that are Unix sockets. What has been told once stays, for lines that wait.
+func (l *Log) AddSockets(urls []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sockets.add(urls)
+}
 
 // Reopen opens the destination anew: the file has been moved away. It returns at once.
 func (l *Log) Reopen() {

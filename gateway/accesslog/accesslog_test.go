@@ -107,6 +107,8 @@ func logged(t testing.TB, records ...*exchange.Record) string {
 	s := &sink{room: -1}
 	l := start(t, Options{Open: s.open, Notes: []string{"bare-lf", "truncated"}})
 	l.SetBackends([]string{"hessen", "marburg"})
+	l.AddSockets([]string{"unix:/run/a\"b.sock"})
+	l.AddSockets([]string{"unix:/run/portal.sock"})
 	r := l.NewRing()
 	for _, rec := range records {
 		r.Record(rec, noon)
@@ -130,14 +132,18 @@ func TestALineHasTheContractsFields(t *testing.T) {
 	refused := &exchange.Record{Status: 400, Reason: reason.BadRequest, Land: exchange.LandNone, Backend: -1, Note: "bare-lf", Peer: netip.MustParseAddr("2001:db8:1:2:3:4:5:6")}
 	led := &exchange.Record{Protocol: exchange.HTTP2, Status: 303, Reason: reason.Handover, Backend: exchange.BackendOther, Land: 0, Peer: netip.MustParseAddr("::ffff:192.0.2.9"), Endpoint: netip.MustParseAddrPort("[fd00::8]:80")}
 	upgraded := &exchange.Record{Status: 101, Land: exchange.LandNone, Backend: 0, Proxied: true, Tunnel: exchange.TunnelIdle, Method: message.GET, Attempts: 1, Total: 3_600e9}
+	local := &exchange.Record{Status: 200, Land: exchange.LandNone, Backend: 0, Proxied: true, Socket: "unix:/run/portal.sock", Attempts: 1}
+	stranger := &exchange.Record{Status: 200, Land: exchange.LandNone, Backend: 0, Proxied: true, Socket: "unix:/run/other.sock", Attempts: 1}
 	odd := &exchange.Record{Status: 299, Land: 255, Backend: 7, Note: "made up", Method: 200, Agent: 200, Total: -5}
 	const want = `{"time":"2026-11-22T11:00:00.123Z","trace_id":"0af7651916cd43dd8448eb211c80319c","proto":"h1","method":"POST","status":200,"reason":"none","note":"","fault":"none","sender":"hessen-portal","land":"06","kreis":"06534","leistung":"99050012104000","backend":"marburg","endpoint":"10.6.0.11:8443","mode":"proxy","bytes_in":200,"bytes_out":8589934592,"ms_total":12.345,"ms_backend":11.000,"ms_queue":0.000,"attempt":1,"snapshot":"7f3a9c1e","ip_prefix":"198.51.100.0/24","ua_class":"browser"}
 {"time":"2026-11-22T11:00:00.123Z","trace_id":"","proto":"h1","method":"OTHER","status":400,"reason":"bad_request","note":"bare-lf","fault":"client","sender":"","land":"none","kreis":"","leistung":"","backend":"","endpoint":"","mode":"none","bytes_in":0,"bytes_out":0,"ms_total":0.000,"ms_backend":0.000,"ms_queue":0.000,"attempt":0,"snapshot":"","ip_prefix":"2001:db8:1::/48","ua_class":"none"}
 {"time":"2026-11-22T11:00:00.123Z","trace_id":"","proto":"h2","method":"OTHER","status":303,"reason":"handover","note":"","fault":"none","sender":"","land":"00","kreis":"","leistung":"","backend":"other","endpoint":"[fd00::8]:80","mode":"redirect","bytes_in":0,"bytes_out":0,"ms_total":0.000,"ms_backend":0.000,"ms_queue":0.000,"attempt":0,"snapshot":"","ip_prefix":"192.0.2.0/24","ua_class":"none"}
 {"time":"2026-11-22T11:00:00.123Z","trace_id":"","proto":"h1","method":"GET","status":101,"reason":"none","note":"tunnel-idle","fault":"none","sender":"","land":"none","kreis":"","leistung":"","backend":"hessen","endpoint":"","mode":"proxy","bytes_in":0,"bytes_out":0,"ms_total":3600000.000,"ms_backend":0.000,"ms_queue":0.000,"attempt":1,"snapshot":"","ip_prefix":"","ua_class":"none"}
+{"time":"2026-11-22T11:00:00.123Z","trace_id":"","proto":"h1","method":"OTHER","status":200,"reason":"none","note":"","fault":"none","sender":"","land":"none","kreis":"","leistung":"","backend":"hessen","endpoint":"unix:/run/portal.sock","mode":"proxy","bytes_in":0,"bytes_out":0,"ms_total":0.000,"ms_backend":0.000,"ms_queue":0.000,"attempt":1,"snapshot":"","ip_prefix":"","ua_class":"none"}
+{"time":"2026-11-22T11:00:00.123Z","trace_id":"","proto":"h1","method":"OTHER","status":200,"reason":"none","note":"","fault":"none","sender":"","land":"none","kreis":"","leistung":"","backend":"hessen","endpoint":"","mode":"proxy","bytes_in":0,"bytes_out":0,"ms_total":0.000,"ms_backend":0.000,"ms_queue":0.000,"attempt":1,"snapshot":"","ip_prefix":"","ua_class":"none"}
 {"time":"2026-11-22T11:00:00.123Z","trace_id":"","proto":"h1","method":"OTHER","status":299,"reason":"none","note":"","fault":"none","sender":"","land":"none","kreis":"","leistung":"","backend":"","endpoint":"","mode":"redirect","bytes_in":0,"bytes_out":0,"ms_total":0.000,"ms_backend":0.000,"ms_queue":0.000,"attempt":0,"snapshot":"","ip_prefix":"","ua_class":"other"}
 `
-	got := logged(t, proxied(), refused, led, upgraded, odd)
+	got := logged(t, proxied(), refused, led, upgraded, local, stranger, odd)
 	if d := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); d != "" {
 		t.Errorf("-want +got\n%s", d)
 	}

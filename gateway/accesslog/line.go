@@ -60,7 +60,11 @@ func (e *entry) append(b []byte, l *Log, backends []string) []byte {
 	case i >= 0 && i < len(backends):
 		b = appendWord(b, backends[i])
 	}
-	b = l.places.append(append(b, `","endpoint":"`...), e)
+	b = append(b, `","endpoint":"`...)
+	if e.family == unixSocket {
+		b = append(b, l.sockets.text(e.port)...)
+	}
+	b = l.places.append(b, e)
 	b = append(b, w.modes[e.mode]...)
 	b = appendUint(b, uint64(max(e.bytesIn, 0)))
 	b = appendUint(append(b, `,"bytes_out":`...), uint64(max(e.bytesOut, 0)))

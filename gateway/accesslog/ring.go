@@ -27,7 +27,7 @@ type entry struct {
 	kreis    uint32
 	backend  int32
 	status   uint16
-	port     uint16 // of the endpoint
+	port     uint16 // of the endpoint; of a Unix socket its number
 
 	protocol exchange.Protocol
 	reason   reason.Code
@@ -53,6 +53,7 @@ const (
 	noFamily family = iota
 	ipv4
 	ipv6
+	unixSocket
 )
 
 const (
@@ -64,6 +65,7 @@ const (
 // Ring carries lines from one loop to the log. Record belongs to the loop's thread.
 type Ring struct {
 	noted   map[string]uint8
+	sockets *sockets
 	entries []entry
 	next    uint64 // as head; the producer's own
 	seen    uint64 // tail as the producer last saw it
@@ -105,6 +107,9 @@ func (r *Ring) Record(rec *exchange.Record, now int64) {
 	}
 	e.cut(rec.Peer)
 	e.reached(rec.Endpoint)
+	if rec.Socket != "" {
+		e.family, e.port = unixSocket, r.sockets.number(rec.Socket)
+	}
 	r.next++
 	r.head.Store(r.next)
 }

@@ -17,7 +17,7 @@ type resolved struct {
 }
 
 // Addresses are those to try, in this order (RFC 8305, section 4); none while its name has not been resolved. They must
-// not be changed.
+// not be changed. A Unix socket has one, which says nothing: it is its path that says where.
 func (e *Endpoint) Addresses() []netip.AddrPort {
 	if r := e.resolved.Load(); r != nil {
 		return r.addresses
@@ -46,8 +46,10 @@ func (e *Endpoint) Unresolved() message.Fault {
 func (e *Endpoint) SetUnresolved(f message.Fault) { e.resolved.Store(&resolved{fault: f}) }
 
 // Refuses reports that no connection may be made to an address, wherever it comes from. To be asked right before each
-// connect.
-func (e *Endpoint) Refuses(a netip.Addr) bool { return e.policy.Load().Refuses(a) != "" }
+// connect. A Unix socket is the operator's own word.
+func (e *Endpoint) Refuses(a netip.Addr) bool {
+	return e.network == TCP && e.policy.Load().Refuses(a) != ""
+}
 
 // Where is a reading of an endpoint's addresses and of who judges them: as long as it is the same, so is what Reaches says.
 type Where struct {

@@ -3,6 +3,7 @@
 package endpoint
 
 import (
+	"net/netip"
 	"sync"
 	"sync/atomic"
 )
@@ -99,7 +100,10 @@ func (k *Book) Group(name string, o Options) *Group {
 			e = &Endpoint{url: s.URL, network: s.Network, host: s.Host, port: s.Port, tls: s.TLS, backend: before.backend}
 			e.policy.Store(&policy)
 		}
-		if s.Addresses != nil {
+		switch {
+		case s.Network == Unix:
+			e.SetAddresses(make([]netip.AddrPort, 1))
+		case s.Addresses != nil:
 			e.SetAddresses(s.Addresses)
 		}
 		g.members = append(g.members, e)

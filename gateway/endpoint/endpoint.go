@@ -37,7 +37,7 @@ type Spec struct {
 	TLS     bool // https
 	Weight  int  // its share where several are in service; 0 is 1
 	// Addresses are its addresses in the order in which they are tried (RFC 8305, section 4). nil: somebody else stores
-	// them.
+	// them, unless it is a Unix socket.
 	Addresses []netip.AddrPort
 	// Policy says which addresses may be connected to; where Addresses are given, the operator has written them.
 	Policy registry.AddressPolicy

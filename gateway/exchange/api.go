@@ -308,9 +308,10 @@ type Upstream interface {
 	// Unsent reports that the kernel has accepted nothing of the request, and that all of it is held that was sent here.
 	Unsent() bool
 	SendKept(k message.Kept, keep bool)
-	// Endpoint is the address that was reached, Cause what an answer broke, from a closed list; both for the access
-	// log, and zero where there is none.
+	// Endpoint is the address that was reached, Socket the URL if that was a Unix socket, Cause what an answer broke, from
+	// a closed list; all for the access log, and zero where there is none.
 	Endpoint() netip.AddrPort
+	Socket() string
 	// Place is which of the backend's endpoints was reached, or is tried.
 	Place() int
 	Cause() string
@@ -448,7 +449,8 @@ type Record struct {
 	SenderName []byte         // valid during the call of Host.Record
 	Trace      []byte         // 32 hex digits; the same
 	Peer       netip.Addr     // the client's, behind proxies that are trusted too
-	Endpoint   netip.AddrPort // the one that was reached last
+	Endpoint   netip.AddrPort // the one that was reached last,
+	Socket     string         // or its URL, of a Unix socket
 	Snapshot   [8]byte        // its ID
 }
 

@@ -536,7 +536,7 @@ func (x *Exchange) leave(clean bool) {
 		up := x.up
 		x.up = nil
 		if x.logged {
-			x.rec.Endpoint = up.Endpoint()
+			x.rec.Endpoint, x.rec.Socket = up.Endpoint(), up.Socket()
 		}
 		x.rec.Forwarded = x.rec.Forwarded || x.answered || up.Begun()
 		if x.answered {

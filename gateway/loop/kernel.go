@@ -28,6 +28,16 @@ type Event struct {
 	Flags Flags
 }
 
+// Family is the kind of address that a socket is for.
+type Family uint8
+
+// The families.
+const (
+	IPv4 Family = iota
+	IPv6
+	Unix // paths in the file system
+)
+
 // Kernel is every system call the data plane makes, for one loop. All calls but Wake come from the loop's thread and
 // none but Wait may block. Errors are errno values, 0 for success; EAGAIN and EINTR are the caller's to handle.
 type Kernel interface {
@@ -46,10 +56,13 @@ type Kernel interface {
 	Wake()
 	// Accept takes one connection from a listening socket: non-blocking, close-on-exec, TCP_NODELAY if the socket has it.
 	Accept(fd int32) (conn int32, peer netip.AddrPort, err syscall.Errno)
-	// Socket opens a stream socket for an address family: non-blocking, close-on-exec, TCP_NODELAY.
-	Socket(ip6 bool) (fd int32, err syscall.Errno)
+	// Socket opens a stream socket for an address family: non-blocking, close-on-exec, TCP_NODELAY if it is one of TCP.
+	Socket(f Family) (fd int32, err syscall.Errno)
 	// Connect starts connecting; EINPROGRESS means that an EventWrite or EventError will follow.
 	Connect(fd int32, to netip.AddrPort) syscall.Errno
+	// ConnectUnix connects to the Unix socket at a path of less than 108 octets; EAGAIN means that its queue is full, and
+	// nothing will follow.
+	ConnectUnix(fd int32, path string) syscall.Errno
 	// SocketError returns and clears SO_ERROR.
 	SocketError(fd int32) syscall.Errno
 	// Read returns n = 0 with err = 0 at the end of the stream.

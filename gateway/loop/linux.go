@@ -182,16 +182,15 @@ func addrPort(sa *unix.RawSockaddrAny) netip.AddrPort {
 // swap16 turns a port between network and native order (both supported architectures are little-endian).
 func swap16(p uint16) uint16 { return p<<8 | p>>8 }
 
-func (k *linuxKernel) Socket(ip6 bool) (int32, syscall.Errno) {
-	family := uintptr(unix.AF_INET)
-	if ip6 {
-		family = unix.AF_INET6
-	}
-	r, _, e := unix.RawSyscall(unix.SYS_SOCKET, family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+func (k *linuxKernel) Socket(f Family) (int32, syscall.Errno) {
+	r, _, e := unix.RawSyscall(unix.SYS_SOCKET, [...]uintptr{unix.AF_INET, unix.AF_INET6, unix.AF_UNIX}[f],
+		unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if e != 0 {
 		return -1, e
 	}
-	noDelay(int32(r))
+	if f != Unix {
+		noDelay(int32(r))
+	}
 	return int32(r), 0
 }
 
@@ -204,6 +203,19 @@ func (k *linuxKernel) Connect(fd int32, to netip.AddrPort) syscall.Errno {
 		sa := unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: swap16(to.Port()), Addr: to.Addr().As16()}
 		_, _, e = unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
 	}
+	return e
+}
+
+// ConnectUnix implements [Kernel]. Of a path that is too long no part is taken for it.
+func (k *linuxKernel) ConnectUnix(fd int32, path string) syscall.Errno {
+	sa := unix.RawSockaddrUnix{Family: unix.AF_UNIX}
+	if len(path) >= len(sa.Path) {
+		return unix.ENAMETOOLONG
+	}
+	for i := range len(path) {
+		sa.Path[i] = int8(path[i])
+	}
+	_, _, e := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
 	return e
 }
 

@@ -398,12 +398,32 @@ func (l *Loop) register(fd int32, s source) (uint32, syscall.Errno) {
 // Dial starts connecting to an address. On success the owner's Connected will be called, also when the connect is
 // already complete; a local failure (no descriptor, no port) is returned instead and nothing is called.
 func (l *Loop) Dial(to netip.AddrPort, s *Stream, owner Owner) syscall.Errno {
-	fd, err := l.kernel.Socket(!to.Addr().Is4())
+	family := IPv4
+	if !to.Addr().Is4() {
+		family = IPv6
+	}
+	fd, err := l.kernel.Socket(family)
 	if err != 0 {
 		return err
 	}
 	*s = Stream{loop: l, owner: owner, fd: fd, connecting: true, side: dialed, peer: to, moved: l.now}
-	if err = l.kernel.Connect(fd, to); err != 0 && err != syscall.EINPROGRESS {
+	return s.dialing(l.kernel.Connect(fd, to))
+}
+
+// DialUnix is Dial for the Unix socket at a path. EAGAIN says that its queue is full: it may be tried again.
+func (l *Loop) DialUnix(path string, s *Stream, owner Owner) syscall.Errno {
+	fd, err := l.kernel.Socket(Unix)
+	if err != 0 {
+		return err
+	}
+	*s = Stream{loop: l, owner: owner, fd: fd, connecting: true, side: dialed, moved: l.now}
+	return s.dialing(l.kernel.ConnectUnix(fd, path))
+}
+
+// dialing takes a socket whose connect has begun, or has failed already.
+func (s *Stream) dialing(err syscall.Errno) syscall.Errno {
+	l, fd := s.loop, s.fd
+	if err != 0 && err != syscall.EINPROGRESS {
 		l.kernel.Close(fd)
 		s.closed = true
 		return err

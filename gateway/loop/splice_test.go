@@ -4,12 +4,17 @@ package loop_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/loop/simsys"
@@ -196,6 +201,53 @@ func TestBrokenPeersOfATake(t *testing.T) {
 	}
 }
 
+// What a Unix socket says when it cannot be connected to is what those who ask rely on.
+func TestLinuxConnectsToUnixSockets(t *testing.T) {
+	t.Parallel()
+	k, err := loop.NewKernel(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Release()
+	connect := func(path string) syscall.Errno {
+		fd, errno := k.Socket(loop.Unix)
+		if errno != 0 {
+			t.Fatal(errno)
+		}
+		t.Cleanup(func() { k.Close(fd) })
+		return k.ConnectUnix(fd, path)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "s")
+	for _, try := range []struct {
+		path string
+		want syscall.Errno
+	}{{path, syscall.ENOENT}, {dir, syscall.ECONNREFUSED}, {"/" + strings.Repeat("x", 107), syscall.ENAMETOOLONG}} {
+		if got := connect(try.path); got != try.want {
+			t.Errorf("%s: %v, want %v", try.path, got, try.want)
+		}
+	}
+	listener, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = errors.Join(unix.Bind(listener, &unix.SockaddrUnix{Name: path}), unix.Listen(listener, 0))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := connect(path); got != 0 {
+		t.Error(got)
+	}
+	if got := connect(path); got != syscall.EAGAIN {
+		t.Errorf("with a full queue: %v", got)
+	}
+	if err := unix.Close(listener); err != nil {
+		t.Fatal(err)
+	}
+	if got := connect(path); got != syscall.ECONNREFUSED {
+		t.Errorf("when nobody listens any more: %v", got)
+	}
+}
+
 // The real kernel does what the simulated one does.
 func TestLinuxMovesOctetsThroughAPipe(t *testing.T) {
 	t.Parallel()
@@ -210,7 +262,7 @@ func TestLinuxMovesOctetsThroughAPipe(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer ln.Close()
-		fd, errno := k.Socket(false)
+		fd, errno := k.Socket(loop.IPv4)
 		if errno != 0 {
 			t.Fatal(errno)
 		}

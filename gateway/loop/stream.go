@@ -58,7 +58,7 @@ const (
 	sides
 )
 
-// Stream is one TCP connection of a loop, edge-triggered: it remembers what epoll said until a call proves it stale.
+// Stream is one connection of a loop, of TCP or of a Unix socket, edge-triggered: it remembers what epoll said until a call proves it stale.
 // What is written during a turn goes to the kernel at its end: one call for what came in pieces, and the turn's calls
 // in a row, each finding the kernel's path warm and the receivers awake.
 // Not safe for use outside the loop's thread. After Close or Reset every call is a no-op.
@@ -88,7 +88,7 @@ type Stream struct {
 	peer       netip.AddrPort
 }
 
-// Peer returns the remote address.
+// Peer returns the remote address, zero of a Unix socket.
 func (s *Stream) Peer() netip.AddrPort { return s.peer }
 
 // Loop returns the loop that owns the stream.
@@ -131,6 +131,14 @@ func (s *Stream) Arm(t *Timer, e Expirer, deadline int64) {
 	if !s.closed {
 		t.stream = s
 		s.loop.wheel.set(t, e, deadline, s.loop.now)
+	}
+}
+
+// Settle asks the kernel whether there is anything to read, where that is not known: who has taken just what was wanted
+// has not seen whether that was all.
+func (s *Stream) Settle() {
+	if s.readable && !s.closed && !s.broken && !s.hangup && s.loop.kernel.Peek(s.fd) == syscall.EAGAIN {
+		s.readable = false
 	}
 }
 

@@ -99,7 +99,7 @@ func (c *Conn) Reused() bool { return c.reused }
 // Answering reports that something of a response has been received.
 func (c *Conn) Answering() bool { return c.answers }
 
-// Endpoint is the address of the backend, zero while there is no connection to one.
+// Endpoint is the address of the backend, zero while there is no connection to one, and of a Unix socket.
 func (c *Conn) Endpoint() netip.AddrPort {
 	switch {
 	case c.stream != nil:
@@ -108,6 +108,14 @@ func (c *Conn) Endpoint() netip.AddrPort {
 		return c.secure.stream.Peer()
 	}
 	return netip.AddrPort{}
+}
+
+// Socket is the endpoint's URL if a Unix socket was reached, else "".
+func (c *Conn) Socket() string {
+	if e := c.place.endpoint; c.stream != nil && e.Network() == endpoint.Unix {
+		return e.URL()
+	}
+	return ""
 }
 
 // Place is that of the endpoint in its group: the one that was reached, or is tried first.
@@ -524,8 +532,8 @@ func (c *Conn) Done(clean bool) {
 	c.user = nil
 	c.leave()
 	c.giveBack(&c.kept)
-	if clean && c.ended && !c.pool.closed && c.place.current() && c.keep > 0 && c.Pending() == 0 && !c.stream.Held() && !c.wire.Ready() &&
-		c.machine.Reusable() && c.current() && c.reaches() {
+	if clean && c.ended && !c.pool.closed && c.place.current() && c.keep > 0 && c.Pending() == 0 && !c.stream.Held() &&
+		c.machine.Reusable() && c.current() && c.reaches() && c.silent() {
 		c.list()
 		if !c.closed {
 			c.stream.SetTimer(c.idleSince + c.keep)
@@ -533,6 +541,15 @@ func (c *Conn) Done(clean bool) {
 		return
 	}
 	c.discard()
+}
+
+// silent reports that the backend has said nothing more.
+func (c *Conn) silent() bool {
+	if !c.wire.Ready() {
+		return true
+	}
+	c.stream.Settle()
+	return !c.wire.Ready()
 }
 
 // Abort breaks the connection off: what was sent of the request does not look whole to the backend.

@@ -19,6 +19,9 @@ const (
 	// overdue is the silence that counts against an endpoint, though the attempt may go on. Who is asked once a second and
 	// takes no connection is out within three.
 	overdue = int64(800 * time.Millisecond)
+	// fullDelay is how long a Unix socket whose queue is full is left alone. Nothing tells when there is room, and whoever
+	// takes no connection for so long as the connect may last is too slow, as over TCP.
+	fullDelay = int64(20 * time.Millisecond)
 )
 
 // dialer connects to the first of several addresses that answers: the next one is tried at once when one fails, and
@@ -41,7 +44,22 @@ type attempt struct {
 	dialer *dialer
 	at     int // place of its endpoint
 	began  int64
+	full   bool // the queue of a Unix socket was: to be begun again
 	stream loop.Stream
+}
+
+// begin starts the connect.
+func (a *attempt) begin(to netip.AddrPort) syscall.Errno {
+	c := a.dialer.conn
+	e := c.pool.places[a.at].endpoint
+	if e.Network() != endpoint.Unix {
+		return c.loop.Dial(to, &a.stream, a)
+	}
+	err := c.loop.DialUnix(e.Host(), &a.stream, a)
+	if a.full = err == syscall.EAGAIN; a.full {
+		return 0
+	}
+	return err
 }
 
 // dial starts connecting, at first to the endpoint at a place of the pool; the connection's connected or fail will
@@ -53,7 +71,7 @@ func (c *Conn) dial(at int) message.Fault {
 	}
 	d.enter()
 	c.dialing = d
-	if !d.next() {
+	if d.next(); len(d.open) == 0 {
 		c.dialing = nil
 		d.settle(message.FaultRefused) // there is no address
 		return d.fault
@@ -62,8 +80,8 @@ func (c *Conn) dial(at int) message.Fault {
 	return message.FaultNone
 }
 
-// next starts the next attempt that can be started.
-func (d *dialer) next() bool {
+// next starts the next attempt that can be started. A full queue is no reason to wait for the others.
+func (d *dialer) next() {
 	c := d.conn
 	for {
 		for len(d.left) > 0 {
@@ -76,16 +94,17 @@ func (d *dialer) next() bool {
 				continue
 			}
 			a := &attempt{dialer: d, at: d.at, began: c.loop.Now()}
-			if err := c.loop.Dial(to, &a.stream, a); err != 0 {
+			if err := a.begin(to); err != 0 {
 				d.failed(d.at, faultOf(err))
 				continue
 			}
-			d.open = append(d.open, a)
-			return true
+			if d.open = append(d.open, a); !a.full {
+				return
+			}
 		}
 		for {
 			if d.others == 0 {
-				return false
+				return
 			}
 			d.others--
 			d.at = (d.at + 1) % len(c.pool.places)
@@ -140,6 +159,9 @@ func (d *dialer) arm() {
 		if due := a.began + overdue; due > now {
 			at = min(at, due)
 		}
+		if a.full {
+			at = min(at, now+fullDelay)
+		}
 	}
 	d.conn.loop.SetTimer(&d.timer, d, at)
 }
@@ -155,6 +177,16 @@ func (d *dialer) Expire(now int64) {
 		d.stop(nil)
 		d.conn.fail(message.FaultConnectTimeout)
 		return
+	}
+	for _, a := range slices.Clone(d.open) {
+		if !a.full {
+			continue
+		}
+		if err := a.begin(netip.AddrPort{}); err != 0 {
+			if a.Connected(err); d.conn.dialing != d {
+				return
+			}
+		}
 	}
 	d.next()
 	d.arm()
@@ -190,14 +222,12 @@ func (a *attempt) Connected(err syscall.Errno) {
 	a.stream.Close()
 	d.open = slices.DeleteFunc(d.open, func(o *attempt) bool { return o == a })
 	d.failed(a.at, faultOf(err))
-	if d.next() {
+	if d.next(); len(d.open) > 0 {
 		d.arm()
 		return
 	}
-	if len(d.open) == 0 {
-		d.stop(nil)
-		d.conn.fail(d.fault)
-	}
+	d.stop(nil)
+	d.conn.fail(d.fault)
 }
 
 // The rest of loop.Owner has no meaning before the connection stands.

@@ -167,7 +167,7 @@ func (k *Kernel) Accept(fd int32) (int32, netip.AddrPort, syscall.Errno) {
 }
 
 // Socket implements loop.Kernel.
-func (k *Kernel) Socket(bool) (int32, syscall.Errno) {
+func (k *Kernel) Socket(loop.Family) (int32, syscall.Errno) {
 	if k.net.chance(k.net.faults.Exhausted) || k.net.exhausted() {
 		return -1, syscall.EMFILE
 	}
@@ -187,6 +187,21 @@ func (k *Kernel) Connect(fd int32, to netip.AddrPort) syscall.Errno {
 		k.net.connect(s, l)
 	}
 	return syscall.EINPROGRESS
+}
+
+// ConnectUnix implements loop.Kernel: it is done at once, or not at all.
+func (k *Kernel) ConnectUnix(fd int32, path string) syscall.Errno {
+	l := k.net.paths[path]
+	switch {
+	case l == nil:
+		return syscall.ENOENT
+	case l.Silent || l.closed:
+		return syscall.ECONNREFUSED
+	case l.Backlog > 0 && len(l.queue) >= l.Backlog || k.net.chance(k.net.faults.Again):
+		return syscall.EAGAIN
+	}
+	k.net.connect(k.net.sockets[fd], l)
+	return 0
 }
 
 // SocketError implements loop.Kernel.

@@ -6,8 +6,8 @@
 // The calls to know: [New] makes a machine, [Net.Kernel] a kernel for one loop, [Net.Listen] and [Net.Dial] the far
 // ends that a test plays, and [Net.Advance] moves time. Everything runs on one goroutine: the test turns the loops.
 //
-// It deliberately models only TCP byte streams as a loop sees them: partial reads and writes, EAGAIN, EINTR, FIN, RST,
-// refused and silent connects, edge-triggered events that may be late and reordered.
+// It deliberately models only byte streams as a loop sees them, of TCP and of Unix sockets: partial reads and writes,
+// EAGAIN, EINTR, FIN, RST, refused and silent connects, full queues, edge-triggered events that may be late and reordered.
 package simsys
 
 import (
@@ -45,6 +45,7 @@ type Net struct {
 	sockets   map[int32]*socket
 	nextFD    int32
 	listeners map[netip.AddrPort]*Listener
+	paths     map[string]*Listener // of Unix sockets
 	pipes     map[int32]*pipe
 	kernels   []*Kernel
 	capacity  int // of a receive buffer, bytes
@@ -79,7 +80,7 @@ func New(seed uint64, f Faults) *Net {
 	rng := rand.New(rand.NewPCG(seed, 0x70766761))
 	return &Net{
 		rng: rng, faults: f, now: 1e9, sockets: map[int32]*socket{}, nextFD: 10,
-		listeners: map[netip.AddrPort]*Listener{}, pipes: map[int32]*pipe{}, capacity: 256 + rng.IntN(16<<10),
+		listeners: map[netip.AddrPort]*Listener{}, paths: map[string]*Listener{}, pipes: map[int32]*pipe{}, capacity: 256 + rng.IntN(16<<10),
 	}
 }
 
@@ -145,7 +146,10 @@ type Listener struct {
 	addr   netip.AddrPort
 	queue  []*socket
 	loops  []*socket // listening sockets of loops
-	Silent bool      // connects are neither accepted nor refused
+	closed bool      // a Unix socket that nobody listens on any more
+	Silent bool      // connects are neither accepted nor refused; to a Unix socket they are refused
+	// Backlog is how many connections wait at most before connects to a Unix socket find no room; 0: any number.
+	Backlog int
 }
 
 // Listen makes the test's server reachable at an address.
@@ -155,8 +159,20 @@ func (n *Net) Listen(addr netip.AddrPort) *Listener {
 	return l
 }
 
-// Close stops listening: further connects are refused.
-func (l *Listener) Close() { delete(l.net.listeners, l.addr) }
+// ListenUnix makes the test's server reachable at a path.
+func (n *Net) ListenUnix(path string) *Listener {
+	l := &Listener{net: n}
+	n.paths[path] = l
+	return l
+}
+
+// Close stops listening: further connects are refused. The file of a Unix socket stays.
+func (l *Listener) Close() {
+	l.closed = true
+	if l.net.listeners[l.addr] == l {
+		delete(l.net.listeners, l.addr)
+	}
+}
 
 // Accept returns the next connection, or nil.
 func (l *Listener) Accept() *End {
