@@ -24,7 +24,8 @@ import (
 const direction = `
 registry/gv100ad: registry
 registry/source/...: registry/...
-registry/registrytest: registry registry/source
+registry/registrytest: registry registry/source registry/bundle registry/signing
+registry/bundle: registry registry/source registry/signing
 registry/generate: registry
 registry/signing: registry
 registry/internal/rows:
@@ -102,7 +103,7 @@ os: !gateway/message !gateway/http1 !gateway/http2 !gateway/http3/wire !gateway/
 syscall: !gateway/message !gateway/http1 !gateway/http2 !gateway/http3/wire !gateway/header !gateway/handover !gateway/exchange !routing
 time: !gateway/message !gateway/http1 !gateway/http2 !gateway/http3/wire !gateway/header !gateway/handover
 C: -
-unsafe: gateway/loop bench/...
+unsafe: gateway/loop registry/bundle bench/...
 `
 
 const module = "github.com/pvgate/pvgate"
