@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/pvgate/pvgate/registry"
 )
@@ -102,6 +103,8 @@ type Refusal struct {
 	Origin registry.Origin
 	Text   string
 	Err    error // below it, or nil
+	// RetryAfter is when who refused wants to be asked again; 0 = it did not say.
+	RetryAfter time.Duration
 }
 
 func (r *Refusal) Error() string { return r.Origin.InFile() + ": " + r.Text }

@@ -4,7 +4,7 @@
 // leika_key, leika_name, ars, url, online_status and aktiv. [Read] reads a stream, [Load] a file.
 //
 // aktiv = nein makes a row dead; online_status, the result of somebody's link check, does not (R7): competence does not
-// move because a page is down. The package fetches nothing; the file is put there by other means.
+// move because a page is down. Package fetch brings the file; [Pages] does where the Data Hub says that it is too large.
 package datahub
 
 import (
