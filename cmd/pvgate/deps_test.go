@@ -26,8 +26,8 @@ registry/gv100ad: registry
 registry/source/...: registry/...
 registry/registrytest: registry registry/source registry/bundle registry/signing
 registry/bundle: registry registry/source registry/signing
-registry/registrytest: registry registry/source
 registry/refresh: registry/source
+registry/guard: registry/bundle registry/source
 registry/generate: registry
 registry/signing: registry
 registry/internal/rows:
