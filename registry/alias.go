@@ -350,3 +350,29 @@ func (a *Areas) BecameOn(id AreaID) (on time.Time, to []AreaID) {
 	m := a.change.moveOf(id)
 	return m.day(), slices.Clone(m.to)
 }
+
+// Inhabitants are the people who live in an area at that time: of a Gemeinde those that the Gemeindeverzeichnis counts
+// and those of the former Gemeinden whose keys mean it by then, of an area above the sum. Where a Gemeinde was divided,
+// nobody knows who lives in which part, and they are counted in none.
+func (a *Areas) Inhabitants(id AreaID, at time.Time) int {
+	if a.areas[id].ARS.level == LevelGemeinde {
+		return a.ownInhabitants(id, at)
+	}
+	n := 0
+	for x := id + 1; x < a.end[id]; x++ {
+		if a.areas[x].ARS.level == LevelGemeinde && !a.Retired(x, at) && !a.Future(x, at) {
+			n += a.ownInhabitants(x, at)
+		}
+	}
+	return n
+}
+
+func (a *Areas) ownInhabitants(id AreaID, at time.Time) int {
+	n := a.areas[id].Inhabitants
+	for _, old := range a.Formerly(id, at) {
+		if now, choices := a.change.follow(old, at.Unix()); choices == nil && now == id {
+			n += a.areas[old].Inhabitants
+		}
+	}
+	return n
+}

@@ -23,9 +23,11 @@ type Area struct {
 	Kind     string // e.g. "Landkreis", "Kreisfreie Stadt", "Gemeinde"
 	Seat     string // of the administration, for Land, RB and Kreis
 	Postcode string // of the seat, for Gemeinden; names no territory
-	Parent   AreaID // the area above; the Bund is its own parent
-	End      AreaID // everything inside is ID < x < End
-	Added    bool   // made by an alias; the Gemeindeverzeichnis that was read lacks it
+	// Inhabitants of a Gemeinde as the Gemeindeverzeichnis counts them, 0 above; see [Areas.Inhabitants].
+	Inhabitants int
+	Parent      AreaID // the area above; the Bund is its own parent
+	End         AreaID // everything inside is ID < x < End
+	Added       bool   // made by an alias; the Gemeindeverzeichnis that was read lacks it
 }
 
 // Short is the name as people say it: "Marburg" for "Marburg, Universitätsstadt".

@@ -34,6 +34,7 @@ const (
 type AreaRecord struct {
 	ARS                        ARS
 	Name, Kind, Seat, Postcode string
+	Inhabitants                int // of a Gemeinde
 }
 
 // NewAreas builds a table from the records of a Gemeindeverzeichnis, in any order. Keys that occur twice and areas
@@ -56,7 +57,7 @@ func NewAreas(records []AreaRecord) (*Areas, error) {
 	}
 	areas := make([]Area, 0, len(rs))
 	for _, r := range canonical(rs) {
-		areas = append(areas, Area{ARS: r.ARS, Name: r.Name, Kind: r.Kind, Seat: r.Seat, Postcode: r.Postcode})
+		areas = append(areas, Area{ARS: r.ARS, Name: r.Name, Kind: r.Kind, Seat: r.Seat, Postcode: r.Postcode, Inhabitants: r.Inhabitants})
 	}
 	return build(areas, nil)
 }

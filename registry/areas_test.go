@@ -440,6 +440,66 @@ func TestTableSurvivesWritingAndReading(t *testing.T) {
 	}
 }
 
+// The whole has as many inhabitants as Germany had, 208 gemeindefreie Gebiete have none, and Hanau takes its own along to
+// its new key.
+func TestInhabitantsOfTheBuiltInTable(t *testing.T) {
+	t.Parallel()
+	a := real(t)
+	if got := a.Inhabitants(Bund, now); got != 83_155_031 {
+		t.Errorf("Bund: got %d inhabitants, want 83155031", got)
+	}
+	empty := 0
+	for _, x := range a.areas {
+		if x.ARS.Level() == LevelGemeinde && !x.Added && x.Inhabitants == 0 {
+			empty++
+		}
+	}
+	if empty != 208 {
+		t.Errorf("got %d Gemeinden without inhabitants, want 208", empty)
+	}
+	before, after := time.Date(2025, 12, 31, 0, 0, 0, 0, berlin), time.Date(2026, 1, 1, 0, 0, 0, 0, berlin)
+	for key, want := range map[string][2]int{
+		"064150000000": {0, 97_137}, "06435": {421_689, 421_689 - 97_137}, "06": {6_293_154, 6_293_154}, "010010000000": {89_934, 89_934},
+	} {
+		id, err := a.EntryArea(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := [2]int{a.Inhabitants(id, before), a.Inhabitants(id, after)}; got != want {
+			t.Errorf("%s: got %d inhabitants before and after, want %d", key, got, want)
+		}
+	}
+}
+
+// Who lives in which part of a divided Gemeinde is not known.
+func TestInhabitantsOfDividedAndMergedGemeinden(t *testing.T) {
+	t.Parallel()
+	records := []AreaRecord{{ARS: mustARS(t, "01"), Name: "Land"}, {ARS: mustARS(t, "01053"), Name: "Kreis"}, {ARS: mustARS(t, "010530090"), Name: "V"}}
+	for i, key := range []string{"010530090001", "010530090002", "010530090003"} {
+		records = append(records, AreaRecord{ARS: mustARS(t, key), Name: key, Inhabitants: 100 << i})
+	}
+	a, err := NewAreas(records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	on := time.Date(2026, 1, 1, 0, 0, 0, 0, berlin)
+	if a, err = a.WithAliases([]Alias{
+		{From: []string{"010530090001"}, To: []string{"010530090002"}, On: on},
+		{From: []string{"010530090003"}, To: []string{"010530090004", "010530090005"}, On: on.AddDate(1, 0, 0)},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	id, _ := a.EntryArea("010530090002")
+	for _, want := range []struct {
+		years, two, all int
+	}{{-1, 200, 700}, {0, 300, 700}, {1, 300, 300}} {
+		at := on.AddDate(want.years, 0, 0)
+		if two, all := a.Inhabitants(id, at), a.Inhabitants(Bund, at); two != want.two || all != want.all {
+			t.Errorf("%d years on: got %d and %d inhabitants, want %d and %d", want.years, two, all, want.two, want.all)
+		}
+	}
+}
+
 func TestDamagedTablesAreRefused(t *testing.T) {
 	t.Parallel()
 	for i := 0; i < len(embeddedTable); i += len(embeddedTable)/50 + 1 {

@@ -28,7 +28,7 @@ var embeddedTable []byte
 const EmbeddedSource = "© Statistisches Bundesamt (Destatis), 2021, Gebietsstand 30.11.2021"
 
 // tableMagic is the first line of a compact table.
-const tableMagic = "pvgate areas 1"
+const tableMagic = "pvgate areas 2"
 
 // maxTable bounds a compact table when it is unpacked.
 const maxTable = 16 << 20
@@ -70,7 +70,8 @@ func DefaultAliases() []Alias {
 
 // WriteTable writes the areas, without those that aliases added, in the compact form that [ReadTable] reads: gzip of
 // lines separated by tabs. The first names the format, the second the source, the third the kinds; then one line per
-// area in order of keys: ARS, name, number of the kind, seat, postcode. Equal tables give equal bytes.
+// area in order of keys: ARS, name, number of the kind, seat, postcode, inhabitants (nothing for none). Equal tables give
+// equal bytes.
 func (a *Areas) WriteTable(w io.Writer, source string) error {
 	z, err := gzip.NewWriterLevel(w, gzip.BestCompression)
 	if err != nil {
@@ -92,7 +93,11 @@ func (a *Areas) WriteTable(w io.Writer, source string) error {
 		if strings.ContainsAny(x.Name+x.Kind+x.Seat+x.Postcode, "\t\n\r") {
 			return fmt.Errorf("write areas: %s: a text has a tab or a line break", x.ARS)
 		}
-		fmt.Fprintf(&b, "%s\t%s\t%d\t%s\t%s\n", x.ARS, x.Name, slices.Index(kinds, x.Kind), x.Seat, x.Postcode)
+		people := ""
+		if x.Inhabitants > 0 {
+			people = strconv.Itoa(x.Inhabitants)
+		}
+		fmt.Fprintf(&b, "%s\t%s\t%d\t%s\t%s\t%s\n", x.ARS, x.Name, slices.Index(kinds, x.Kind), x.Seat, x.Postcode, people)
 	}
 	if _, err = z.Write(b.Bytes()); err != nil {
 		return fmt.Errorf("write areas: %w", err)
@@ -141,7 +146,7 @@ func ReadTable(r io.Reader) (*Areas, error) {
 }
 
 func parseTableRow(row string, kinds []string) (Area, error) {
-	var f [5]string
+	var f [6]string
 	for i := range f {
 		f[i], row, _ = strings.Cut(row, "\t")
 	}
@@ -153,5 +158,11 @@ func parseTableRow(row string, kinds []string) (Area, error) {
 	if err != nil || kind < 0 || kind >= len(kinds) || ars.IsBund() || f[1] == "" || row != "" {
 		return Area{}, fmt.Errorf("%s: broken row", ars)
 	}
-	return Area{ARS: ars, Name: f[1], Kind: kinds[kind], Seat: f[3], Postcode: f[4]}, nil
+	people := 0
+	if f[5] != "" {
+		if people, err = strconv.Atoi(f[5]); err != nil || people <= 0 {
+			return Area{}, fmt.Errorf("%s: broken row", ars)
+		}
+	}
+	return Area{ARS: ars, Name: f[1], Kind: kinds[kind], Seat: f[3], Postcode: f[4], Inhabitants: people}, nil
 }

@@ -3,7 +3,7 @@
 // Package gv100ad reads the official Gemeindeverzeichnis GV100AD of the Statistisches Bundesamt: fixed width, UTF-8,
 // CRLF, 220 characters a line. [Read] gives the table of areas, [ReadFile] the same from a file.
 //
-// It reads the keys, names, kinds, seats and postcodes, and nothing else of the file. Older editions in ISO 8859-1 are
+// It reads the keys, names, kinds, seats, postcodes and inhabitants, and nothing else of the file. Older editions in ISO 8859-1 are
 // refused, because their names would come out wrong.
 package gv100ad
 
@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -114,7 +115,11 @@ func parseLine(text string) (rec registry.AreaRecord, ok bool, err error) {
 		key = land + rb + kreis + verband
 	case recordGemeinde:
 		key = land + rb + kreis + verband + gemeinde
-		_ = c.next(4 + 11 + 11 + 11 + 4) // reserved, area, population, male, reserved
+		_ = c.next(4 + 11) // reserved, area
+		if rec.Inhabitants, err = number(c.next(11)); err != nil {
+			return rec, false, fmt.Errorf("record %s: inhabitants %w", key, err)
+		}
+		_ = c.next(11 + 4) // of them male, reserved
 		rec.Postcode = strings.TrimSpace(c.next(5))
 	default:
 		return rec, false, fmt.Errorf("record type %q, want 10, 20, 30, 40, 50 or 60; is this a GV100AD file?", kind)
@@ -127,6 +132,19 @@ func parseLine(text string) (rec registry.AreaRecord, ok bool, err error) {
 	}
 	rec.Kind = kindName(kind, mark, rec.Name)
 	return rec, true, nil
+}
+
+// number reads a field of digits; blanks are 0.
+func number(field string) (int, error) {
+	field = strings.TrimSpace(field)
+	if field == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(field, 10, 31)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no number", field)
+	}
+	return int(n), nil
 }
 
 // columns cuts a line by characters; past its end everything is empty, as trailing blanks may be missing.

@@ -4,11 +4,13 @@ package gv100ad
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -177,7 +179,7 @@ func TestFullFileAgreesWithAnotherReading(t *testing.T) {
 	at := time.Date(2021, 12, 1, 0, 0, 0, 0, registry.Berlin())
 	n := 0
 	for _, r := range rows[1:] {
-		level, ars, ags, name, postcode := r[0], r[1], r[3], r[4], r[7]
+		level, ars, ags, name, postcode, people := r[0], r[1], r[3], r[4], r[7], r[8]
 		if level == "region" {
 			continue
 		}
@@ -190,7 +192,7 @@ func TestFullFileAgreesWithAnotherReading(t *testing.T) {
 		x := a.Area(p.ID)
 		if level == "gemeinde" {
 			byAGS, err := a.Locate(ags, at, registry.LocateOptions{})
-			if err != nil || byAGS.ID != p.ID || x.ARS.String() != ars || x.ARS.AGS() != ags || x.Name != name || x.Postcode != postcode {
+			if err != nil || byAGS.ID != p.ID || x.ARS.String() != ars || x.ARS.AGS() != ags || x.Name != name || x.Postcode != postcode || strconv.Itoa(x.Inhabitants) != cmp.Or(people, "0") {
 				t.Errorf("%s %s %s %s: %+v, by AGS %v %v", ars, ags, name, postcode, x, byAGS, err)
 			}
 			continue
