@@ -149,6 +149,7 @@ func (c *compiler) backends() {
 				c.fatal(b.Origin, "host %q is listed by backend %q too; a host belongs to one backend", h, c.in.Backends[other].Name)
 			}
 			c.hosts[h] = int32(i)
+			made.hosts = append(made.hosts, h)
 			if j == 0 {
 				made.root = c.strings.put("https://" + h + "/")
 			}

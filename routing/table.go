@@ -85,7 +85,8 @@ const (
 // backend is a backend as the table knows it.
 type backend struct {
 	name    string
-	root    uint32 // address of its first host's "/", for an override without a row
+	hosts   []string // in lower case
+	root    uint32   // address of its first host's "/", for an override without a row
 	proxy   bool
 	closed  bool
 	require require

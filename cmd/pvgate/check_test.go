@@ -211,7 +211,7 @@ func TestVerbsEndWithTheirExitCodes(t *testing.T) {
 		{"nope", 2, "", `unknown command "nope"`},
 		{"check --nope", 2, "", "unknown flag: --nope"},
 		{"", 0, "Available Commands:", ""},
-		{"help", 0, "Exit codes: 0 ok, 1 failed, 2 usage, 3 check found errors.", ""},
+		{"help", 0, "Exit codes: 0 ok, 1 failed, 2 usage, 3 check found errors, 4 diff is not empty.", ""},
 		{"completion bash", 0, "__start_pvgate", ""},
 		{"completion tcsh", 2, "", `invalid argument "tcsh"`},
 		{"init " + starter, 0, "pvgate.yaml\n", ""},

@@ -20,6 +20,7 @@ const (
 	exitFailed = 1
 	exitUsage  = 2
 	exitCheck  = 3 // check found errors
+	exitDiff   = 4 // diff is not empty
 )
 
 func main() {

@@ -21,7 +21,7 @@ func newRoot() *cobra.Command {
 		Short: "The gateway of the Portalverbund",
 		Long: "pvgate finds the portal that is responsible for a Verwaltungsleistung in a place and hands the\n" +
 			"request to it, by redirect or as a proxy.\n\n" +
-			"Exit codes: 0 ok, 1 failed, 2 usage, 3 check found errors.",
+			"Exit codes: 0 ok, 1 failed, 2 usage, 3 check found errors, 4 diff is not empty.",
 		SilenceErrors: true, // run prints them
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -33,6 +33,7 @@ func newRoot() *cobra.Command {
 		newDemo(),
 		newCheck(),
 		newExplain(),
+		newDiff(),
 		newStatus(),
 		newReload(),
 		newUpgrade(),
