@@ -390,6 +390,7 @@ func TestClientsThatLeaveEjectNobody(t *testing.T) {
 		f.ask("GET", "/a")
 		f.clients[0].end.Reset()
 		f.clients = nil
+		f.net.Advance(50 * time.Millisecond) // who says that it wants one answer is not watched at once
 		f.play()
 	}
 	if f.state(0) != endpoint.InService || f.server.Snapshot().Backends[0].Endpoints.At(0).InFlight() != 0 {

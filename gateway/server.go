@@ -341,8 +341,22 @@ func (s *Server) Retire(ctx context.Context, released func()) error {
 	return s.drain(ctx, released)
 }
 
+// lateClients is how long clients whose connection stands have to send something before the listening sockets are closed.
+const lateClients = 50 * time.Millisecond
+
+// hasten lets in whom the kernel still keeps back.
+func (s *Server) hasten() {
+	for i := range s.sockets {
+		s.sockets[i].Hasten()
+	}
+	time.Sleep(lateClients)
+}
+
 func (s *Server) drain(ctx context.Context, released func()) error {
 	s.dropDatagrams()
+	if !s.retired {
+		s.hasten()
+	}
 	for _, n := range s.nodes {
 		n.loop.Do(n.drain)
 	}

@@ -63,7 +63,7 @@ func (c *H1) Readable() {
 		c.pump()
 		return
 	}
-	if c.x != nil && c.x.Parked() && c.stream.Finished() {
+	if c.x != nil && c.x.Parked() && c.stream.Left() {
 		// Whoever ends its side after its request may still want the answer (RFC 9112, section 9.6), but hardly who does so
 		// while it waits in a queue: most likely it has given up, and others wait behind it.
 		c.gone()
@@ -133,7 +133,9 @@ func (c *H1) feed(b []byte) {
 				c.x.Body(data)
 			}
 		case http1.End:
-			c.bodyDone = true
+			if c.bodyDone = true; c.parting {
+				c.stream.Patient()
+			}
 			if c.x != nil {
 				c.x.BodyEnd()
 				c.x.FlushRequest()

@@ -135,17 +135,13 @@ func (h *Host) Accept(fd int32, peer netip.AddrPort, listener int, protocols Pro
 	}
 	l := &link{host: h, config: secure, protocols: protocols}
 	l.wire, l.speaks = &l.stream, l
-	if h.loop.Adopt(fd, peer, &l.stream, proxied{l}) != 0 {
-		h.networks.Leave(peer.Addr())
-		h.loop.Release()
-		return
-	}
+	h.loop.Adopt(fd, peer, &l.stream, proxied{l})
 	l.client = exchange.Client{Addr: peer.Addr(), Text: peer.Addr().AppendTo(l.text[:0]), Listener: listener}
 	l.wait(int64(h.timeouts.Head))
-	if !speaks {
-		l.open()
-	}
 	h.enter(l)
+	if !speaks {
+		l.open() // it may end in here already
+	}
 }
 
 // Closed returns how many connections were closed by cause.

@@ -94,8 +94,8 @@ func (s *inherited) look() error {
 	case unix.SOCK_DGRAM:
 		s.udp = true
 	case unix.SOCK_STREAM:
-		// systemd's differ: a smaller queue, no TCP_NODELAY.
-		if err := unix.SetsockoptInt(s.FD, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		// systemd's differ: a smaller queue, no options.
+		if err := setTCP(s.FD); err != nil {
 			return err
 		}
 		if err := unix.Listen(s.FD, backlog); err != nil {

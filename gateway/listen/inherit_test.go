@@ -45,6 +45,9 @@ func TestWhoeverWaitsIsServedByTheNextProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
+		if _, err := c.Write([]byte("hello")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	first.Close()
 	second, err := in.Open("127.0.0.1:0", 5)

@@ -27,6 +27,9 @@ func TestWhatIsAcceptedDoesNotDelay(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
+			if _, err := c.Write([]byte("hello")); err != nil {
+				t.Fatal(err)
+			}
 		}
 		accepted := 0
 		for _, fd := range sockets.FDs {
@@ -45,6 +48,42 @@ func TestWhatIsAcceptedDoesNotDelay(t *testing.T) {
 		if accepted != 4 {
 			t.Errorf("%s: %d connections, want 4", address, accepted)
 		}
+	}
+}
+
+// Who says nothing is not accepted yet, unless the listener is about to be closed.
+func TestWhoIsSilentIsKeptBack(t *testing.T) {
+	t.Parallel()
+	sockets, err := listen.Open("127.0.0.1:0", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sockets.Close()
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", sockets.Addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	accepts := func() bool {
+		conn, _, err := unix.Accept4(int(sockets.FDs[0]), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		if err == nil {
+			_ = unix.Close(conn)
+		}
+		return err == nil
+	}
+	c := dial()
+	if accepts() {
+		t.Error("a silent connection is accepted")
+	}
+	if _, err := c.Write([]byte("hello")); err != nil || !accepts() {
+		t.Errorf("one that has spoken is not (%v)", err)
+	}
+	sockets.Hasten()
+	if dial(); !accepts() {
+		t.Error("a silent one is not accepted before the end")
 	}
 }
 

@@ -73,13 +73,17 @@ type Loop struct {
 	ready   []*Stream
 	turn    []*Stream        // the ready list being served
 	held    [sides][]*Stream // written to in this turn
-	polled  int              // events that stand in events already
-	guarded bool             // a Guard may be among what is held
-	events  [eventBatch]Event
-	wheel   wheel
-	pool    pool
-	pipes   []*pipe // that nobody uses
-	piping  int     // how many there are
+	fresh   []*Stream        // adopted in this turn
+	patient []*Stream        // of those, who can do without epoll for a moment; see Stream.Patient
+	// patience runs out when they are to be watched nevertheless.
+	patience Timer
+	polled   int  // events that stand in events already
+	guarded  bool // a Guard may be among what is held
+	events   [eventBatch]Event
+	wheel    wheel
+	pool     pool
+	pipes    []*pipe // that nobody uses
+	piping   int     // how many there are
 	// pipeTimer runs out when nobody has wanted one for a while.
 	pipeTimer Timer
 	// mostPipes is Options.MaxPipes, or less if the kernel gives less.
@@ -232,6 +236,7 @@ func (l *Loop) Turn() {
 	l.serving = nil
 	for !l.expire() {
 	}
+	l.watchFresh()
 	if l.holds() {
 		if l.guarded {
 			l.guarded = false
@@ -378,8 +383,8 @@ func (l *Loop) dispatched() {
 	}
 }
 
-// register gives a descriptor its owner and a fresh generation.
-func (l *Loop) register(fd int32, s source) (uint32, syscall.Errno) {
+// own gives a descriptor its owner and a fresh generation.
+func (l *Loop) own(fd int32, s source) (gen uint32) {
 	for int(fd) >= len(l.fds) {
 		l.fds = append(l.fds, make([]source, 256)...)
 		l.gens = append(l.gens, make([]uint32, 256)...)
@@ -388,11 +393,18 @@ func (l *Loop) register(fd int32, s source) (uint32, syscall.Errno) {
 	if l.gens[fd] == wakeGeneration {
 		l.gens[fd] = 1
 	}
-	if err := l.kernel.Add(fd, l.gens[fd]); err != 0 {
+	l.fds[fd] = s
+	return l.gens[fd]
+}
+
+// register owns a descriptor and has it watched.
+func (l *Loop) register(fd int32, s source) (uint32, syscall.Errno) {
+	gen := l.own(fd, s)
+	if err := l.kernel.Add(fd, gen); err != 0 {
+		l.fds[fd] = nil
 		return 0, err
 	}
-	l.fds[fd] = s
-	return l.gens[fd], 0
+	return gen, 0
 }
 
 // Dial starts connecting to an address. On success the owner's Connected will be called, also when the connect is
@@ -434,21 +446,51 @@ func (s *Stream) dialing(err syscall.Errno) syscall.Errno {
 		s.closed = true
 		return err
 	}
+	s.watched = true
 	l.streams++
 	return 0
 }
 
-// Adopt makes a stream of a connected descriptor, which the loop owns from now on.
-func (l *Loop) Adopt(fd int32, peer netip.AddrPort, s *Stream, owner Owner) syscall.Errno {
-	*s = Stream{loop: l, owner: owner, fd: fd, side: accepted, peer: peer, moved: l.now}
-	var err syscall.Errno
-	if s.gen, err = l.register(fd, s); err != 0 {
-		l.kernel.Close(fd)
-		s.closed = true
-		return err
-	}
+// Adopt makes a stream of a connected descriptor, which the loop owns from now on. Its peer has most likely spoken: the
+// owner is asked to read in this turn, and only then is epoll asked to watch.
+func (l *Loop) Adopt(fd int32, peer netip.AddrPort, s *Stream, owner Owner) {
+	*s = Stream{loop: l, owner: owner, fd: fd, side: accepted, peer: peer, moved: l.now, readable: true}
+	s.gen = l.own(fd, s)
 	l.streams++
-	return 0
+	l.fresh = append(l.fresh, s)
+	s.Again()
+}
+
+// unwatched is how long a patient stream goes without epoll, nanoseconds.
+const unwatched = 20e6
+
+// watchFresh ends the turn of what was adopted in it.
+func (l *Loop) watchFresh() {
+	for i, s := range l.fresh {
+		l.fresh[i] = nil
+		switch {
+		case !s.patient || s.listed:
+			s.watch()
+		case !s.watched && !s.closed:
+			if len(l.patient) == 0 {
+				l.SetTimer(&l.patience, (*impatient)(l), l.now+unwatched)
+			}
+			l.patient = append(l.patient, s)
+		}
+	}
+	l.fresh = l.fresh[:0]
+}
+
+// impatient are streams that were patient for long enough.
+type impatient Loop
+
+// Expire has them watched.
+func (p *impatient) Expire(int64) {
+	for i, s := range p.patient {
+		p.patient[i] = nil
+		s.watch()
+	}
+	p.patient = p.patient[:0]
 }
 
 func (s *Stream) shut() { s.Close() }

@@ -86,6 +86,7 @@ func (s *Stream) Take(from *Stream, most int64) (n int, st ReadStatus, ok bool) 
 	case from.closed || from.dead:
 		return 0, Failed, true
 	case !from.readable:
+		from.watch()
 		return 0, Again, true
 	case s.closed || s.broken || s.connecting:
 		return 0, Failed, false
@@ -118,6 +119,7 @@ func (s *Stream) Take(from *Stream, most int64) (n int, st ReadStatus, ok bool) 
 	case err == 0 && !from.broken:
 		return 0, EOF, true
 	case err == syscall.EAGAIN:
+		from.watch()
 		return 0, Again, true
 	}
 	from.broken = true
@@ -140,6 +142,7 @@ func (s *Stream) sendPipe(more bool) bool {
 	for s.piped > 0 {
 		n, err := s.loop.splice(s.through.read, s.fd, s.piped, more)
 		if err == syscall.EAGAIN {
+			s.watch()
 			return false
 		}
 		if err != 0 || n == 0 {

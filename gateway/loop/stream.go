@@ -70,8 +70,12 @@ type Stream struct {
 	fd         int32
 	gen        uint32
 	connecting bool
+	watched    bool // by epoll
+	patient    bool // need not be, for a moment
 	readable   bool
 	hangup     bool // epoll reported the peer's FIN or a reset
+	brief      bool // it did so in its first report
+	reported   bool // there has been one
 	listed     bool // on the ready list
 	closed     bool
 	broken     bool
@@ -160,6 +164,22 @@ func (s *Stream) Own(o Owner) { s.owner = o; s.Timer.owner = o }
 // connection.
 func (s *Stream) Serve() { s.loop.serving = s }
 
+// Patient says, in the turn in which the stream was adopted, that nothing more is expected from its peer before the answer
+// that ends the connection. Epoll is then not asked to watch it, unless the answer takes its time or the kernel does not take
+// it [new connections: 6 % of the CPU per request]; that the peer gives up is noticed a moment later.
+func (s *Stream) Patient() { s.patient = true }
+
+// watch has epoll report what comes. If the kernel cannot, the connection counts as broken.
+func (s *Stream) watch() {
+	if s.watched || s.closed {
+		return
+	}
+	s.watched = true
+	if s.loop.kernel.Add(s.fd, s.gen) != 0 {
+		s.lose()
+	}
+}
+
 // Again asks for another Readable in the loop's next turn, after everybody else has had theirs.
 func (s *Stream) Again() {
 	if !s.listed && !s.closed {
@@ -174,6 +194,7 @@ func (s *Stream) Read(b []byte) (int, ReadStatus) {
 		return 0, Failed
 	}
 	if !s.readable {
+		s.watch()
 		return 0, Again
 	}
 	for {
@@ -196,6 +217,7 @@ func (s *Stream) Read(b []byte) (int, ReadStatus) {
 		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:
 			s.readable = false
+			s.watch()
 			return 0, Again
 		default:
 			s.readable, s.broken = false, true
@@ -340,6 +362,7 @@ func (s *Stream) push(b []byte) (sent int, ok bool) {
 			sent += n
 		case syscall.EINTR:
 		case syscall.EAGAIN:
+			s.watch()
 			return sent, true
 		default:
 			return sent, false
@@ -375,8 +398,8 @@ func (s *Stream) dropQueue() {
 	}
 }
 
-// Finished reports whether the peer is known to have ended its side, even if there is more to read before that.
-func (s *Stream) Finished() bool { return s.hangup }
+// Left reports whether the peer has ended its side, or reset the connection, since it first spoke: not together with that.
+func (s *Stream) Left() bool { return s.hangup && !s.brief }
 
 // Silent reports whether an idle connection is open and nothing has been heard on it: what a pooled connection must be.
 // The kernel is not asked; see Guard, and Healthy, which does.
@@ -430,8 +453,10 @@ func (s *Stream) foresee(f Flags) {
 		return
 	}
 	if f&(EventHangup|EventError) != 0 {
+		s.brief = s.brief || !s.reported && f&EventError == 0
 		s.hangup = true
 	}
+	s.reported = true
 	if f&(EventRead|EventError) != 0 {
 		s.readable = true
 	}
