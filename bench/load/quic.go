@@ -68,7 +68,7 @@ func runQUIC(ctx context.Context, o Options) (Result, error) {
 	wg.Wait()
 	res := Result{Elapsed: elapsed, Missed: q.missed}
 	for i := range workers {
-		res.add(&workers[i].res)
+		res.Add(&workers[i].res)
 	}
 	return res, err
 }

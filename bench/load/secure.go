@@ -67,7 +67,7 @@ func runSecure(ctx context.Context, o Options) (Result, error) {
 	wg.Wait()
 	res := Result{Elapsed: elapsed}
 	for i := range workers {
-		res.add(&workers[i].res)
+		res.Add(&workers[i].res)
 	}
 	return res, err
 }
@@ -111,8 +111,9 @@ func (s *secure) pass(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// add sums up what one client has counted.
-func (r *Result) add(o *Result) {
+// Add sums up what two clients, or one at two times, have counted.
+func (r *Result) Add(o *Result) {
+	r.Elapsed += o.Elapsed
 	r.Good += o.Good
 	r.BytesIn += o.BytesIn
 	for i := range r.Statuses {
@@ -123,6 +124,7 @@ func (r *Result) add(o *Result) {
 	r.Invalid += o.Invalid
 	r.Wrong += o.Wrong
 	r.TimedOut += o.TimedOut
+	r.Missed += o.Missed
 	r.Reconnects += o.Reconnects
 	if r.FirstFailure == "" {
 		r.FirstFailure = o.FirstFailure

@@ -30,6 +30,7 @@ const (
 // neighbourFigures is what the neighbours rig measured.
 type neighbourFigures struct {
 	Rounds    int                       `json:"rounds"`
+	Disturbed int                       `json:"disturbed_rounds_not_timed"`
 	Healthy   uint64                    `json:"healthy_requests"`
 	WithoutUS float64                   `json:"p99_us_without"`
 	BesideUS  float64                   `json:"p99_us_beside_them"`
@@ -93,44 +94,59 @@ func (f *neighbourFigures) measure(ctx context.Context, p *binary.Process) error
 func (f *neighbourFigures) rounds(ctx context.Context, address string, say *json.Encoder, hear *json.Decoder) error {
 	f.Rounds = proof.Count((len(hostilities)+neighbours-1)/neighbours, 24)
 	span := time.Duration(proof.Count(1200, 3000)) * time.Millisecond
-	var without, beside load.Result
-	add := func(to *load.Result, figure *float64) error {
-		r, err := healthy(ctx, address, span)
-		if err == nil {
-			*figure = float64(r.Latency.Quantile(.99)) / 1e3
-			err = r.Err()
-			to.Good += r.Good
-			to.Latency.Merge(&r.Latency)
-		}
-		return err
-	}
 	if _, err := healthy(ctx, address, span/2); err != nil { // everything is warm
 		return err
 	}
-	for i := range f.Rounds {
-		var kinds []int
-		for k := range neighbours {
-			kinds = append(kinds, (i*neighbours+k)%len(hostilities))
+	var without, beside load.Result
+	for i := 0; i-f.Disturbed < f.Rounds; i++ {
+		if i == timedTries*f.Rounds {
+			return errDisturbed
 		}
-		var p99 [2]float64
-		if err := add(&without, &p99[0]); err != nil {
+		stolen, err := theft()
+		if err != nil {
 			return err
 		}
-		if err := say.Encode(kinds); err != nil {
+		was, err := healthy(ctx, address, span)
+		if err != nil {
 			return err
 		}
-		failed := add(&beside, &p99[1])
-		f.Rounded = append(f.Rounded, p99)
-		reports := make([]hostileReport, 0, neighbours)
-		if err := errors.Join(failed, say.Encode(struct{}{}), hear.Decode(&reports)); err != nil {
+		is, err := f.beside(ctx, address, span, i, say, hear)
+		if err != nil {
 			return err
 		}
-		for k, r := range reports {
-			f.note(hostilities[kinds[k]].name, r)
+		if share, err := stolen(); err != nil {
+			return err
+		} else if share > mostStolen && proof.Full() {
+			was.Latency, is.Latency = load.Histogram{}, load.Histogram{}
+			f.Disturbed++
+		} else {
+			f.Rounded = append(f.Rounded, [2]float64{float64(was.Latency.Quantile(.99)) / 1e3, float64(is.Latency.Quantile(.99)) / 1e3})
 		}
+		without.Add(was)
+		beside.Add(is)
 	}
 	f.Healthy = without.Good + beside.Good
-	return f.judge(&without, &beside)
+	return errors.Join(without.Err(), beside.Err(), f.judge(&without, &beside))
+}
+
+// beside asks while the kinds of a round waste the gateway's time.
+func (f *neighbourFigures) beside(ctx context.Context, address string, span time.Duration, round int, say *json.Encoder, hear *json.Decoder) (*load.Result, error) {
+	kinds := make([]int, neighbours)
+	for k := range kinds {
+		kinds[k] = (round*neighbours + k) % len(hostilities)
+	}
+	if err := say.Encode(kinds); err != nil {
+		return nil, err
+	}
+	r, failed := healthy(ctx, address, span)
+	reports := make([]hostileReport, 0, neighbours)
+	if err := errors.Join(failed, say.Encode(struct{}{}), hear.Decode(&reports)); err != nil {
+		return nil, err
+	}
+	for k, report := range reports {
+		f.note(hostilities[kinds[k]].name, report)
+	}
+	return r, nil
 }
 
 func (f *neighbourFigures) note(name string, r hostileReport) {

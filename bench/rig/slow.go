@@ -54,6 +54,7 @@ type slowFigure struct {
 	WithoutUS  float64            `json:"p99_us_without"`
 	RushUS     float64            `json:"p99_us_while_they_come"`
 	DuringUS   float64            `json:"p99_us_while_they_stay"`
+	Disturbed  int                `json:"disturbed_seconds_not_timed"`
 	Open       float64            `json:"connections_open_at_most"`
 	BytesEach  float64            `json:"rss_bytes_per_slow_connection"`
 	ByCause    map[string]float64 `json:"connections_closed"`
@@ -105,10 +106,11 @@ func slowMode(ctx context.Context, p *binary.Process, address string, connection
 	if err != nil {
 		return f, err
 	}
-	without, err := healthy(ctx, address, min(span/2, 20*time.Second))
+	without, void, err := undisturbed(ctx, address, min(span/2, 20*time.Second))
 	if err != nil {
 		return f, err
 	}
+	f.Disturbed += void
 	closed, err := p.Metrics()
 	if err != nil {
 		return f, err
@@ -116,7 +118,7 @@ func slowMode(ctx context.Context, p *binary.Process, address string, connection
 	ramp := time.Duration(connections/slowPerSecond+1) * time.Second
 	// Attackers have machines of their own: here they get only what the others leave of the processors.
 	attack := exec.CommandContext(ctx, "chrt", append([]string{"--idle", "0", tool}, append(
-		options, "-c", fmt.Sprint(connections), "-r", fmt.Sprint(slowPerSecond), "-l", fmt.Sprint(int((ramp+span).Seconds())+2), "-p", "30", "-v", "0")...)...)
+		options, "-c", fmt.Sprint(connections), "-r", fmt.Sprint(slowPerSecond), "-l", fmt.Sprint(int((ramp+timedTries*span).Seconds())+2), "-p", "30", "-v", "0")...)...)
 	attack.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := attack.Start(); err != nil {
 		return f, err
@@ -129,7 +131,8 @@ func slowMode(ctx context.Context, p *binary.Process, address string, connection
 	rush, err := healthy(ctx, address, ramp)
 	during := &load.Result{}
 	if err == nil {
-		during, err = healthy(ctx, address, span)
+		during, void, err = undisturbed(ctx, address, span)
+		f.Disturbed += void
 	}
 	stopWatch()
 	if err = errors.Join(err, <-watched); err != nil {
@@ -150,11 +153,12 @@ func slowMode(ctx context.Context, p *binary.Process, address string, connection
 	if back := descriptorsReturn(p, base); back != nil {
 		f.FinallyFDs, err = now-base, errors.Join(err, back)
 	}
-	again, failed := healthy(ctx, address, min(span/2, 20*time.Second))
-	if err = errors.Join(err, failed, again.Err()); err != nil {
+	again, void, failed := undisturbed(ctx, address, min(span/2, 20*time.Second))
+	if err = errors.Join(err, failed); err != nil {
 		return f, err
 	}
-	without.Latency.Merge(&again.Latency)
+	f.Disturbed += void
+	without.Add(again)
 	return f, f.judge(without, rush, during)
 }
 
