@@ -7,9 +7,11 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/pvgate/pvgate/gateway"
 	"github.com/pvgate/pvgate/gateway/certs/certstest"
+	"github.com/pvgate/pvgate/gateway/endpoint"
 	"github.com/pvgate/pvgate/gateway/gatewaytest"
 	"github.com/pvgate/pvgate/gateway/tlsconn"
 )
@@ -334,5 +337,68 @@ func TestBackPressureReachesBackendsBehindTLS(t *testing.T) {
 	}
 	if n, err := io.Copy(io.Discard, resp.Body); err != nil || n != size {
 		t.Errorf("got %d octets, %v", n, err)
+	}
+}
+
+// RP-05: an endpoint with which there is no TLS has got nothing of a request: another one gets it, forms too, once, and at the
+// cost of the budget. An only endpoint is not asked twice.
+func TestRP05TLSThatFailsLeadsToAnotherEndpoint(t *testing.T) {
+	t.Parallel()
+	ca := gatewaytest.NewAuthority(t)
+	serve := func(pair tls.Certificate, h http.HandlerFunc) (at netip.AddrPort, handshakes *atomic.Int32) {
+		handshakes = new(atomic.Int32)
+		srv := httptest.NewUnstartedServer(h)
+		srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+		srv.TLS = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			handshakes.Add(1)
+			return &pair, nil
+		}}
+		srv.StartTLS()
+		t.Cleanup(srv.Close)
+		return netip.MustParseAddrPort(srv.Listener.Addr().String()), handshakes
+	}
+	for _, size := range []int{4, 200 << 10} {
+		var forms atomic.Int32
+		good, _ := serve(ca.Issue(t, portal), func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil || len(body) != size {
+				t.Errorf("a form of %d octets: %v", len(body), err)
+			}
+			forms.Add(1)
+			w.Header().Set("Connection", "close") // or the other endpoint is asked no more
+		})
+		bad, asked := serve(ca.Issue(t, "other.example"), func(http.ResponseWriter, *http.Request) { t.Error("a form came to a stranger") })
+		for _, alone := range []bool{false, true} {
+			s, addr := start(t, "127.0.0.1:1", behindTLS(ca.Client(t, portal)), func(_ *gateway.Options, snap *gateway.Snapshot) {
+				o := endpoint.Options{Pick: endpoint.Weighted, Endpoints: []endpoint.Spec{{URL: "bad", Addresses: []netip.AddrPort{bad}, Weight: 1e6}}}
+				if !alone {
+					o.Endpoints = append(o.Endpoints, endpoint.Spec{URL: "good", Addresses: []netip.AddrPort{good}})
+				}
+				snap.Backends[0].Endpoints = new(endpoint.Book).Group("", o)
+			})
+			asked.Store(0)
+			forms.Store(0)
+			const n = 6
+			failed := 0
+			for range n {
+				resp, err := http.Post("http://"+addr+"/", "", bytes.NewReader(make([]byte, size)))
+				if err != nil || resp.StatusCode != 200 { // who is refused may still be writing
+					failed++
+				}
+				if err == nil {
+					resp.Body.Close()
+				}
+			}
+			st, err := s.Stats()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !alone && (failed != 0 || forms.Load() != n || asked.Load() == 0 || st.Pools.Repeats != uint64(asked.Load())) {
+				t.Errorf("%d of %d forms failed, %d came to the good endpoint; the other was asked %d times; %+v", failed, n, forms.Load(), asked.Load(), st.Pools)
+			}
+			if alone && (failed != n || asked.Load() > n || st.Pools.Repeats+st.Pools.Withheld != 0) {
+				t.Errorf("%d of %d forms failed at an only endpoint, which was asked %d times; %+v", failed, n, asked.Load(), st.Pools)
+			}
+		}
 	}
 }

@@ -426,3 +426,35 @@ func TestEjectedEndpointsKeepNoConnections(t *testing.T) {
 		t.Errorf("%d connections; one from before an ejection was used after it", len(back.ends))
 	}
 }
+
+// TestRS07AWaitingConnectionGivesItsPort: ports are counted by the address they lead to, so it is one to the same address
+// that makes room, at once, however long others have waited.
+func TestRS07AWaitingConnectionGivesItsPort(t *testing.T) {
+	t.Parallel()
+	const ports = 3
+	f := newFleet(t, simBack)
+	f.net.Ports = ports
+	back := f.start(simBack)
+	f.ask("GET", "/u/other")
+	f.all("/u/other", 0, 200, "")
+	f.during(100*time.Millisecond, 100*time.Millisecond)
+	for round := range 3 {
+		back.hold = true
+		for range ports {
+			f.ask("POST", "/a")
+		}
+		back.hold = false
+		f.play()
+		f.all("/a", 0, 200, "")
+		f.during(1100*time.Millisecond, 100*time.Millisecond) // too long for a form to take one that waits
+		if n := f.server.nodes[0].cache.Stats(); n.Evicted != uint64(round*ports) || n.Idle != ports+1 {
+			t.Errorf("round %d: %+v", round, n)
+		}
+	}
+	if f.state(0) != endpoint.InService {
+		t.Errorf("a backend that has done nothing is %v", f.state(0))
+	}
+	if o := f.origins[simNext]; len(o.ends) != 1 || o.ends[0].EOF() {
+		t.Error("a connection to another address was closed for it")
+	}
+}

@@ -32,12 +32,17 @@ type Wish struct {
 	Safe bool
 	// Stay is the place of the endpoint that the client was at before, plus one; 0: none.
 	Stay int
+	// Not is the place of an endpoint that has failed this request, plus one; 0: none has.
+	Not int
 }
 
 // Pick returns the place of the endpoint at which a request is tried first, None if no endpoint is in service.
 func (g *Group) Pick(w Wish) int {
 	if len(g.members) > 1 {
 		return g.choose(w)
+	}
+	if w.Not == 1 {
+		return None
 	}
 	if e := g.members[0]; State(e.state.Load()) == InService || e.serves(w.Now) || e.try(w.Now, true) {
 		return 0
@@ -47,7 +52,7 @@ func (g *Group) Pick(w Wish) int {
 
 // choose is Pick among several.
 func (g *Group) choose(w Wish) int {
-	if w.Stay > 0 && w.Stay <= len(g.members) {
+	if w.Stay > 0 && w.Stay <= len(g.members) && w.Stay != w.Not {
 		e := g.members[w.Stay-1]
 		if State(e.state.Load()) <= Returning || e.serves(w.Now) || e.try(w.Now, true) {
 			return w.Stay - 1
@@ -68,12 +73,12 @@ func (g *Group) choose(w Wish) int {
 	}
 	for i := range n {
 		at := (first + i) % n
-		if e := g.members[at]; e.serves(w.Now) || e.try(w.Now, w.Safe) {
+		if e := g.members[at]; at+1 != w.Not && (e.serves(w.Now) || e.try(w.Now, w.Safe)) {
 			return at
 		}
 	}
 	for at, e := range g.members {
-		if e.try(w.Now, true) {
+		if at+1 != w.Not && e.try(w.Now, true) {
 			return at
 		}
 	}

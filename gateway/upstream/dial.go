@@ -94,7 +94,11 @@ func (d *dialer) next() {
 				continue
 			}
 			a := &attempt{dialer: d, at: d.at, began: c.loop.Now()}
-			if err := a.begin(to); err != 0 {
+			err := a.begin(to)
+			if faultOf(err) == message.FaultLocal && c.pool.cache.yield(err, to) {
+				err = a.begin(to)
+			}
+			if err != 0 {
 				d.failed(d.at, faultOf(err))
 				continue
 			}

@@ -10,6 +10,7 @@
 package upstream
 
 import (
+	"net/netip"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -203,8 +204,13 @@ const recent = int64(time.Second)
 // in [endpoint.Wish]. A fault says that no endpoint is in service
 // (FaultDown), or why no attempt could even be started.
 func (p *Pool) Get(u User, reuse Reuse, g *endpoint.Group, safe bool, stay int) (*Conn, message.Fault) {
+	return p.get(u, reuse, g, endpoint.Wish{Safe: safe, Stay: stay})
+}
+
+func (p *Pool) get(u User, reuse Reuse, g *endpoint.Group, w endpoint.Wish) (*Conn, message.Fault) {
 	p.turn++
-	at := g.Pick(endpoint.Wish{Now: p.cache.loop.Now(), Turn: p.turn, Safe: safe, Stay: stay})
+	w.Now, w.Turn = p.cache.loop.Now(), p.turn
+	at := g.Pick(w)
 	if at == endpoint.None {
 		return nil, message.FaultDown
 	}
@@ -221,26 +227,42 @@ func (p *Pool) Get(u User, reuse Reuse, g *endpoint.Group, safe bool, stay int) 
 		}
 		c.unlist()
 		c.lend(u, g)
-		c.stay = stay
+		c.stay = w.Stay
 		c.reused, c.guarded = true, true
 		p.cache.stats.Reuses++
 		return c, message.FaultNone
 	}
-	c := &Conn{pool: p, group: g, stay: stay, place: to, loop: p.cache.loop}
+	c := &Conn{pool: p, group: g, stay: w.Stay, place: to, loop: p.cache.loop}
 	c.machine.Init(p.cache.limits)
-	fault := c.dial(at)
-	if fault == message.FaultLocal && p.cache.oldest != nil {
-		// The descriptor (or port) of a connection that only waits is better used now.
-		p.cache.oldest.discard()
-		p.cache.stats.Evicted++
-		fault = c.dial(at)
-	}
-	if fault != message.FaultNone {
+	if fault := c.dial(at); fault != message.FaultNone {
 		return nil, fault
 	}
 	p.cache.stats.Dials++
 	c.lend(u, g)
 	return c, message.FaultNone
+}
+
+// yield closes an idle connection, if there is one, for want of what err says: its descriptor is better used now. Ports are
+// counted by the address they lead to, so for want of one it is the oldest to the same address, which is reset: closed, it
+// would keep its port for a minute (TIME_WAIT).
+func (c *Cache) yield(err syscall.Errno, to netip.AddrPort) bool {
+	o := c.oldest
+	if err == syscall.EADDRNOTAVAIL { // the kernel has looked at every port for as long
+		for o != nil && o.stream.Peer() != to {
+			o = o.lruNext
+		}
+		if o != nil {
+			o.wire.Reset()
+		} else {
+			o = c.oldest
+		}
+	}
+	if o == nil {
+		return false
+	}
+	o.discard()
+	c.stats.Evicted++
+	return true
 }
 
 // reaches reports whether the connection still leads to an address of its endpoint.

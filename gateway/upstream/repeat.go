@@ -51,9 +51,13 @@ func (c *Conn) Unsent() bool {
 }
 
 // Repeat lends u a new connection, as Get does, and puts on it what another was given of a request: all of it if that is
-// Unsent, else the head that it was told to keep.
+// Unsent, else the head that it was told to keep. If that one never stood, the new one is to another endpoint.
 func (p *Pool) Repeat(u User, of *Conn, g *endpoint.Group) (*Conn, message.Fault) {
-	c, fault := p.Get(u, ReuseNone, g, false, of.stay)
+	w := endpoint.Wish{Stay: of.stay}
+	if of.stream == nil {
+		w.Not = of.place.at + 1
+	}
+	c, fault := p.get(u, ReuseNone, g, w)
 	if fault != message.FaultNone {
 		return nil, fault
 	}

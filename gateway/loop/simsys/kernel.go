@@ -178,6 +178,9 @@ func (k *Kernel) Socket(loop.Family) (int32, syscall.Errno) {
 func (k *Kernel) Connect(fd int32, to netip.AddrPort) syscall.Errno {
 	s := k.net.sockets[fd]
 	l := k.net.listeners[to]
+	if !k.net.bind(s, to) {
+		return syscall.EADDRNOTAVAIL
+	}
 	switch {
 	case l == nil:
 		s.refused, s.connecting = syscall.ECONNREFUSED, true

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -38,6 +39,9 @@ type Net struct {
 
 	// Descriptors is how many sockets the loops may hold, 0 for any number.
 	Descriptors int
+	// Ports is how many connections the loops may have to one address, 0 for any number: those that they have closed
+	// first count for a minute more.
+	Ports int
 
 	rng       *rand.Rand
 	faults    Faults
@@ -46,6 +50,7 @@ type Net struct {
 	nextFD    int32
 	listeners map[netip.AddrPort]*Listener
 	paths     map[string]*Listener // of Unix sockets
+	ports     map[netip.AddrPort][]*socket
 	pipes     map[int32]*pipe
 	kernels   []*Kernel
 	capacity  int // of a receive buffer, bytes
@@ -65,7 +70,8 @@ type socket struct {
 	reset      bool  // RST received
 	told       bool  // ECONNRESET has been returned once
 	closed     bool
-	full       bool // a write has seen EAGAIN
+	full       bool  // a write has seen EAGAIN
+	port       int64 // net time at which its port is free, 0: it is not
 	connecting bool
 	refused    syscall.Errno
 	accept     *Listener
@@ -80,7 +86,7 @@ func New(seed uint64, f Faults) *Net {
 	rng := rand.New(rand.NewPCG(seed, 0x70766761))
 	return &Net{
 		rng: rng, faults: f, now: 1e9, sockets: map[int32]*socket{}, nextFD: 10,
-		listeners: map[netip.AddrPort]*Listener{}, paths: map[string]*Listener{}, pipes: map[int32]*pipe{}, capacity: 256 + rng.IntN(16<<10),
+		listeners: map[netip.AddrPort]*Listener{}, paths: map[string]*Listener{}, ports: map[netip.AddrPort][]*socket{}, pipes: map[int32]*pipe{}, capacity: 256 + rng.IntN(16<<10),
 	}
 }
 
@@ -115,6 +121,22 @@ func (n *Net) Owned() int {
 		}
 	}
 	return k
+}
+
+// timeWait is how long a port is kept by who has closed first.
+const timeWait = int64(time.Minute)
+
+// bind takes a port for a connection to an address, if there is one.
+func (n *Net) bind(s *socket, to netip.AddrPort) bool {
+	if n.Ports == 0 {
+		return true
+	}
+	taken := slices.DeleteFunc(n.ports[to], func(o *socket) bool { return o.port > 0 && o.port <= n.now })
+	if n.ports[to] = taken; len(taken) >= n.Ports {
+		return false
+	}
+	n.ports[to] = append(taken, s)
+	return true
 }
 
 func (n *Net) exhausted() bool { return n.Descriptors > 0 && n.Owned() >= n.Descriptors }
@@ -333,6 +355,9 @@ func (s *socket) close() {
 	}
 	s.shutdown()
 	s.forget()
+	if !s.fin && !s.reset {
+		s.port += timeWait
+	}
 }
 
 func (s *socket) abort() {
@@ -349,6 +374,7 @@ func (s *socket) forget() {
 	s.closed = true
 	s.net.moved = true
 	s.pending = 0
+	s.port = s.net.now
 	delete(s.net.sockets, s.fd)
 }
 
