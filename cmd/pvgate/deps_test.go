@@ -29,6 +29,7 @@ registry/bundle: registry registry/source registry/signing
 registry/refresh: registry/source
 registry/guard: registry/bundle registry/source
 registry/generate: registry
+registry/fetch: registry registry/source
 registry/signing: registry
 registry/internal/rows:
 registry/internal/mkareas: registry registry/gv100ad
