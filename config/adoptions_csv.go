@@ -17,7 +17,10 @@ import (
 
 // adoptionColumns are the columns of an adoptions file, in any order; the first
 // two must be there.
-var adoptionColumns = [...]string{"offer", "area", "oe_id", "contract", "begin", "end"}
+var adoptionColumns = [...]string{"offer", "area", "oe_id", "contract", "begin", "end", "state"}
+
+// adoptionStates is the form of a state, as in the schema.
+const adoptionStates = "interessenbekundung|contracted|live"
 
 // adoptionRows reads the csv file that a file's adoptions name. The path starts
 // from the file's own folder and stays inside routes.d; for pvgate.yaml (root is
@@ -125,7 +128,9 @@ func (l *loader) adoptionRecord(r *csv.Reader, rec []string, columns []int, name
 	line, _ := r.FieldPos(0)
 	a := Adoption{At: Origin{Where: FromFile, Name: name, Line: line, Col: 1}}
 	a.Areas = make(AdoptionAreas, 1)
-	fields := [...]*Text{&a.Offer, &a.Areas[0].Name, &a.Areas[0].V, &a.Contract, &a.Begin, &a.End}
+	a.State.V = "live"
+	fields := [...]*Text{&a.Offer, &a.Areas[0].Name, &a.Areas[0].V, &a.Contract, &a.Begin, &a.End, &a.State}
+	forms := [len(fields)]string{4: "time", 5: "time", 6: adoptionStates}
 	for i, c := range columns {
 		o := Origin{Where: FromFile, Name: name}
 		o.Line, o.Col = r.FieldPos(i)
@@ -136,8 +141,8 @@ func (l *loader) adoptionRecord(r *csv.Reader, rec []string, columns []int, name
 			}
 			continue
 		}
-		if c >= 4 && checkForm("time", v) != "" {
-			l.fail(o, "%s %q %s", adoptionColumns[c], v, checkForm("time", v))
+		if problem := checkForm(forms[c], v); problem != "" {
+			l.fail(o, "%s %q %s", adoptionColumns[c], v, problem)
 			continue
 		}
 		*fields[c] = Text{V: strings.Clone(v), Origin: o}

@@ -367,8 +367,11 @@ type Entry struct {
 // Offer is an EfA service offered by a Land.
 type Offer struct {
 	At         Origin    `key:"-"`
-	Backend    Text      `key:"backend" need:"yes" is:"backend" help:"its backend; closed by the offer"`
+	State      Text      `key:"state" default:"live" is:"interessenbekundung|contracted|live" help:"how far it has come; only a live one closes its backend and makes routes"`
+	Backend    Text      `key:"backend" need:"yes" is:"backend" help:"its backend; closed by the offer once that is live"`
 	Provider   Provider  `key:"provider" help:"who offers it"`
+	Contract   Text      `key:"contract" help:"number of the provider's contract (Einstellungsvertrag)"`
+	PriceModel Text      `key:"price_model" help:"reference to how it is paid, such as a document's number or URL; pvgate counts no money"`
 	Leistungen Map[Text] `key:"leistungen" need:"yes" is:"digits" help:"deep link for each Leistung, may hold placeholders"`
 	Begin      Text      `key:"begin" is:"time" help:"first moment; absent: open"`
 	End        Text      `key:"end" is:"time" help:"last day; absent: open"`
@@ -380,7 +383,7 @@ type Provider struct {
 	At   Origin `key:"-"`
 	Area Text   `key:"area" is:"digits" help:"of the provider; absent: the file's"`
 	Name Text   `key:"name" help:"of the provider"`
-	Via  Text   `key:"via" help:"contract way, such as fit-store"`
+	Via  Text   `key:"via" help:"with whom those who reuse it contract, where that is not the provider, such as fit-store"`
 }
 
 // Adoptions is a list of adoptions, or the csv file that holds them.
@@ -393,7 +396,8 @@ type Adoptions struct {
 type Adoption struct {
 	At         Origin        `key:"-"`
 	Offer      Text          `key:"offer" need:"yes" is:"offer" help:"offer by name"`
-	Contract   Text          `key:"contract" help:"number of the contract"`
+	State      Text          `key:"state" default:"live" is:"interessenbekundung|contracted|live" help:"how far it has come; only a live one makes routes"`
+	Contract   Text          `key:"contract" help:"number of the contract (Nachnutzungsvertrag)"`
 	Areas      AdoptionAreas `key:"areas" need:"yes" help:"area: oe_id of each area that joined; a list when there are no oe_id"`
 	Without    []Text        `key:"without" is:"digits" help:"areas inside that did not join"`
 	Leistungen []Text        `key:"leistungen" is:"digits" help:"which of the offer's Leistungen; absent: all"`

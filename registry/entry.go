@@ -96,18 +96,21 @@ type Entry struct {
 	Refused string // not empty: the target breaks the URL policy, and why; the entry blocks (R7)
 }
 
-// Offer is an EfA service that a Land has put on the Marktplatz. The backend it names is closed (R9).
+// Offer is an EfA service that a Land has put on the Marktplatz. The backend that a live one names is closed (R9).
 type Offer struct {
 	Name       string
+	State      State
 	Backend    string
 	Provider   Provider
+	Contract   string // of the provider with whom it offers through: the Einstellungsvertrag
+	PriceModel string // reference to how it is paid
 	Begin, End time.Time
 	Leistungen map[Leistung]Template
 	Successor  string // name of the offer that replaces this one
 	Origin     Origin
 }
 
-// Provider is who runs an offer.
+// Provider is who runs an offer. Those who reuse it need not contract with the provider but with whom it offers through.
 type Provider struct {
 	Area AreaID
 	Name string
@@ -117,7 +120,8 @@ type Provider struct {
 // Adoption is the reuse of an offer by areas (R9).
 type Adoption struct {
 	Offer      string
-	Contract   string
+	State      State
+	Contract   string // the Nachnutzungsvertrag
 	Areas      []AdoptedArea
 	Without    []AreaID   // taken out again
 	Leistungen []Leistung // empty = all of the offer

@@ -12,7 +12,7 @@ import (
 	"github.com/pvgate/pvgate/registry"
 )
 
-// offers reads the offers and closes their backends (R9). It goes before the entries, which must know what is closed.
+// offers reads the offers and closes the backends of live ones (R9). It goes before the entries, which must know what is closed.
 func (c *compiler) offers() {
 	list := slices.Clone(c.in.Offers)
 	slices.SortStableFunc(list, func(a, b registry.Offer) int { return strings.Compare(a.Name, b.Name) })
@@ -28,14 +28,14 @@ func (c *compiler) offers() {
 		if !ok {
 			c.unknownBackend(o.Origin, o.Backend)
 			id = NoBackend
-		} else {
+		} else if o.State == registry.Live {
 			c.t.backends[id].closed = true
 		}
 		if !o.Begin.IsZero() && !o.End.IsZero() && !o.Begin.Before(o.End) {
 			c.fatal(o.Origin, "offer %q: begin %s is not before end %s; correct one of them", o.Name, date(o.Begin), date(o.End))
 		}
 		c.t.offers = append(c.t.offers, offer{
-			name: o.Name, successor: o.Successor, backend: id, provider: o.Provider,
+			name: o.Name, successor: o.Successor, live: o.State == registry.Live, backend: id, provider: o.Provider,
 			span: spanOf(o.Begin, o.End), origin: o.Origin,
 		})
 	}
@@ -91,6 +91,9 @@ func (c *compiler) adoption(a *registry.Adoption) {
 		if _, ok := o.Leistungen[l]; !ok {
 			c.fatal(a.Origin, "offer %q has no leistung %s; name one of the offer's", a.Offer, l)
 		}
+	}
+	if !made.live || a.State != registry.Live {
+		return
 	}
 	n := adoption{offer: id, origin: a.Origin}
 	for _, w := range a.Without {

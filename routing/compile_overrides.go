@@ -275,7 +275,7 @@ func (c *compiler) coversOf(id BackendID, o *override) []cover {
 	for i := range c.in.Adoptions {
 		a := &c.in.Adoptions[i]
 		of, ok := c.offerID[a.Offer]
-		if !ok || c.t.offers[of].backend != id || !c.isFor(a, c.offerOf(of), o) {
+		if !ok || c.t.offers[of].backend != id || !c.t.offers[of].live || a.State != registry.Live || !c.isFor(a, c.offerOf(of), o) {
 			continue
 		}
 		s := spanOf(a.Begin, a.End).and(c.t.offers[of].span)
@@ -341,7 +341,7 @@ func (c *compiler) inside(outer, gem registry.AreaID, at time.Time) bool {
 func (c *compiler) offersOf(id BackendID) string {
 	var names []string
 	for i := range c.t.offers {
-		if c.t.offers[i].backend == id {
+		if c.t.offers[i].live && c.t.offers[i].backend == id {
 			names = append(names, c.t.offers[i].name)
 		}
 	}

@@ -99,7 +99,24 @@ func (g *generator) world(n int, embedded bool) *vector {
 	if g.chance(60) {
 		g.overrides(v)
 	}
+	g.states(v)
 	return v
+}
+
+// states says of some offers and adoptions that they are not live. The questions to come do not depend on it.
+func (g *generator) states(v *vector) {
+	own := &generator{Rand: rand.New(rand.NewPCG(uint64(len(v.Entries)), uint64(len(v.Adoptions))))}
+	some := func(s *string) {
+		if own.chance(10) {
+			*s = pick(own, []string{"contracted", "interessenbekundung"})
+		}
+	}
+	for i := range v.Offers {
+		some(&v.Offers[i].State)
+	}
+	for i := range v.Adoptions {
+		some(&v.Adoptions[i].State)
+	}
 }
 
 // places picks the Gemeindeverzeichnis and its changes.

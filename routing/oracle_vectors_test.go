@@ -140,12 +140,18 @@ func oracleWorld(v *vector, d *oDirectory, m mutant) *oWorld {
 	return w
 }
 
+// isLive says whether the offer closes its backend and can be reused.
+func (o *vectorOffer) isLive() bool { return o.State == "" || o.State == "live" }
+
 // readMarktplatz makes rows of adoptions.
 func (w *oWorld) readMarktplatz(v *vector, m mutant) {
-	offers := map[string]*oOffer{}
+	offers, live := map[string]*oOffer{}, map[string]bool{}
 	for _, o := range v.Offers {
+		live[o.Name] = o.isLive()
 		offers[o.Name] = &oOffer{name: o.Name, backend: o.Backend, begin: oTime(o.Begin, registry.ParseTime), end: oTime(o.End, registry.ParseEnd), leistungen: o.Leistungen}
-		w.closed[o.Backend] = true
+		if o.isLive() {
+			w.closed[o.Backend] = true
+		}
 	}
 	native := func(key string) string {
 		if m == mutantAdoptionsByText { // R3 forgotten: the key as it is written
@@ -155,6 +161,9 @@ func (w *oWorld) readMarktplatz(v *vector, m mutant) {
 		return k
 	}
 	for _, a := range v.Adoptions {
+		if !live[a.Offer] || a.State != "" && a.State != "live" {
+			continue
+		}
 		x := &oAdoption{offer: offers[a.Offer], begin: oTime(a.Begin, registry.ParseTime), end: oTime(a.End, registry.ParseEnd), leistungen: a.Leistungen}
 		for _, k := range a.Without {
 			x.without = append(x.without, native(k))

@@ -134,7 +134,7 @@ func (t *Table) offerBehind(q *Query, s *settled) (name string, live []uint32) {
 		}
 	}
 	for i := range t.offers {
-		if name == "" && t.offers[i].backend == h.backendID() {
+		if name == "" && t.offers[i].live && t.offers[i].backend == h.backendID() {
 			name = t.offers[i].name
 		}
 	}
@@ -160,7 +160,7 @@ func (t *Table) Successors(q *Query) (registry.Leistung, string) {
 			continue
 		}
 		for j := range t.offers {
-			if t.offers[j].backend == h.backendID() && offer == "" {
+			if t.offers[j].live && t.offers[j].backend == h.backendID() && offer == "" {
 				offer = t.offers[j].successor
 			}
 		}

@@ -111,6 +111,7 @@ type template struct {
 // offer is an EfA service (R9).
 type offer struct {
 	name, successor string
+	live            bool // its backend is closed, and adoptions make rows
 	backend         BackendID
 	provider        registry.Provider
 	span            span

@@ -105,6 +105,7 @@ type vectorURL struct {
 
 type vectorOffer struct {
 	Name       string            `json:"name"`
+	State      string            `json:"state"`
 	Backend    string            `json:"backend"`
 	Provider   vectorProvider    `json:"provider"`
 	Begin      string            `json:"begin"`
@@ -122,6 +123,7 @@ type vectorProvider struct {
 type vectorAdoption struct {
 	ID         string          `json:"id"`
 	Offer      string          `json:"offer"`
+	State      string          `json:"state"`
 	Areas      []vectorAdopted `json:"areas"`
 	Without    []string        `json:"without"`
 	Leistungen []string        `json:"leistungen"`

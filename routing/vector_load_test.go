@@ -168,7 +168,7 @@ func (l *loaded) entry(v *vector, e *vectorEntry) {
 func (l *loaded) marktplatz(v *vector) {
 	for _, o := range v.Offers {
 		out := registry.Offer{
-			Name: o.Name, Backend: o.Backend, Begin: l.begin(o.Begin), End: l.end(o.End), Successor: o.Successor,
+			Name: o.Name, State: l.state(o.State), Backend: o.Backend, Begin: l.begin(o.Begin), End: l.end(o.End), Successor: o.Successor,
 			Leistungen: map[registry.Leistung]registry.Template{},
 		}
 		for k, text := range o.Leistungen {
@@ -179,7 +179,7 @@ func (l *loaded) marktplatz(v *vector) {
 		l.in.Offers = append(l.in.Offers, out)
 	}
 	for _, a := range v.Adoptions {
-		out := registry.Adoption{Offer: a.Offer, Begin: l.begin(a.Begin), End: l.end(a.End), Origin: registry.Origin{File: "vector"}}
+		out := registry.Adoption{Offer: a.Offer, State: l.state(a.State), Begin: l.begin(a.Begin), End: l.end(a.End), Origin: registry.Origin{File: "vector"}}
 		for _, x := range a.Areas {
 			out.Areas = append(out.Areas, registry.AdoptedArea{Area: l.area(x.Area), Key: x.Area, OE: x.OE, Origin: l.origin(a.ID+"@"+x.Area, "")})
 		}
@@ -191,6 +191,14 @@ func (l *loaded) marktplatz(v *vector) {
 		}
 		l.in.Adoptions = append(l.in.Adoptions, out)
 	}
+}
+
+func (l *loaded) state(word string) registry.State {
+	s, ok := registry.ParseState(word)
+	if !ok {
+		l.fail("state", fmt.Errorf("%q is none", word))
+	}
+	return s
 }
 
 func (l *loaded) override(o *vectorOverride) {

@@ -382,7 +382,8 @@ func good[T any](ok *bool) func(T, bool) T {
 
 func (b *routesBuilder) offer(own fileArea, c *config.Named[config.Offer]) {
 	o := registry.Offer{
-		Name: c.Name.V, Backend: c.V.Backend.V, Successor: c.V.Successor.V, Origin: rowOrigin(c.Name.Origin),
+		Name: c.Name.V, State: state(c.V.State), Backend: c.V.Backend.V, Successor: c.V.Successor.V, Origin: rowOrigin(c.Name.Origin),
+		Contract: c.V.Contract.V, PriceModel: c.V.PriceModel.V,
 		Provider:   registry.Provider{Area: own.id, Name: c.V.Provider.Name.V, Via: c.V.Provider.Via.V},
 		Leistungen: make(map[registry.Leistung]registry.Template, len(c.V.Leistungen)),
 	}
@@ -410,8 +411,14 @@ func (b *routesBuilder) offer(own fileArea, c *config.Named[config.Offer]) {
 	}
 }
 
+// state of an offer or adoption; config holds its form.
+func state(t config.Text) registry.State {
+	s, _ := registry.ParseState(t.V)
+	return s
+}
+
 func (b *routesBuilder) adoption(own fileArea, c *config.Adoption) {
-	a := registry.Adoption{Offer: c.Offer.V, Contract: c.Contract.V, Origin: rowOrigin(c.At)}
+	a := registry.Adoption{Offer: c.Offer.V, State: state(c.State), Contract: c.Contract.V, Origin: rowOrigin(c.At)}
 	ok := b.offers[c.Offer.V]
 	for i := range c.Areas {
 		m := &c.Areas[i]
