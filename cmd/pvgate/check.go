@@ -104,7 +104,7 @@ func check(ctx context.Context, flags *configFlags, now time.Time) *checked {
 	r.Errors = append(r.Errors, findings(err)...)
 	warnings := built.warnings
 	if len(r.Errors) == 0 {
-		warnings = append(warnings, closedRows(built, now)...)
+		warnings = append(warnings, append(closedRows(built, now), rivalOffers(built, now)...)...)
 	}
 	r.Warnings = append(r.Warnings, findings(warnings.Sorted())...)
 	for _, s := range built.sources {

@@ -38,6 +38,7 @@ func newRoot() *cobra.Command {
 		newReload(),
 		newUpgrade(),
 		newDrain(),
+		newMarktplatz(),
 		newConfig(),
 		newInit(),
 		newVersion(),
