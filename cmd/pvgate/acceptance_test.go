@@ -80,7 +80,7 @@ func TestSampleAnswersTheSameEverywhere(t *testing.T) {
 		if location != row.url || (row.url != "") != (code == http.StatusSeeOther) {
 			t.Errorf("row %d by HTTP: %d %s, want %s", row.line, code, location, row.url)
 		}
-		online := explained(t, fetch(t, client, "http://"+at[1]+"/api/v1/explain?leistung="+row.leistung+"&ars="+row.area))
+		online := explained(t, fetchURL(t, client, "http://"+at[1]+"/api/v1/explain?leistung="+row.leistung+"&ars="+row.area))
 		var stdout, stderr bytes.Buffer
 		exit := run(t.Context(), []string{"explain", row.leistung, "--ars", row.area, "--config", config, "-o", "json"}, &stdout, &stderr)
 		offline := explained(t, stdout.Bytes())
@@ -121,7 +121,7 @@ func explained(t *testing.T, body []byte) (a answered) {
 	return a
 }
 
-func fetch(t *testing.T, client *http.Client, address string) []byte {
+func fetchURL(t *testing.T, client *http.Client, address string) []byte {
 	t.Helper()
 	resp, err := client.Get(address)
 	if err != nil {

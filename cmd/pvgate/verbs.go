@@ -41,6 +41,7 @@ func newRoot() *cobra.Command {
 		newMarktplatz(),
 		newConfig(),
 		newInit(),
+		newRegistry(),
 		newVersion(),
 		newCompletion(),
 	)

@@ -43,7 +43,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pvgate/pvgate/registry"
 	"github.com/pvgate/pvgate/registry/signing"
+	"github.com/pvgate/pvgate/registry/source"
 )
 
 // The form's constants.
@@ -100,6 +102,7 @@ type Bundle struct {
 	data     []byte // all before the seal
 	sections []Section
 	sigs     []signing.Signature // by key
+	file     string              // that it was read from, for messages
 }
 
 // Sections are the sections by tag, without meta.
@@ -137,7 +140,7 @@ func (b *Bundle) Sign(key *signing.Private) error {
 func (b *Bundle) Verify(keys signing.Keys, at time.Time) (signing.Named, error) {
 	key, err := keys.Verify(message(b.Digest), b.sigs, at)
 	if err != nil {
-		return key, unsigned(err)
+		return key, &source.Refusal{Cause: source.CauseSignature, Origin: registry.Origin{File: b.file}, Text: err.Error(), Err: err}
 	}
 	return key, nil
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"syscall"
 
@@ -22,9 +23,7 @@ import (
 // DefaultMaxSize is what a file may have in bytes if nothing else is said: six times ten million entries.
 const DefaultMaxSize = 1 << 30
 
-// ReadFile reads a bundle of at most maxSize bytes (0 = [DefaultMaxSize]) into one piece of memory. Memory is taken only
-// after head and length of the file agree. An error is a *source.Refusal of one of the causes empty, truncated, oversized,
-// checksum and schema, or says that the file cannot be read.
+// ReadFile reads a bundle of at most maxSize bytes (0 = [DefaultMaxSize]); see [Read].
 func ReadFile(path string, maxSize int64) (*Bundle, error) {
 	// Without O_NONBLOCK a pipe would wait for its writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
@@ -32,22 +31,30 @@ func ReadFile(path string, maxSize int64) (*Bundle, error) {
 		return nil, fmt.Errorf("read bundle: %w", err)
 	}
 	defer f.Close()
+	return Read(f, maxSize)
+}
+
+// Read reads an open file from its beginning into one piece of memory, which is taken only after head and length of the
+// file agree. An error is a *source.Refusal of one of the causes empty, truncated, oversized, checksum and schema, or says
+// that the file cannot be read.
+func Read(f *os.File, maxSize int64) (*Bundle, error) {
 	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = &fs.PathError{Op: "read", Path: f.Name(), Err: errors.New("no regular file")}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read bundle: %w", err)
 	}
-	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("read bundle: %w", &fs.PathError{Op: "read", Path: path, Err: errors.New("no regular file")})
-	}
-	b, err := read(f, st.Size(), maxSize)
+	b, err := read(io.NewSectionReader(f, 0, math.MaxInt64), st.Size(), maxSize)
 	var r *source.Refusal
 	if errors.As(err, &r) {
-		r.Origin = registry.Origin{File: path}
+		r.Origin = registry.Origin{File: f.Name()}
 		return nil, r
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read bundle: %s: %w", path, err)
+		return nil, fmt.Errorf("read bundle: %w", err)
 	}
+	b.file = f.Name()
 	return b, nil
 }
 
@@ -91,11 +98,6 @@ func read(r io.Reader, size, maxSize int64) (*Bundle, error) {
 
 func refuse(cause source.Cause, format string, args ...any) *source.Refusal {
 	return &source.Refusal{Cause: cause, Text: fmt.Sprintf(format, args...)}
-}
-
-// unsigned is the refusal of a bundle that bears no signature that counts.
-func unsigned(err error) *source.Refusal {
-	return &source.Refusal{Cause: source.CauseSignature, Text: err.Error(), Err: err}
 }
 
 // checkHead judges what can be judged before memory is taken: what kind of file it is, and that its length is one that its

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pvgate/pvgate/registry/bundle"
+	"github.com/pvgate/pvgate/registry/source"
+)
+
+// newRegistry is the verb registry: what is done with a compiled registry outside of a gateway.
+func newRegistry() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "registry",
+		Short: "Verify, sign and publish compiled registries (bundles)",
+		Long: "A bundle (x.pvb) is a registry that is compiled, checksummed and perhaps signed, in one file. One machine builds\n" +
+			"and signs it, all gateways load the same. See docs/registry.md.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newRegistryVerify(), newRegistryStats(), newRegistrySign(), newRegistryKeygen(), newRegistryServe())
+	return cmd
+}
+
+// openBundle reads a bundle of any size that the machine has memory for.
+func openBundle(path string) (*bundle.Bundle, error) {
+	return bundle.ReadFile(path, 1<<40)
+}
+
+// refused says why a file is no bundle that can be used, as a check's error; other errors stay what they are.
+func refused(cmd *cobra.Command, err error) error {
+	var r *source.Refusal
+	if !errors.As(err, &r) {
+		return err
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "pvgate: %s: %s\n", r.Cause, r)
+	return &exitError{code: exitCheck}
+}
+
+// replaceFile gives a file new content, whole or not at all, and on disk when it returns.
+func replaceFile(path string, b *bundle.Bundle) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	_, err = b.WriteTo(f)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
