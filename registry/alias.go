@@ -328,6 +328,21 @@ func (a *Areas) Formerly(id AreaID, at time.Time) []AreaID {
 	return f.ids[:n:n]
 }
 
+// ContainsAt is [Areas.Contains] also by the keys that mean inner, or an area around it, at that time (R4).
+func (a *Areas) ContainsAt(outer, inner AreaID, at time.Time) bool {
+	if a.Contains(outer, inner) {
+		return true
+	}
+	for up := inner; ; up = a.parent[up] {
+		if slices.Contains(a.Formerly(up, at), outer) {
+			return true
+		}
+		if up == Bund {
+			return false
+		}
+	}
+}
+
 // Retired says whether the area's own key means something else at that time: rows there answer only through
 // [Areas.Formerly].
 func (a *Areas) Retired(id AreaID, at time.Time) bool {

@@ -30,12 +30,13 @@ registry/refresh: registry/source
 registry/guard: registry/bundle registry/source
 registry/generate: registry
 registry/fetch: registry registry/source
+registry/index: registry registry/bundle
 registry/signing: registry
 registry/internal/rows:
 registry/internal/mkareas: registry registry/gv100ad
 registry: registry/internal/rows
 
-routing: registry
+routing: registry registry/index
 
 gateway/message:
 gateway/http1: gateway/message
