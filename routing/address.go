@@ -7,11 +7,21 @@ import (
 	"strings"
 
 	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/registry/index"
 )
 
-// An address is a number: a template with isTemplate set, else a literal text. Literal texts are absolute URLs, or for
-// proxied backends also paths that begin with "/".
+// address is where a target is. That of a policy's row or an override is a number: a template with isTemplate set, else
+// a literal string. Literal texts are absolute URLs, or for proxied backends also paths that begin with "/". That of an
+// index's row is a text of the index at the row's place. The zero value is no address.
+type address struct {
+	n       uint32
+	indexed bool
+	at      index.At // if indexed
+}
+
 const isTemplate = 1 << 31
+
+func (a address) isTemplate() bool { return !a.indexed && a.n&isTemplate != 0 }
 
 // AppendURL appends the address of a Handover decision: a registry URL byte for byte, a template filled in (R16). For
 // a proxied backend whose entry names only a path it appends that path. It does not allocate if dst has room. The
@@ -56,53 +66,88 @@ func (t *Table) URLLang(q *Query, d *Decision) string {
 }
 
 // address picks among the addresses of one target by language: asked, de, first (R16).
-func (t *Table) address(lang string, d *Decision) (url uint32, have string) {
+func (t *Table) address(lang string, d *Decision) (url address, have string) {
+	url = t.urlOf(d)
 	if d.Row == NoRow {
-		return d.url, ""
+		return url, ""
 	}
-	if url = t.urlOf(d); t.index.traitsOf(uint32(d.Row)).flags&flagOthers == 0 {
+	row := uint32(d.Row)
+	if t.traitsOf(row).flags&flagOthers == 0 {
 		return url, "de"
 	}
-	x := &t.extra[t.cold[d.Row].extra]
 	if lang == "" {
 		lang = "de"
 	}
-	have = t.langOf(x.lang)
-	if have == lang {
-		return url, have
+	r := t.own(row)
+	if r == nil {
+		return t.otherIndexed(lang, url)
 	}
-	for _, o := range t.others[x.othersAt : x.othersAt+x.othersN] {
-		switch l := t.langOf(o.lang); {
-		case l == lang:
-			return o.url, l
-		case l == "de" && have != "de":
-			url, have = o.url, l
+	x := t.extraOf(r)
+	have = t.langOf(x.lang)
+	for _, o := range t.policy.others[x.othersAt : x.othersAt+x.othersN] {
+		if better(t.langOf(o.lang), lang, &have) {
+			url = address{n: o.url}
 		}
 	}
 	return url, have
 }
 
-// urlOf is the address that a decision has before languages are looked at.
-func (t *Table) urlOf(d *Decision) uint32 {
-	if d.url == 0 && d.Row != NoRow {
-		return t.hot[d.Row].url
+// otherIndexed is address of a row of the index with other languages.
+func (t *Table) otherIndexed(lang string, url address) (address, string) {
+	have := t.langOf(t.index.Extra(url.at.Row).Lang)
+	for _, o := range t.index.Others(url.at.Row) {
+		if better(t.langOf(o.Lang), lang, &have) {
+			url.n = o.URL
+		}
 	}
-	return d.url
+	return url, have
+}
+
+// better says whether a language is nearer to the wanted one than what there is, and puts it there.
+func better(l, wanted string, have *string) bool {
+	if *have == wanted || l != wanted && (l != "de" || *have == "de") {
+		return false
+	}
+	*have = l
+	return true
+}
+
+// urlOf is the address that a decision has before languages are looked at.
+func (t *Table) urlOf(d *Decision) address {
+	if d.url == 0 && d.Row != NoRow {
+		return t.rowAddress(index.At{Row: uint32(d.Row), Leistung: d.Key, Area: d.native})
+	}
+	return address{n: d.url}
+}
+
+// rowAddress is the address of a row.
+func (t *Table) rowAddress(at index.At) address {
+	if r := t.own(at.Row); r != nil {
+		return address{n: r.url}
+	}
+	return address{n: t.index.Record(at.Row).URL, indexed: true, at: at}
 }
 
 func (t *Table) langOf(n uint32) string {
 	if n == 0 {
 		return "de"
 	}
-	return t.strings.at(n)
+	return t.id(n)
 }
 
-func (t *Table) appendAddress(dst []byte, url uint32, q *Query, d *Decision) ([]byte, error) {
-	if url&isTemplate == 0 {
-		return append(dst, t.strings.at(url)...), nil
+func (t *Table) appendAddress(dst []byte, url address, q *Query, d *Decision) ([]byte, error) {
+	if url.isTemplate() {
+		v := t.values(q, d)
+		return t.templates[url.n&^isTemplate].t.Append(dst, &v)
 	}
-	v := t.values(q, d)
-	return t.templates[url&^isTemplate].t.Append(dst, &v)
+	return t.appendLiteral(dst, url), nil
+}
+
+func (t *Table) appendLiteral(dst []byte, url address) []byte {
+	if url.indexed {
+		return t.index.AppendText(dst, url.n, url.at.Leistung, url.at.Area)
+	}
+	return append(dst, t.strings.at(url.n)...)
 }
 
 // values are what a template is filled with: R11's context, the key and the area that were decided on.
@@ -111,16 +156,16 @@ func (t *Table) values(q *Query, d *Decision) registry.Values {
 		Leistung: d.Key,
 		ARS:      t.areas.ARS(q.Area),
 		Lang:     q.Lang,
-		OE:       t.strings.at(d.oe),
-		LB:       t.strings.at(d.lb),
-		OD:       t.strings.at(d.od),
+		OE:       t.id(d.oe),
+		LB:       t.id(d.lb),
+		OD:       t.id(d.od),
 	}
 }
 
 // fillable says whether the decision's address can be written (CONTRACT 13: an empty path value is target_refused).
 func (t *Table) fillable(q *Query, d *Decision) bool {
 	url, _ := t.address(q.Lang, d)
-	if url&isTemplate == 0 || !t.templates[url&^isTemplate].strict {
+	if !url.isTemplate() || !t.templates[url.n&^isTemplate].strict {
 		return true
 	}
 	var buf [1024]byte // on the stack; longer addresses cost an allocation
@@ -129,16 +174,16 @@ func (t *Table) fillable(q *Query, d *Decision) bool {
 }
 
 // addressText is the address as written, for people.
-func (t *Table) addressText(url uint32) (text string, isTempl bool) {
-	if url&isTemplate != 0 {
-		return t.templates[url&^isTemplate].t.String(), true
+func (t *Table) addressText(url address) (text string, isTempl bool) {
+	if url.isTemplate() {
+		return t.templates[url.n&^isTemplate].t.String(), true
 	}
-	return t.strings.at(url), false
+	return string(t.appendLiteral(nil, url)), false
 }
 
 // Context is R11's: the ids of the winning target, "" where it has none or several.
 func (t *Table) Context(d *Decision) (oe, lb, od string) {
-	return t.strings.at(d.oe), t.strings.at(d.lb), t.strings.at(d.od)
+	return t.id(d.oe), t.id(d.lb), t.id(d.od)
 }
 
 // hostOf is the host of an absolute URL without port in lower case, "" for a path. For messages and titles.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/registry/index"
 )
 
 // Input is everything a [Table] is made of. Compile reads it and keeps none of its slices and maps.
@@ -19,8 +20,12 @@ type Input struct {
 	// Marktplatz is the place in Sources of the entries that adoptions make.
 	Marktplatz int
 
-	Backends  []Backend // BackendID i of the table is Backends[i]; implicit backends follow
-	Entries   []registry.Entry
+	// Index has the entries of the sources, built with these areas; nil = none. Its sources are known by their names.
+	// The table keeps it: snapshots of one registry share it.
+	Index *index.Index
+
+	Backends  []Backend        // BackendID i of the table is Backends[i]; implicit backends follow
+	Entries   []registry.Entry // the operators'
 	Offers    []registry.Offer
 	Adoptions []registry.Adoption
 	Overrides []Override
@@ -146,13 +151,14 @@ type Decision struct {
 	Override int32 // index into Input.Overrides if one answered, else -1
 	Ended    int64 // Expired: when the last live row ended, Unix seconds
 
-	url uint32 // address: see address.go; 0 = the row's
-	oe  uint32 // context of the winning target (R11), string numbers
-	lb  uint32
-	od  uint32
+	native uint32 // area of the row, before R4
+	url    uint32 // address: see address.go; 0 = the row's
+	oe     uint32 // context of the winning target (R11), numbers of ids
+	lb     uint32
+	od     uint32
 }
 
-// RowID is a row of a table: an entry, or what an adoption made of an offer.
+// RowID is a row of a table: an entry, or what an adoption made of an offer. Not every number is one.
 type RowID uint32
 
 // NoRow is the RowID of a decision without a row.

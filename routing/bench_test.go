@@ -54,7 +54,7 @@ func makeBig(rows int, mixed bool) (*big, error) {
 		}
 	}
 	start := time.Now()
-	b.table, _ = routing.Compile(in)
+	b.table, _ = compiled(in)
 	b.compile = time.Since(start)
 	r := rand.New(rand.NewPCG(2, 0))
 	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/registry/index"
 )
 
 // Bin is what a Census counts entries by.
@@ -14,7 +15,7 @@ type Bin struct {
 	Kind registry.Kind
 }
 
-// Census is a count of a table's content. It reads every row: take it when a table is put in service, not at a scrape.
+// Census is a count of a table's content.
 type Census struct {
 	Entries map[Bin]int
 	Blocked int // rows whose target is refused (R7)
@@ -23,9 +24,22 @@ type Census struct {
 // Census counts the rows.
 func (t *Table) Census() Census {
 	c := Census{Entries: map[Bin]int{}}
-	for i := range t.hot {
-		h := &t.index.traits[t.hot[i].traits]
-		c.Entries[Bin{t.places[t.hot[i].area].land(), h.kind()}]++
+	for land := range uint8(17) {
+		for _, k := range [...]registry.Kind{registry.Service, registry.Page} {
+			if n := t.index.RowsIn(land, k); n > 0 {
+				c.Entries[Bin{land, k}] = n
+			}
+		}
+	}
+	for i := range t.index.Traits() {
+		if t.traits[i].flags&flagBlocked != 0 {
+			c.Blocked += t.index.RowsOf(i)
+		}
+	}
+	for i := range t.policy.rows {
+		r := &t.policy.rows[i]
+		h := &t.traits[r.traits]
+		c.Entries[Bin{t.places.At(r.area).Land(), h.kind()}]++
 		if h.flags&flagBlocked != 0 {
 			c.Blocked++
 		}
@@ -37,11 +51,11 @@ func (t *Table) Census() Census {
 func (t *Table) OverridesAt(at time.Time) (active int, next time.Time) {
 	for i := range t.overrides {
 		o := &t.overrides[i]
-		if now := nanos(at); now < o.span.begin || now >= o.span.end {
+		if !o.span.Has(index.Nanos(at)) {
 			continue
 		}
 		active++
-		if end := time.Unix(0, o.span.end); next.IsZero() || end.Before(next) {
+		if end := time.Unix(0, o.span.End); next.IsZero() || end.Before(next) {
 			next = end
 		}
 	}

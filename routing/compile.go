@@ -10,21 +10,26 @@ import (
 	"strings"
 
 	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/registry/index"
 )
 
 // Compile makes a table. If any problem is fatal, the table is nil: an operator's file with a fault refuses the whole
 // load. Rows of sources that cannot be used are left out or blocked (R7) with a warning. The order of Input's slices
 // does not change what the table answers; only Sources and the configured backends are numbered by it.
 func Compile(in Input) (*Table, []Problem) {
-	c := &compiler{in: &in, t: &Table{areas: in.Areas, cat: in.Catalogue}, strings: newInterner()}
+	c := &compiler{in: &in, t: &Table{areas: in.Areas, cat: in.Catalogue, index: in.Index}, strings: newInterner()}
 	c.sources()
-	c.geography()
+	if c.geography(); c.failed {
+		return nil, c.problems
+	}
 	c.backends()
 	c.offers()
 	c.entries()
 	c.adoptions()
 	c.overrides()
+	c.hostsOfIndex()
 	c.implicit()
+	c.traitsOfIndex()
 	c.rows()
 	c.rank()
 	c.help()
@@ -59,9 +64,10 @@ type compiler struct {
 	byText    map[string]uint32 // template text → address
 	offerID   map[string]int32
 	drafts    []draft
+	traitsID  map[traits]uint32
 	spans     map[span]uint32
 	extras    map[extraRow]uint32
-	originID  map[originBase]uint16
+	originID  map[originBase]uint32
 }
 
 // draft is a row before it is sorted.
@@ -99,35 +105,43 @@ func (c *compiler) sources() {
 	c.hosts = map[string]int32{}
 	c.byText = map[string]uint32{}
 	c.offerID = map[string]int32{}
-	c.spans = map[span]uint32{always: 0}
+	c.spans = map[span]uint32{index.Always: 0}
+	c.traitsID = map[traits]uint32{}
 	c.extras = map[extraRow]uint32{{}: 0}
-	c.originID = map[originBase]uint16{{}: 0}
-	c.t.valid = []span{always}
-	c.t.extra = []extraRow{{}}
+	c.originID = map[originBase]uint32{{}: 0}
+	c.t.valid = []span{index.Always}
+	c.t.policy.extra = []extraRow{{}}
+	for _, s := range c.in.SelfHosts {
+		c.t.selfHosts = append(c.t.selfHosts, strings.ToLower(s))
+	}
 	c.t.origins = []originBase{{}}
 }
 
-// geography copies what every walk reads of the areas into two small slices.
+// geography takes the index's view of the areas, if they are those that the index was built with.
 func (c *compiler) geography() {
-	t, n := c.t, c.in.Areas.Len()
-	t.places, t.index.ends = make([]place, n), make([]uint32, n)
-	if n > maxPlaces {
-		c.fatal(registry.Origin{}, "there are more than %d areas; this is a fault of the areas file", maxPlaces)
+	t, areas := c.t, c.in.Areas
+	if t.index == nil {
+		t.index, _ = index.NewBuilder(areas, nil).Finish()
 	}
-	for i := range n {
-		id := registry.AreaID(i)
-		_, end := c.in.Areas.Inside(id)
-		t.index.ends[i] = uint32(end)
-		up, dated := uint32(c.in.Areas.Parent(id)), c.in.Areas.Changed(id)
-		if dated {
+	switch t.places = t.index.Places(); {
+	case t.places == nil:
+		c.fatal(registry.Origin{}, "there are more than %d areas; this is a fault of the areas file", index.MaxAreas)
+		return
+	case t.index.Areas() != areas && t.index.AreasDigest() != index.AreasDigest(areas):
+		c.fatal(registry.Origin{}, "%v", index.ErrAreas)
+		return
+	case t.index.Areas() != areas:
+		t.places = index.NewPlaces(areas) // the days of changes may be others
+	}
+	for i := range areas.Len() {
+		if areas.Changed(registry.AreaID(i)) {
 			t.turned = append(t.turned, uint32(i))
 		}
-		dated = dated || i > 0 && t.isDated(up) // parents come before what they contain
-		t.places[i] = newPlace(up, c.in.Areas.ARS(id).Level(), c.in.Areas.LandOf(id), dated)
 	}
+	t.policy.first = t.index.Limit()
 }
 
-func (t *Table) isDated(id uint32) bool { return t.places[id].dated() }
+func (t *Table) isDated(id uint32) bool { return t.places.At(id).Dated() }
 
 func (c *compiler) backends() {
 	t := c.t
@@ -153,7 +167,7 @@ func (c *compiler) backends() {
 			if j == 0 {
 				made.root = c.strings.put("https://" + h + "/")
 			}
-			if c.self(h) {
+			if c.t.self(h) {
 				c.fatal(b.Origin, "host %q is the gateway's own; requests would go round in circles", h)
 			}
 		}
@@ -177,20 +191,6 @@ func (c *compiler) requirement(b *Backend, name string) require {
 	return 0
 }
 
-// self says whether a host is one of the gateway's.
-func (c *compiler) self(host string) bool {
-	for _, s := range c.in.SelfHosts {
-		s = strings.ToLower(s)
-		if tail, ok := strings.CutPrefix(s, "*"); ok && strings.HasPrefix(tail, ".") && strings.HasSuffix(host, tail) {
-			return true
-		}
-		if s == host {
-			return true
-		}
-	}
-	return false
-}
-
 // entries makes drafts of the entries.
 func (c *compiler) entries() {
 	c.drafts = make([]draft, 0, len(c.in.Entries))
@@ -199,7 +199,7 @@ func (c *compiler) entries() {
 		if !c.sound(e) {
 			continue
 		}
-		d := draft{e: e, span: spanOf(e.Begin, e.End), refused: e.Refused}
+		d := draft{e: e, span: index.SpanOf(e.Begin, e.End), refused: e.Refused}
 		if c.target(&d) {
 			c.finish(&d)
 			c.drafts = append(c.drafts, d)
@@ -212,7 +212,7 @@ func (c *compiler) sound(e *registry.Entry) bool {
 	switch {
 	case e.Leistung.IsZero():
 		c.problem(e.Origin, "the entry names no Leistung; write 14 digits")
-	case int(e.Area) >= len(c.t.places):
+	case int(e.Area) >= c.t.places.Len():
 		c.problem(e.Origin, "the entry's area is none of this table's; this is a fault of the loader")
 	case e.Area == registry.Bund && !e.Leistung.Federal():
 		c.problem(e.Origin, "leistung %s is a local key and has entries only at a Land or deeper; name an area", e.Leistung)

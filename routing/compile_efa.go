@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/registry/index"
 )
 
 // offers reads the offers and closes the backends of live ones (R9). It goes before the entries, which must know what is closed.
@@ -36,7 +37,7 @@ func (c *compiler) offers() {
 		}
 		c.t.offers = append(c.t.offers, offer{
 			name: o.Name, successor: o.Successor, live: o.State == registry.Live, backend: id, provider: o.Provider,
-			span: spanOf(o.Begin, o.End), origin: o.Origin,
+			span: index.SpanOf(o.Begin, o.End), origin: o.Origin,
 		})
 	}
 	for i := range list {
@@ -81,10 +82,10 @@ func (c *compiler) adoption(a *registry.Adoption) {
 		c.fatal(a.Origin, "begin %s is not before end %s; correct one of them", date(a.Begin), date(a.End))
 		return
 	}
-	own := spanOf(a.Begin, a.End)
-	both := own.and(made.span)
-	if both.begin >= both.end {
-		c.disjoint(a, o, own.begin >= made.span.end)
+	own := index.SpanOf(a.Begin, a.End)
+	both := own.And(made.span)
+	if both.Begin >= both.End {
+		c.disjoint(a, o, own.Begin >= made.span.End)
 		return
 	}
 	for _, l := range a.Leistungen {

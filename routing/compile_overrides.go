@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/registry/index"
 )
 
 // override is an operator's rule as the table keeps it (R6).
@@ -68,7 +69,7 @@ func compareRank(a, b override) int {
 func (c *compiler) override(id int32) (override, bool) {
 	in := &c.in.Overrides[id]
 	o := override{
-		id: id, area: uint32(in.Area), sender: in.Sender, span: spanOf(in.From, in.Until), priority: in.Priority,
+		id: id, area: uint32(in.Area), sender: in.Sender, span: index.SpanOf(in.From, in.Until), priority: in.Priority,
 		backend: NoBackend, gone: in.Gone, text: in.To, by: in.By, why: in.Why,
 		origin: in.Origin,
 	}
@@ -79,20 +80,20 @@ func (c *compiler) override(id int32) (override, bool) {
 		}
 	}
 	switch {
-	case int(in.Area) >= len(c.t.places):
+	case int(in.Area) >= c.t.places.Len():
 		c.fatal(in.Origin, "the override's area is none of this table's; this is a fault of the loader")
 		return o, false
 	case in.Until.IsZero():
 		c.fatal(in.Origin, "until is missing; every override ends, e.g. until: 2026-12-31")
 		return o, false
-	case o.span.begin >= o.span.end:
+	case o.span.Begin >= o.span.End:
 		c.fatal(in.Origin, "from %s is not before until %s; correct one of them", date(in.From), date(in.Until))
 		return o, false
 	case set != 1:
 		c.fatal(in.Origin, "an override has exactly one of to, weights and gone; this one has %d", set)
 		return o, false
 	}
-	o.depth, o.dated = c.t.places[o.area].depth(), c.in.Areas.Changed(in.Area)
+	o.depth, o.dated = c.t.places.At(o.area).Depth(), c.in.Areas.Changed(in.Area)
 	return o, c.overrideKey(in, &o) && c.overrideTarget(in, &o)
 }
 
@@ -184,7 +185,7 @@ func (c *compiler) overlaps() {
 			if compareRank(*a, *b) != 0 || a.leistung != b.leistung || a.sender != b.sender {
 				break // sorted: no further one is like a
 			}
-			if both := a.span.and(b.span); both.begin < both.end && c.sameArea(a, b, both) {
+			if both := a.span.And(b.span); both.Begin < both.End && c.sameArea(a, b, both) {
 				c.overlap(a, b, both)
 			}
 		}
@@ -199,14 +200,14 @@ func (c *compiler) sameArea(a, b *override, s span) bool {
 	if !a.dated || !b.dated {
 		return false
 	}
-	_, end := s.times()
+	_, end := s.Times()
 	last := end.Add(-1)
 	x, y := registry.AreaID(a.area), registry.AreaID(b.area)
 	return slices.Contains(c.in.Areas.Formerly(x, last), y) || slices.Contains(c.in.Areas.Formerly(y, last), x)
 }
 
 func (c *compiler) overlap(a, b *override, both span) {
-	from, until := both.times()
+	from, until := both.Times()
 	when := "until " + lastDay(until)
 	if !from.IsZero() {
 		when = "from " + date(from) + " to " + lastDay(until)
@@ -235,7 +236,7 @@ func (c *compiler) closedTarget(o *override) {
 	for _, p := range o.weights {
 		targets = append(targets, p.backend)
 	}
-	_, until := o.span.times()
+	_, until := o.span.Times()
 	last := until.Add(-1)
 	areas := c.in.Areas
 	for _, id := range targets {
@@ -243,9 +244,9 @@ func (c *compiler) closedTarget(o *override) {
 			continue
 		}
 		covers := c.coversOf(id, o)
-		for g := o.area; g < c.t.index.ends[o.area]; g++ {
+		for g := o.area; g < c.t.places.End(o.area); g++ {
 			gem := registry.AreaID(g)
-			if c.t.places[g].depth() != gemeinde || areas.Retired(gem, last) || areas.Future(gem, last) {
+			if c.t.places.At(g).Depth() != gemeinde || areas.Retired(gem, last) || areas.Future(gem, last) {
 				continue
 			}
 			if !c.covered(covers, gem, o.span, last) {
@@ -278,7 +279,7 @@ func (c *compiler) coversOf(id BackendID, o *override) []cover {
 		if !ok || c.t.offers[of].backend != id || !c.t.offers[of].live || a.State != registry.Live || !c.isFor(a, c.offerOf(of), o) {
 			continue
 		}
-		s := spanOf(a.Begin, a.End).and(c.t.offers[of].span)
+		s := index.SpanOf(a.Begin, a.End).And(c.t.offers[of].span)
 		without := make([]uint32, 0, len(a.Without))
 		for _, w := range a.Without {
 			without = append(without, uint32(w))
@@ -287,7 +288,7 @@ func (c *compiler) coversOf(id BackendID, o *override) []cover {
 			covers = append(covers, cover{at.Area, without, s})
 		}
 	}
-	slices.SortFunc(covers, func(x, y cover) int { return cmp.Compare(x.span.begin, y.span.begin) })
+	slices.SortFunc(covers, func(x, y cover) int { return cmp.Compare(x.span.Begin, y.span.Begin) })
 	return covers
 }
 
@@ -304,37 +305,24 @@ func (c *compiler) isFor(a *registry.Adoption, of *registry.Offer, o *override) 
 	return false
 }
 
-// covered says whether covers hold for a Gemeinde during the span without a gap. An override that has always been in
+// covered says whether covers hold for a Gemeinde during the span without a gap. An override that has index.Always been in
 // force asks only from the first cover on.
 func (c *compiler) covered(covers []cover, gem registry.AreaID, s span, last time.Time) bool {
-	reached, open := s.begin, s.begin == always.begin
+	reached, open := s.Begin, s.Begin == index.Always.Begin
 	for _, v := range covers { // by begin
-		if !c.inside(v.area, gem, last) || slices.ContainsFunc(v.without, func(w uint32) bool {
-			return c.inside(registry.AreaID(w), gem, last)
+		if !c.in.Areas.ContainsAt(v.area, gem, last) || slices.ContainsFunc(v.without, func(w uint32) bool {
+			return c.in.Areas.ContainsAt(registry.AreaID(w), gem, last)
 		}) {
 			continue
 		}
 		if open {
-			reached, open = v.span.begin, false
+			reached, open = v.span.Begin, false
 		}
-		if v.span.begin <= reached {
-			reached = max(reached, v.span.end)
-		}
-	}
-	return !open && reached >= s.end
-}
-
-// inside says whether gem lies in the area outer, also through dated changes (R4).
-func (c *compiler) inside(outer, gem registry.AreaID, at time.Time) bool {
-	if c.in.Areas.Contains(outer, gem) {
-		return true
-	}
-	for _, up := range c.in.Areas.Chain(nil, gem) {
-		if slices.Contains(c.in.Areas.Formerly(up, at), outer) {
-			return true
+		if v.span.Begin <= reached {
+			reached = max(reached, v.span.End)
 		}
 	}
-	return false
+	return !open && reached >= s.End
 }
 
 // offersOf names the offers of a closed backend.

@@ -85,16 +85,35 @@ func (c *compiler) check(url string, backend *int32) (cause string) {
 	if *backend < 0 {
 		*backend = c.backendOf(u.Host)
 	}
+	return c.t.refusal(&u, *backend)
+}
+
+// refusal is why a URL cannot be a target of its backend, "" if it can.
+func (t *Table) refusal(u *registry.Target, backend int32) (cause string) {
+	proxied := backend >= 0 && int(backend) < t.nConf && t.backends[backend].proxy
 	switch {
-	case c.self(u.Host):
+	case t.self(u.Host):
 		return "the host is the gateway's own"
-	case !c.proxied(*backend):
+	case !proxied:
 	case u.HasFrag:
-		return "a fragment (#…) never reaches a proxied backend; backend " + c.in.Backends[*backend].Name + " needs mode: redirect"
+		return "a fragment (#…) never reaches a proxied backend; backend " + t.backends[backend].name + " needs mode: redirect"
 	case u.Scheme != "https" && u.Scheme != "http":
 		return "a proxied backend speaks http and https only"
 	}
 	return ""
+}
+
+// self says whether a host is one of the gateway's.
+func (t *Table) self(host string) bool {
+	for _, s := range t.selfHosts {
+		if tail, ok := strings.CutPrefix(s, "*"); ok && strings.HasPrefix(tail, ".") && strings.HasSuffix(host, tail) {
+			return true
+		}
+		if s == host {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *compiler) proxied(backend int32) bool {

@@ -137,7 +137,7 @@ func TestCompileSaysWhatIsWrong(t *testing.T) {
 			f.in.SelfHosts = []string{"gw.example.de", "*.gw.example.de"}
 			f.offer("o", "closed", map[string]string{gewerbe: "https://closed.example/{ars}"})
 			c.spoil(f)
-			table, problems := routing.Compile(f.in)
+			table, problems := compiled(f.in)
 			var all []string
 			fatal := false
 			for _, p := range problems {
@@ -186,7 +186,7 @@ func TestCompileWarnsOfOldAndNewKeysThatDiffer(t *testing.T) {
 	f.entry(gewerbe, "120645499999", "https://neu.example/", row("hub", 8), nil)
 	f.entry(bau, "120645410340", "https://gleich.example/", row("hub", 9), nil)
 	f.entry(bau, "120645499999", "https://gleich.example/", row("hub", 10), nil)
-	_, problems := routing.Compile(f.in)
+	_, problems := compiled(f.in)
 	if len(problems) != 1 || problems[0].Fatal || !strings.HasPrefix(problems[0].String(), "hub:7: the entry for 120645410340 (Neuhardenberg) leads elsewhere than hub:8 for 120645499999") {
 		t.Errorf("got %v", problems)
 	}

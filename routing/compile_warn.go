@@ -6,19 +6,22 @@ import (
 	"time"
 
 	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/registry/index"
 )
 
 // maxWarnings bounds what a registry of millions of rows can say about its doubtful ones.
 const maxWarnings = 10_000
 
-// warn looks at the finished table for what is allowed but probably wrong.
+// warn looks at the finished table for what is allowed but probably wrong in the operators' rows. What is doubtful in the
+// sources' rows has been said when their index was built.
 func (c *compiler) warn() {
-	for _, n := range c.t.index.order {
-		b := &c.t.index.blocks[n]
-		for row := b.r0; row < b.r1; row++ {
-			c.foreignKeys(b.key, row)
+	p := &c.t.policy
+	for n := range p.blocks {
+		b := &p.blocks[n]
+		for i := range p.rows[b.first:b.end] {
+			c.foreignKeys(&p.rows[int(b.first)+i])
 		}
-		c.oldAndNew(n)
+		c.oldAndNew(p.grid.Leistung(uint32(n)))
 		if len(c.problems) > maxWarnings {
 			return
 		}
@@ -26,25 +29,26 @@ func (c *compiler) warn() {
 }
 
 // foreignKeys warns of URLs that name a place outside their entry's area (S82).
-func (c *compiler) foreignKeys(l registry.Leistung, row uint32) {
-	h := &c.t.hot[row]
-	area := registry.AreaID(h.area)
-	if h.url&isTemplate != 0 {
+func (c *compiler) foreignKeys(r *policyRow) {
+	area := registry.AreaID(r.area)
+	if r.url&isTemplate != 0 {
 		return
 	}
-	for _, key := range twelveDigits(c.t.strings.at(h.url)) {
+	for _, key := range twelveDigits(c.t.strings.at(r.url)) {
 		id, err := c.in.Areas.EntryArea(key)
 		if err != nil || c.in.Areas.Contains(area, id) || c.in.Areas.Contains(id, area) || c.related(id, area) {
 			continue
 		}
-		c.warning(c.t.Row(RowID(row)).Origin, "leistung %s: URL names %s (%s), outside the entry's area %s (%s)",
-			l, key, c.in.Areas.Area(id).Short(), c.areaKey(area), c.in.Areas.Area(area).Short())
+		origin := registry.Origin{Source: c.t.origins[r.origin].source, File: c.t.origins[r.origin].file, Line: int32(r.line), Col: int32(r.col)}
+		c.warning(origin, "leistung %s: URL names %s (%s), outside the entry's area %s (%s)",
+			r.leistung, key, c.in.Areas.Area(id).Short(), c.areaKey(area), c.in.Areas.Area(area).Short())
 	}
 }
 
 // related says whether a dated change makes one area of the other.
 func (c *compiler) related(a, b registry.AreaID) bool {
-	return c.in.Areas.Changed(a) && c.in.Areas.Changed(b) && (c.inside(a, b, farFuture()) || c.inside(b, a, farFuture()))
+	return c.in.Areas.Changed(a) && c.in.Areas.Changed(b) &&
+		(c.in.Areas.ContainsAt(a, b, farFuture()) || c.in.Areas.ContainsAt(b, a, farFuture()))
 }
 
 // farFuture is after every change.
@@ -74,38 +78,48 @@ func twelveDigits(url string) (keys []string) {
 	return keys
 }
 
-// oldAndNew warns of rows under an old and a new key of one area that lead to different places: from the day of the
-// change on the new key's row answers (R4, R10; S33).
-func (c *compiler) oldAndNew(block uint32) {
-	x := &c.t.index
+// oldAndNew warns of rows under an old and a new key of one area that lead to different places, if one of them is an
+// operator's: from the day of the change on the new key's row answers (R4, R10; S33).
+func (c *compiler) oldAndNew(l registry.Leistung) {
 	for _, to := range c.t.turned {
+		native := c.t.rowsAt(l, to)
+		if len(native) == 0 {
+			continue
+		}
 		for _, old := range c.in.Areas.Formerly(registry.AreaID(to), farFuture()) {
-			native, former := x.exact(block, to), x.exact(block, uint32(old))
-			if native.last == none || former.last == none {
-				continue
-			}
-			if row, other, differ := c.t.differ(former, native); differ {
-				c.warning(c.t.Row(row).Origin, "the entry for %s (%s) leads elsewhere than %s for %s, which is the same area by a dated change and will answer",
-					c.in.Areas.ARS(old), c.in.Areas.Area(old).Short(), c.t.Row(other).Origin, c.in.Areas.ARS(registry.AreaID(to)))
+			if row, other, differ := c.t.differ(c.t.rowsAt(l, uint32(old)), native); differ {
+				f := index.OldAndNew(c.in.Areas, registry.AreaID(to), old, c.t.Row(row).Origin, c.t.Row(other).Origin)
+				c.warning(f.Origin, "%s", f.Reason)
 			}
 		}
 	}
 }
 
-// differ finds a row of the former area's group whose target no row of the same kind has at the native one.
-func (t *Table) differ(former, native group) (row, other RowID, differ bool) {
-	first, end := t.index.rows(former)
-	for r := first; r < end; r++ {
-		lo, hi := t.index.rows(native)
+// rowsAt are all rows of a Leistung at a native area.
+func (t *Table) rowsAt(l registry.Leistung, area uint32) (list []index.At) {
+	at := t.find(l)
+	for part := range parts {
+		if group := t.exact(part, at[part], area); group != none {
+			for row, end := t.rows(part, group); row < end; row++ {
+				list = append(list, index.At{Row: row, Leistung: l, Area: area})
+			}
+		}
+	}
+	return list
+}
+
+// differ finds a row of the former area whose target no row of the same kind has at the native one.
+func (t *Table) differ(former, native []index.At) (row, other RowID, differ bool) {
+	for _, r := range former {
 		like, found := false, false
-		for s := lo; s < hi; s++ {
-			if t.index.of(former, r).kind() == t.index.of(native, s).kind() {
-				like, other = true, RowID(s)
-				found = found || t.index.sameTarget(r, s)
+		for _, s := range native {
+			if (t.own(r.Row) != nil || t.own(s.Row) != nil) && t.traitsOf(r.Row).kind() == t.traitsOf(s.Row).kind() {
+				like, other = true, RowID(s.Row)
+				found = found || t.sameTarget(r, s)
 			}
 		}
 		if like && !found {
-			return RowID(r), other, true
+			return RowID(r.Row), other, true
 		}
 	}
 	return 0, 0, false

@@ -86,10 +86,15 @@ type compared struct {
 
 // Diff compares two moments.
 func Diff(old, new Moment, o DiffOptions) (*Difference, error) {
-	c := &comparison{o: o, old: old, new: new, p: layOut(old, new), lands: old.Table.lands(), turns: newTurnSet(old.Table.areas)}
+	c := &comparison{o: o, old: old, new: new, p: layOut(old, new), turns: newTurnSet(old.Table.areas)}
 	c.before = Query{At: old.At, Sender: o.Sender}
 	c.after = Query{At: new.At, Sender: o.Sender}
 	c.seeds = splits(old.Table, new.Table)
+	for id := range uint32(old.Table.areas.Len()) {
+		if old.Table.areas.ARS(registry.AreaID(id)).Level() <= registry.LevelLand {
+			c.lands = append(c.lands, id) // parent_key is said for a Land (R8)
+		}
+	}
 	for id := range BackendID(old.Table.Backends()) {
 		c.backends = append(c.backends, new.Table.backendNamed(old.Table.BackendName(id)))
 	}

@@ -240,7 +240,7 @@ func (g *generator) moreAliases(v *vector) {
 
 func diffTrials() int {
 	if os.Getenv("PVGATE_PROVE") == "" {
-		return 120
+		return 300
 	}
 	return 20_000
 }
@@ -276,7 +276,7 @@ func TestDiffIsThatOfAllPairs(t *testing.T) {
 			if l.err != nil {
 				t.Fatalf("PVGATE_SEED=%d: %v", seed, l.err)
 			}
-			table, problems := routing.Compile(l.in)
+			table, problems := compiled(l.in)
 			if table == nil {
 				t.Logf("PVGATE_SEED=%d: %v", seed, problems)
 				break
@@ -337,7 +337,7 @@ func askable(t *testing.T, vs ...*vector) []registry.Leistung {
 	}
 	for _, v := range vs {
 		l := load(v)
-		table, _ := routing.Compile(l.in)
+		table, _ := compiled(l.in)
 		for _, k := range table.Leistungen() {
 			set[k] = true
 		}
@@ -476,7 +476,7 @@ func BenchmarkDiff1M(b *testing.B) {
 		b.Fatal(err)
 	}
 	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	table, _ := routing.Compile(in)
+	table, _ := compiled(in)
 	r := rand.New(rand.NewPCG(4, 0))
 	for range len(in.Entries) / 100 {
 		switch e := &in.Entries[r.IntN(len(in.Entries))]; r.IntN(3) {
@@ -488,7 +488,7 @@ func BenchmarkDiff1M(b *testing.B) {
 			e.Area = registry.AreaID(1 + r.IntN(areas.Len()-1))
 		}
 	}
-	changed, _ := routing.Compile(in)
+	changed, _ := compiled(in)
 	in.Entries = nil
 	var d *routing.Difference
 	for b.Loop() {

@@ -46,7 +46,7 @@ func (t *Table) considered(q *Query, s *settled, n int) Considered {
 	c := Considered{
 		N: n, Outcome: s.outcome, Why: s.why, Row: t.Row(RowID(s.row)), Area: registry.AreaID(s.area),
 	}
-	c.Title = t.rowTitle(c.Row.Leistung, s.row)
+	c.Title = t.rowTitle(c.Row.Leistung, s.at)
 	if s.why == WhyExpired {
 		c.Ended = time.Unix(0, s.ended).In(registry.Berlin())
 	}
@@ -66,11 +66,11 @@ func (e *Explanation) adoptions(rows []settled) {
 	var live []uint32
 	e.Offer, live = t.offerBehind(&e.Query, &rows[i])
 	e.Joined = len(live)
-	land := t.places[e.Query.Area].land()
+	land := t.places.At(uint32(e.Query.Area)).Land()
 	seen := map[*adoption]bool{}
 	for _, row := range live {
 		r := t.Row(RowID(row))
-		if land != 0 && t.places[r.Area].land() != land {
+		if land != 0 && t.places.At(uint32(r.Area)).Land() != land {
 			continue
 		}
 		if len(e.NearAdoptions) < maxNearAdoptions {

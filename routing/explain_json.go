@@ -229,7 +229,7 @@ func (e *Explanation) overridesJSON() *overridesJSON {
 	o := &overridesJSON{Considered: e.Overrides}
 	if len(e.Matched) > 0 {
 		m := e.t.overrideByID(e.Matched[0])
-		_, until := m.span.times()
+		_, until := m.span.Times()
 		o.Matched = &matchedJSON{From: m.origin.String(), By: m.by, Why: m.why, Until: rfc3339(until)}
 	}
 	return o

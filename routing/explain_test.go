@@ -95,7 +95,7 @@ func (f *fixture) adopt(offer string, from registry.Origin, areas ...string) {
 
 func (f *fixture) table() *routing.Table {
 	f.t.Helper()
-	table, problems := routing.Compile(f.in)
+	table, problems := compiled(f.in)
 	if table == nil {
 		f.t.Fatal(problems)
 	}

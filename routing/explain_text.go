@@ -54,7 +54,7 @@ func (e *Explanation) textVerdict(p *textWriter) {
 	if d.Verdict == Handover {
 		what := d.Kind.String() + " at " + e.t.placed(d.Area)
 		if o := e.t.overrideByID(d.Override); o != nil {
-			_, until := o.span.times()
+			_, until := o.span.Times()
 			what = fmt.Sprintf("by override %s of %s until %s: %s", o.origin, o.by, lastDay(until), o.why)
 		}
 		p.WriteString(pad("→ "+e.t.BackendName(d.Backend)+"  "+what, 82) + "303 handover\n  " + e.URL + "\n\n")

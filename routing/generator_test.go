@@ -393,7 +393,7 @@ func TestTableAgreesWithOracle(t *testing.T) {
 		g := &generator{Rand: rand.New(rand.NewPCG(seed, 0))}
 		v := g.world(tr.rows, tr.embedded)
 		l := load(v)
-		table, problems := routing.Compile(l.in)
+		table, problems := compiled(l.in)
 		if l.err != nil || table == nil {
 			t.Fatalf("PVGATE_SEED=%d: does not load: %v %v\n%s", seed, l.err, problems, asJSON(v))
 		}

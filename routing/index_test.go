@@ -48,7 +48,7 @@ func TestABigTableFindsWhatAMapFinds(t *testing.T) {
 			best[k] = e
 		}
 	}
-	table, problems := routing.Compile(in)
+	table, problems := compiled(in)
 	if table == nil {
 		t.Fatal(problems)
 	}

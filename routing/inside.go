@@ -2,7 +2,10 @@
 
 package routing
 
-import "github.com/pvgate/pvgate/registry"
+import (
+	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/registry/index"
+)
 
 // R12: an answer for an area above Gemeinde must hold everywhere inside. One range scan per key over the groups
 // strictly inside, which are neighbours in the index, and a look at the overrides and at the areas that the winner's
@@ -13,7 +16,7 @@ import "github.com/pvgate/pvgate/registry"
 // answered, -1 if none did.
 func (w *walker) differs(q *Query, d *Decision, r *result, won bool, answered int) bool {
 	w.rec = nil
-	first, end := w.area+1, w.t.index.ends[w.area]
+	first, end := w.area+1, w.t.places.End(w.area)
 	switch {
 	case first >= end:
 		return false
@@ -22,15 +25,15 @@ func (w *walker) differs(q *Query, d *Decision, r *result, won bool, answered in
 	case !won && answered >= 0:
 		return false // the override answers the whole area whatever rows there are
 	case !won:
-		return w.rowInside(first, end, w.nKeys-1, none, false) || w.parentInside(q.Leistung)
+		return w.rowInside(first, end, w.nKeys-1, nowhere, false) || w.parentInside(q.Leistung)
 	}
-	h := w.t.index.traitsOf(r.row)
+	h := w.t.traitsOf(r.row)
 	if !r.tied && h.flags&flagClosed != 0 && w.holeInside(q, r) {
 		return true
 	}
-	same := r.row
+	same := r.place(w.keys[r.key])
 	if d.Verdict == Ambiguous {
-		same = none // no single answer: any candidate inside is another one
+		same = nowhere // no single answer: any candidate inside is another one
 	}
 	if r.key > 0 && w.keys[r.key] == w.t.successor(q.Leistung) && w.liveInside(first, end) {
 		return true
@@ -57,7 +60,7 @@ func (w *walker) overriddenInside(q *Query, d *Decision, answered int) bool {
 			continue
 		}
 		same := d.Verdict == Handover && o.gone == "" && len(o.weights) == 0 &&
-			o.backend == d.Backend && (o.url == 0 || o.url == w.t.urlOf(d))
+			o.backend == d.Backend && (o.url == 0 || w.t.leadsTo(d, o.url))
 		if !same {
 			w.found = inside{o.area, none, o.id}
 			return true
@@ -70,7 +73,7 @@ func (w *walker) overriddenInside(q *Query, d *Decision, answered int) bool {
 func (w *walker) isInside(native uint32) bool {
 	t := w.t
 	if !t.isDated(native) {
-		return native > w.area && native < t.index.ends[w.area]
+		return native > w.area && native < t.places.End(w.area)
 	}
 	if w.strictly(native) && w.inForce(native) {
 		return true
@@ -83,7 +86,7 @@ func (w *walker) isInside(native uint32) bool {
 	return false
 }
 
-func (w *walker) strictly(id uint32) bool { return id > w.area && id < w.t.index.ends[w.area] }
+func (w *walker) strictly(id uint32) bool { return id > w.area && id < w.t.places.End(w.area) }
 
 // inForce says whether an area's own key means it at the asked time (R4).
 func (w *walker) inForce(id uint32) bool {
@@ -101,30 +104,29 @@ func (w *walker) means(old, to uint32) bool {
 	return false
 }
 
+// nowhere is the place of no row.
+var nowhere = index.At{Row: none}
+
 // rowInside looks for a candidate at the areas first ≤ x < end, among the walker's keys up to last, whose target is
 // not the given one. A page of the last key counts only where a page won; any row of an earlier key would go before
 // the winner.
-func (w *walker) rowInside(first, end uint32, last int, same uint32, service bool) bool {
+func (w *walker) rowInside(first, end uint32, last int, same index.At, service bool) bool {
 	for i := 0; i <= last; i++ {
 		like := same
 		if i < last {
-			like = none
+			like = nowhere
+		}
+		if !w.begin(w.keys[i]) {
+			continue
 		}
 		look := scan{same: like, noPages: service && i == last}
 		for _, look.covered = range [2]bool{false, true} {
-			n := w.t.index.find(w.keys[i])
-			if n == none {
-				break
-			}
-			b := &w.t.index.blocks[n]
-			switch {
-			case !look.covered && !b.open:
-			case look.covered && !b.adopted: // nobody has joined anywhere: what is closed is closed to all
-			case look.noPages && look.same != none && b.uniform: // the winner's target is the only one
-			case w.anyInside(n, first, end, func(at, after, area uint32) bool {
-				return w.otherTarget(at, after, area, &look)
-			}):
-				return true
+			for part := range parts {
+				if w.hasOther(part, &look) && w.anyInside(part, first, end, func(at, after, native, area uint32) bool {
+					return w.otherTarget(at, after, native, area, &look)
+				}) {
+					return true
+				}
 			}
 		}
 	}
@@ -134,32 +136,64 @@ func (w *walker) rowInside(first, end uint32, last int, same uint32, service boo
 // scan is what rowInside looks for. Rows of a closed backend that need the cover of an adoption cost a walk each and
 // are looked at last: a registry may have thousands of them inside, and most scans end before.
 type scan struct {
-	same    uint32 // not this row's target; none = any
+	same    index.At // not this row's target; nowhere = any
 	noPages bool
 	covered bool // rows that need a cover, else all others
 }
 
-// liveInside looks for a live row of the asked key, open or not: where one is, the successor is not asked (R8).
-func (w *walker) liveInside(first, end uint32) bool {
-	n := w.t.index.find(w.keys[0])
-	return n != none && w.anyInside(n, first, end, func(at, after, area uint32) bool {
-		for row := at; row < after; row++ {
-			if h := w.t.index.traitsOf(row); h.flags&flagInactive == 0 && w.t.valid[h.valid].has(w.at) {
-				w.found = inside{area, row, -1}
-				return true
-			}
-		}
+// hasOther says whether a part of the walked key may have what a scan looks for; if not, nothing need be looked at.
+func (w *walker) hasOther(part int, look *scan) bool {
+	t, n := w.t, w.block[part]
+	switch {
+	case n == none:
 		return false
-	})
+	case look.covered:
+		return t.adopted(w.block) // if nobody has joined anywhere, what is closed is closed to all
+	}
+	like, open := uint32(none), true
+	if part == partPolicy {
+		like, open = t.policy.blocks[n].uniform, t.policy.blocks[n].open
+	} else if row, pages := t.index.Uniform(n); row != none {
+		closed := t.traitsOf(row).needsCover()
+		if open = !closed || pages; !closed {
+			like = row
+		}
+	}
+	theOnly := look.noPages && look.same.Row != none && like != none &&
+		t.sameTarget(index.At{Row: like, Leistung: w.key}, look.same) // the winner's target
+	return open && !theOnly
 }
 
-// anyInside shows the rows of a block that count at an area of first ≤ id < end at the asked time, until one is seen.
-func (w *walker) anyInside(block, first, end uint32, seen func(at, after, area uint32) bool) bool {
-	x := &w.t.index
-	w.block = block
-	b := &x.blocks[block]
-	for row := x.from(b, first); row < b.r1 && x.hot[row].area < end; row++ {
-		if w.inForce(x.hot[row].area) && seen(row, row+1, x.hot[row].area) {
+// liveInside looks for a live row of the asked key, open or not: where one is, the successor is not asked (R8).
+func (w *walker) liveInside(first, end uint32) bool {
+	if !w.begin(w.keys[0]) {
+		return false
+	}
+	for part := range parts {
+		if w.block[part] != none && w.anyInside(part, first, end, func(at, after, _, area uint32) bool {
+			for row := at; row < after; row++ {
+				if h := w.t.traitsOf(row); h.flags&flagInactive == 0 && w.t.valid[h.valid].Has(w.at) {
+					w.found = inside{area, row, -1}
+					return true
+				}
+			}
+			return false
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// anyInside shows the groups of a part of the walked key that count at an area of first ≤ id < end at the asked time,
+// until one is seen. There is one group for each area at most.
+func (w *walker) anyInside(part int, first, end uint32, seen func(at, after, native, area uint32) bool) bool {
+	grid := w.t.grid(part)
+	for area, group := range grid.Inside(w.block[part], first, end) {
+		if !w.inForce(area) {
+			continue
+		}
+		if at, after := w.t.rows(part, group); seen(at, after, area, area) {
 			return true
 		}
 	}
@@ -168,8 +202,8 @@ func (w *walker) anyInside(block, first, end uint32, seen func(at, after, area u
 			continue
 		}
 		for _, old := range w.t.areas.Formerly(registry.AreaID(to), w.time) {
-			if g := x.exact(block, uint32(old)); g.last != none {
-				if at, after := x.rows(g); seen(at, after, to) {
+			if group := grid.Exact(w.block[part], uint32(old)); group != none {
+				if at, after := w.t.rows(part, group); seen(at, after, uint32(old), to) {
 					return true
 				}
 			}
@@ -184,11 +218,10 @@ func (w *walker) parentInside(asked registry.Leistung) bool {
 	if w.area != uint32(registry.Bund) || w.t.parentKey[0] {
 		return false
 	}
-	ends := w.t.index.ends
-	for land := w.area + 1; land < ends[w.area]; land = ends[land] {
+	for land := w.area + 1; land < w.t.places.End(w.area); land = w.t.places.End(land) {
 		if p := w.t.parentOf(asked, land); !p.IsZero() {
 			w.keys[0] = p
-			if w.rowInside(land, ends[land], 0, none, false) {
+			if w.rowInside(land, w.t.places.End(land), 0, nowhere, false) {
 				return true
 			}
 		}
@@ -196,12 +229,13 @@ func (w *walker) parentInside(asked registry.Leistung) bool {
 	return false
 }
 
-// otherTarget looks through rows that count at area.
-func (w *walker) otherTarget(first, end, area uint32, look *scan) bool {
+// otherTarget looks through rows of a native area that count at area.
+func (w *walker) otherTarget(first, end, native, area uint32, look *scan) bool {
 	for row := first; row < end; row++ {
-		h := w.t.index.traitsOf(row)
+		h := w.t.traitsOf(row)
 		if look.noPages && h.flags&flagPage != 0 || w.only != NoBackend && h.backend != uint32(w.only) ||
-			look.same != none && w.t.index.sameTarget(row, look.same) || look.covered != h.needsCover() {
+			look.covered != h.needsCover() ||
+			look.same.Row != none && w.t.sameTarget(index.At{Row: row, Leistung: w.key, Area: native}, look.same) {
 			continue
 		}
 		if w.isCandidate(row, h, area) {
@@ -227,19 +261,17 @@ func (w *walker) isCandidate(row uint32, h *traits, area uint32) bool {
 // holeInside looks for an area strictly inside that an adoption takes out of the winner's closed backend (R9), and
 // where the walk ends elsewhere for it.
 func (w *walker) holeInside(q *Query, r *result) bool {
-	if w.block = w.t.index.find(w.keys[r.key]); w.block == none {
+	if !w.begin(w.keys[r.key]) {
 		return false
 	}
-	backend := w.t.index.traitsOf(r.row).backend
-	for c := w.start(); c.next(w); {
-		first, end := w.t.index.rows(c.group)
-		for row := first; row < end; row++ {
-			h := w.t.index.of(c.group, row)
-			if h.flags&flagAdopted == 0 || h.backend != backend || !w.t.valid[h.valid].has(w.at) || w.excluded(row) {
+	backend := w.t.traitsOf(r.row).backend
+	for c := (cursor{parts: partPolicy + 1}); c.next(w); {
+		for row := c.first; row < c.end; row++ {
+			h := w.t.traitsOf(row)
+			if h.flags&flagAdopted == 0 || h.backend != backend || !w.t.valid[h.valid].Has(w.at) || w.excluded(row) {
 				continue
 			}
-			a := w.t.extra[w.t.cold[row].extra].adoption
-			for _, out := range w.t.adoptions[a-1].without {
+			for _, out := range w.t.adoptionOf(row).without {
 				if w.isInside(out) && w.elsewhere(q, out, r) {
 					w.found = inside{out, none, -1}
 					return true
@@ -267,5 +299,5 @@ func (w *walker) otherAt(q *Query, area uint32, r *result) bool {
 	there := walker{t: w.t, at: w.at, time: w.time, area: area, only: w.only, dated: w.t.isDated(area)}
 	var got result
 	won := there.walk(q.Leistung, &got)
-	return !won || got.tied || !w.t.index.sameTarget(got.row, r.row)
+	return !won || got.tied || !w.t.sameTarget(got.place(there.keys[got.key]), r.place(w.keys[r.key]))
 }

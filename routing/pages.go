@@ -4,8 +4,10 @@ package routing
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/registry/index"
 )
 
 // What an answer tells beyond its target. All of this allocates and is for answers that have none.
@@ -20,21 +22,19 @@ func (t *Table) Candidates(q *Query, d *Decision) []Candidate {
 	var list []Candidate
 	for i := range rows {
 		if rows[i].outcome == Tied {
-			list = append(list, t.candidate(q, &again, rows[i].row))
+			list = append(list, t.candidate(q, &again, rows[i].at))
 		}
 	}
 	return list
 }
 
 // candidate is one row as if it alone had won.
-func (t *Table) candidate(q *Query, d *Decision, row uint32) Candidate {
-	h, c := t.index.traitsOf(row), &t.cold[row]
+func (t *Table) candidate(q *Query, d *Decision, at index.At) Candidate {
 	one := *d
-	one.Verdict, one.Row, one.Backend, one.url = Handover, RowID(row), h.backendID(), t.hot[row].url
-	one.oe, one.lb, one.od = c.oe, c.lb, c.od
+	one.Verdict, one.Row, one.Backend, one.url, one.native = Handover, RowID(at.Row), t.traitsOf(at.Row).backendID(), 0, at.Area
+	one.oe, one.lb, one.od = t.contextOf(at.Row)
 	made := Candidate{
-		Title: t.rowTitle(one.Key, row), Backend: one.Backend, OE: t.strings.at(c.oe), Row: RowID(row),
-		Refused: t.strings.at(t.extra[c.extra].refused),
+		Title: t.rowTitle(one.Key, at), Backend: one.Backend, OE: t.id(one.oe), Row: one.Row, Refused: t.refusedAt(at),
 	}
 	url, err := t.AppendURL(nil, q, &one)
 	made.URL = string(url)
@@ -45,8 +45,8 @@ func (t *Table) candidate(q *Query, d *Decision, row uint32) Candidate {
 }
 
 // rowTitle is what a row is called: its title, the catalogue's, the backend's name.
-func (t *Table) rowTitle(l registry.Leistung, row uint32) string {
-	return cmp.Or(t.strings.at(t.cold[row].title), t.cat.Title(l), t.BackendName(t.index.traitsOf(row).backendID()))
+func (t *Table) rowTitle(l registry.Leistung, at index.At) string {
+	return cmp.Or(t.titleAt(at), t.cat.Title(l), t.BackendName(t.traitsOf(at.Row).backendID()))
 }
 
 // Choices are the areas of the next level down inside the asked one (R12), in order of their keys. A level at which
@@ -56,12 +56,12 @@ func (t *Table) Choices(q *Query) []registry.AreaID {
 	w.ask(t, q, nil)
 	for at := uint32(q.Area); ; {
 		var list []registry.AreaID
-		for id := at + 1; id < t.index.ends[at]; id = t.index.ends[id] {
+		for id := at + 1; id < t.places.End(at); id = t.places.End(id) {
 			if w.inForce(id) {
 				list = append(list, registry.AreaID(id))
 			}
 		}
-		if len(list) != 1 || t.index.ends[list[0]] == uint32(list[0])+1 {
+		if len(list) != 1 || t.places.End(uint32(list[0])) == uint32(list[0])+1 {
 			return list
 		}
 		at = uint32(list[0])
@@ -80,17 +80,19 @@ func (t *Table) Near(q *Query) []registry.Leistung {
 		return nil
 	}
 	group := q.Leistung.Number() / 1e6
-	i := t.index.firstFrom(group * 1e6)
 	var list []registry.Leistung
-	last := min(i+maxTried, len(t.index.order))
-	for ; i < last && t.index.leistung(i).Number()/1e6 == group && len(list) < maxNear; i++ {
+	tried := 0
+	for l := range t.leistungenFrom(group * 1e6) {
+		if tried++; l.Number()/1e6 != group || tried > maxTried || len(list) == maxNear {
+			break
+		}
 		other := *q
-		other.Leistung = t.index.leistung(i)
-		if other.Leistung == q.Leistung {
+		other.Leistung = l
+		if l == q.Leistung {
 			continue
 		}
 		if d := t.Resolve(&other); d.Verdict == Handover || d.Verdict == Ambiguous {
-			list = append(list, other.Leistung)
+			list = append(list, l)
 		}
 	}
 	return list
@@ -98,7 +100,7 @@ func (t *Table) Near(q *Query) []registry.Leistung {
 
 // HelpFor is what the Land of the area offers where nothing is found (R13), with defaults filled in: Portal may be "".
 func (t *Table) HelpFor(area registry.AreaID) Help {
-	h := t.help[t.places[area].land()]
+	h := t.help[t.places.At(uint32(area)).Land()]
 	h.Phone = cmp.Or(h.Phone, "115")
 	h.Title = cmp.Or(h.Title, hostOf(h.Portal))
 	return h
@@ -119,19 +121,23 @@ func (t *Table) NotJoined(q *Query) (offer string, joined int) {
 // offerBehind is the offer that a row to a closed backend belongs to, and the rows of its live adoptions for the same
 // Leistung in order of area.
 func (t *Table) offerBehind(q *Query, s *settled) (name string, live []uint32) {
-	h := t.index.traitsOf(s.row)
-	at := nanos(q.At)
-	b := t.index.blockOf(s.row)
-	for row := b.r0; row < b.r1; row++ {
-		if o := t.index.traitsOf(row); o.flags&flagAdopted == 0 || o.backend != h.backend {
-			continue
+	h := t.traitsOf(s.row)
+	at := index.Nanos(q.At)
+	if n := t.policy.grid.Find(s.at.Leistung); n != none {
+		for row := t.policy.blocks[n].first; row < t.policy.blocks[n].end; row++ {
+			row := t.policy.first + row
+			o := t.traitsOf(row)
+			if o.flags&flagAdopted == 0 || o.backend != h.backend {
+				continue
+			}
+			if name == "" {
+				name = t.offers[t.adoptionOf(row).offer].name
+			}
+			if t.valid[o.valid].Has(at) {
+				live = append(live, row)
+			}
 		}
-		if name == "" {
-			name = t.offers[t.adoptionOf(row).offer].name
-		}
-		if t.valid[t.index.traitsOf(row).valid].has(at) {
-			live = append(live, row)
-		}
+		slices.SortStableFunc(live, func(a, b uint32) int { return cmp.Compare(t.own(a).area, t.own(b).area) })
 	}
 	for i := range t.offers {
 		if name == "" && t.offers[i].live && t.offers[i].backend == h.backendID() {
@@ -141,8 +147,9 @@ func (t *Table) offerBehind(q *Query, s *settled) (name string, live []uint32) {
 	return name, live
 }
 
+// adoptionOf is what made a row with flagAdopted.
 func (t *Table) adoptionOf(row uint32) *adoption {
-	return &t.adoptions[t.extra[t.cold[row].extra].adoption-1]
+	return &t.adoptions[t.extraOf(t.own(row)).adoption-1]
 }
 
 // Successors of what has ended: the Leistung's own by the catalogue (R8), and that of the offer (S66); zero and "" if
@@ -151,7 +158,7 @@ func (t *Table) Successors(q *Query) (registry.Leistung, string) {
 	_, rows, _ := t.record(q)
 	offer := ""
 	for i := range rows {
-		h := t.index.traitsOf(rows[i].row)
+		h := t.traitsOf(rows[i].row)
 		if rows[i].why != WhyExpired || h.flags&flagClosed == 0 || offer != "" {
 			continue
 		}

@@ -31,7 +31,7 @@ func drawn(t *rapid.T) (*loaded, []routing.Query) {
 }
 
 func compile(t *rapid.T, in routing.Input) *routing.Table {
-	table, problems := routing.Compile(in)
+	table, problems := compiled(in)
 	if table == nil {
 		t.Fatal(problems)
 	}

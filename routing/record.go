@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/registry/index"
 )
 
 // recorder takes down every row of the chain while a decision is made. A nil recorder costs a comparison per row.
@@ -24,21 +25,22 @@ type recorder struct {
 
 // recorded is one row as the walk saw it.
 type recorded struct {
-	row   uint32
-	area  uint32 // effective
-	depth uint8
-	key   uint8 // place in the walker's keys
-	alias bool
-	why   Why
-	ended int64 // WhyExpired: Unix nanoseconds
-	rank  uint64
+	row    uint32
+	native uint32 // area
+	area   uint32 // effective
+	depth  uint8
+	key    uint8 // place in the walker's keys
+	alias  bool
+	why    Why
+	ended  int64 // WhyExpired: Unix nanoseconds
+	rank   uint64
 }
 
 // add takes down one row.
 func (rec *recorder) add(w *walker, row uint32, why Why, ended int64, c *cursor) {
 	rec.rows = append(rec.rows, recorded{
-		row: row, area: c.area, depth: w.t.places[c.area].depth(), key: uint8(w.nKeys - 1), alias: c.alias,
-		why: why, ended: ended, rank: w.t.rank(row, w.t.index.of(c.group, row), c.alias),
+		row: row, native: c.native, area: c.area, depth: w.t.places.At(c.area).Depth(), key: uint8(w.nKeys - 1), alias: c.alias,
+		why: why, ended: ended, rank: w.t.rank(row, w.t.traitsOf(row), c.alias),
 	})
 }
 
@@ -82,7 +84,9 @@ func (rec *recorder) settle(t *Table, d *Decision) []settled {
 	out := make([]settled, 0, len(rec.rows))
 	for i := range rec.rows {
 		r := &rec.rows[i]
-		s := settled{recorded: *r, outcome: Lost}
+		s := settled{recorded: *r, outcome: Lost, at: index.At{Row: r.row, Leistung: rec.keys[r.key], Area: r.native}}
+		s.title = t.titleAt(s.at)
+		s.url, _ = t.addressText(t.rowAddress(s.at))
 		if r.why == WhyNone {
 			s.outcome, s.why = rec.outcome(t, r)
 		}
@@ -103,7 +107,9 @@ func (rec *recorder) settle(t *Table, d *Decision) []settled {
 // settled is a row with what became of it.
 type settled struct {
 	recorded
-	outcome Outcome
+	outcome    Outcome
+	at         index.At
+	title, url string // as registered
 }
 
 // outcome of a row that could have won.
@@ -112,7 +118,7 @@ func (rec *recorder) outcome(t *Table, r *recorded) (Outcome, Why) {
 		return Lost, WhyOverride // without one, what can win wins
 	}
 	o, why := rec.compare(t, r)
-	if rec.override && (o == Lost || t.index.traitsOf(r.row).backend != t.index.traitsOf(rec.result.row).backend) {
+	if rec.override && (o == Lost || t.traitsOf(r.row).backend != t.traitsOf(rec.result.row).backend) {
 		return Lost, WhyOverride
 	}
 	return o, why
@@ -124,7 +130,7 @@ func (rec *recorder) compare(t *Table, r *recorded) (Outcome, Why) {
 	switch {
 	case int(r.key) != b.key:
 		return Lost, WhyOtherKey
-	case t.index.traitsOf(r.row).kind() != t.index.traitsOf(b.row).kind():
+	case t.traitsOf(r.row).kind() != t.traitsOf(b.row).kind():
 		return Lost, WhyPageAfterService
 	case r.area != b.area:
 		return Lost, WhyLessLocal
@@ -151,12 +157,13 @@ func (rec *recorder) compare(t *Table, r *recorded) (Outcome, Why) {
 // tie keeps one row of each target among the tied ones; where all have one target, one for each value of what the
 // backend requires (R11).
 func (rec *recorder) tie(t *Table, rows []settled) {
-	same := func(a, b *settled) bool { return t.index.sameTarget(a.row, b.row) }
+	same := func(a, b *settled) bool { return t.sameTarget(a.at, b.at) }
 	if !rec.result.tied {
-		needs := t.backends[t.index.traitsOf(rec.result.row).backend].require
+		needs := t.backends[t.traitsOf(rec.result.row).backend].require
 		same = func(a, b *settled) bool {
-			x, y := &t.cold[a.row], &t.cold[b.row]
-			return (needs&requireOE == 0 || x.oe == y.oe) && (needs&requireLB == 0 || x.lb == y.lb) && (needs&requireOD == 0 || x.od == y.od)
+			oe, lb, od := t.contextOf(a.row)
+			oe2, lb2, od2 := t.contextOf(b.row)
+			return (needs&requireOE == 0 || oe == oe2) && (needs&requireLB == 0 || lb == lb2) && (needs&requireOD == 0 || od == od2)
 		}
 	}
 	why := WhySameTarget
@@ -195,20 +202,14 @@ func compareSettled(t *Table, a, b settled) int {
 	return cmp.Or(
 		cmp.Compare(a.tier(), b.tier()),
 		cmp.Compare(a.key, b.key),
-		cmp.Compare(t.index.traitsOf(a.row).kind(), t.index.traitsOf(b.row).kind()),
+		cmp.Compare(t.traitsOf(a.row).kind(), t.traitsOf(b.row).kind()),
 		cmp.Compare(uncovered(&a), uncovered(&b)),
 		cmp.Compare(b.depth, a.depth), // the chain goes up
 		cmp.Compare(a.rank, b.rank),
-		strings.Compare(t.strings.at(t.cold[a.row].title), t.strings.at(t.cold[b.row].title)),
-		strings.Compare(t.addressOf(a.row), t.addressOf(b.row)),
+		strings.Compare(a.title, b.title),
+		strings.Compare(a.url, b.url),
 		cmp.Compare(a.row, b.row),
 	)
-}
-
-// addressOf is a row's address as written.
-func (t *Table) addressOf(row uint32) string {
-	text, _ := t.addressText(t.hot[row].url)
-	return text
 }
 
 // record is resolve with everything that was seen.

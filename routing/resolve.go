@@ -26,7 +26,7 @@ func (t *Table) resolve(q *Query, rec *recorder) Decision {
 	}
 	var w walker
 	w.ask(t, q, rec)
-	coarse := t.places[q.Area].depth() != gemeinde
+	coarse := t.places.At(uint32(q.Area)).Depth() != gemeinde
 	if i := w.matching(q, 0); i >= 0 {
 		d, r, won := w.answer(q, i)
 		if coarse && w.differs(q, &d, &r, won, i) {
@@ -67,7 +67,7 @@ func (w *walker) decide(q *Query, r *result, d *Decision) {
 	t, h := w.t, r.traits
 	*d = Decision{
 		Verdict: Handover, Kind: h.kind(), Backend: h.backendID(), Key: w.keys[r.key], Area: registry.AreaID(r.area),
-		Row: RowID(r.row), Override: -1, oe: r.oe.get(), lb: r.lb.get(), od: r.od.get(),
+		Row: RowID(r.row), Override: -1, native: r.native, oe: r.oe.get(), lb: r.lb.get(), od: r.od.get(),
 	}
 	switch {
 	case r.missed:
@@ -131,7 +131,7 @@ func (w *walker) matching(q *Query, i int) int {
 
 // applies says whether an override is about this question, wherever it is asked.
 func (o *override) applies(q *Query, at int64) bool {
-	return o.span.has(at) && (o.sender == "" || o.sender == q.Sender) && o.about(q.Leistung)
+	return o.span.Has(at) && (o.sender == "" || o.sender == q.Sender) && o.about(q.Leistung)
 }
 
 // answer is what an override says. One that names a backend takes the address from the best row that leads there, so
@@ -163,15 +163,22 @@ func (w *walker) answer(q *Query, i int) (d Decision, r result, won bool) {
 		var f result
 		found := free.walk(q.Leistung, &f)
 		free.rec.overridden(&free, &r, won)
-		if wantsPath && found && !f.tied && t.isPath(t.hot[f.row].url) {
-			d.Key, d.url = free.keys[f.key], t.hot[f.row].url
-			d.oe, d.lb, d.od = f.oe.get(), f.lb.get(), f.od.get()
+		if wantsPath && found && !f.tied {
+			t.takePath(&d, &f, free.keys[f.key])
 		}
 	}
-	if d.Verdict == Handover && (t.urlOf(&d) == 0 || !t.fillable(q, &d)) { // a backend without hosts and without a row
+	if d.Verdict == Handover && (t.urlOf(&d) == address{} || !t.fillable(q, &d)) { // a backend without hosts and without a row
 		d.Verdict = TargetRefused
 	}
 	return d, r, won
+}
+
+// takePath gives a decision for another proxied backend the path of what the walk found, if that has one.
+func (t *Table) takePath(d *Decision, f *result, key registry.Leistung) {
+	if own := t.own(f.row); own != nil && t.isPath(own.url) {
+		d.Key, d.url = key, own.url
+		d.oe, d.lb, d.od = f.oe.get(), f.lb.get(), f.od.get()
+	}
 }
 
 // pick is the backend of an override; of a split, the part that the seed falls into.
@@ -184,8 +191,17 @@ func (o *override) pick(seed uint64) BackendID {
 	return o.backend
 }
 
-// isPath says whether an address is a path at a proxied backend.
+// isPath says whether an address of the policy is a path at a proxied backend.
 func (t *Table) isPath(url uint32) bool {
-	text, _ := t.addressText(url)
+	text, _ := t.addressText(address{n: url})
 	return text != "" && text[0] == '/'
+}
+
+// leadsTo says whether a decision's address, before languages are looked at, is a literal of the policy.
+func (t *Table) leadsTo(d *Decision, url uint32) bool {
+	a := t.urlOf(d)
+	if a.indexed {
+		return t.index.HasURL(a.at, t.strings.at(url))
+	}
+	return a.n == url
 }

@@ -36,7 +36,7 @@ func TestTheSampleOfRealRoutesAnswersItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, problems := routing.Compile(routing.Input{
+	table, problems := compiled(routing.Input{
 		Areas: areas, Sources: []string{"operator", "marktplatz", "pvog-sample"}, Marktplatz: 1, Entries: loaded.Entries,
 	})
 	if table == nil {

@@ -3,32 +3,33 @@
 package routing
 
 import (
-	"math"
-	"time"
+	"cmp"
+	"iter"
+	"slices"
 
 	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/registry/index"
 )
 
 // Table is the compiled registry. Immutable, safe for concurrent use.
 type Table struct {
 	areas  *registry.Areas
 	cat    *registry.Catalogue
-	places []place  // by area id; the index's
+	places *index.Places
 	turned []uint32 // areas that a dated change touches, ascending (R4)
 
-	index   index
-	hot     []hotRow  // by row; the index's
-	cold    []coldRow // by row
-	extra   []extraRow
-	valid   []span
-	others  []otherURL
-	origins []originBase
-	strings stringTable
+	index   *index.Index // the sources' rows
+	policy  policy       // the operators' rows
+	traits  []traits     // the index's, then the policy's own
+	valid   []span       // likewise
+	strings stringTable  // the policy's
+	origins []originBase // the policy's
 
 	templates []template
 	backends  []backend // configured ones first
 	byName    map[string]BackendID
 	nConf     int
+	selfHosts []string // in lower case
 	sources   []string
 	market    uint16 // the source of rows made by adoptions
 
@@ -40,47 +41,10 @@ type Table struct {
 	help      [18]Help
 }
 
-// coldRow is read for templates, pages and explain.
-type coldRow struct {
-	title, oe, lb, od uint32 // strings
-	extra             uint32 // into extra; 0 = nothing unusual
-	line              uint32
-	origin, col       uint16
-}
-
-// extraRow is what few rows have and many share.
-type extraRow struct {
-	areaKey, lang, role, refused uint32 // strings
-	othersAt, othersN            uint32 // into others
-	priority                     int32
-	adoption                     int32 // into adoptions + 1; 0 = an entry
-}
-
-// otherURL is a further address of a row's target.
-type otherURL struct{ lang, url uint32 }
-
 // span is begin ≤ t < end in Unix nanoseconds.
-type span struct{ begin, end int64 }
+type span = index.Span
 
 type originBase struct{ source, file string }
-
-type rowFlags uint16
-
-const (
-	flagPage      rowFlags = 1 << iota
-	flagInactive           // aktiv = nein
-	flagBlocked            // the target is refused (R7)
-	flagClosed             // the backend is closed (R9)
-	flagAdopted            // made by an adoption (R9)
-	flagGeneral            // not specialised: loses against Spezialisierung (R10)
-	flagOtherRole          // role is not 01 (R10)
-	flagPriority           // has a priority, in extra
-	flagContext            // has oe, lb or od, in cold
-	flagOthers             // has further languages or one that is not de, in extra
-	flagNoBackend          // the target's host could not be read; always blocked
-	flagTemplate           // the address is a template
-	flagFollows            // the row before it is of the same group
-)
 
 // backend is a backend as the table knows it.
 type backend struct {
@@ -125,48 +89,6 @@ type adoption struct {
 	origin  registry.Origin
 }
 
-// always is the validity of rows without dates.
-var always = span{math.MinInt64, math.MaxInt64}
-
-// nanos is t in Unix nanoseconds, at the ends of the range for what lies outside (years 1678 to 2262).
-func nanos(t time.Time) int64 {
-	const billion = 1_000_000_000
-	switch s := t.Unix(); {
-	case s <= math.MinInt64/billion:
-		return math.MinInt64
-	case s >= math.MaxInt64/billion:
-		return math.MaxInt64
-	}
-	return t.UnixNano()
-}
-
-// spanOf reads begin and end, of which zero times are open.
-func spanOf(begin, end time.Time) span {
-	s := always
-	if !begin.IsZero() {
-		s.begin = nanos(begin)
-	}
-	if !end.IsZero() {
-		s.end = nanos(end)
-	}
-	return s
-}
-
-func (s span) has(at int64) bool { return s.begin <= at && at < s.end }
-
-func (s span) and(o span) span { return span{max(s.begin, o.begin), min(s.end, o.end)} }
-
-// times is the inverse of spanOf, in German time.
-func (s span) times() (begin, end time.Time) {
-	if s.begin != always.begin {
-		begin = time.Unix(0, s.begin).In(registry.Berlin())
-	}
-	if s.end != always.end {
-		end = time.Unix(0, s.end).In(registry.Berlin())
-	}
-	return begin, end
-}
-
 // Backends is the number of backends, implicit ones included.
 func (t *Table) Backends() int { return len(t.backends) }
 
@@ -203,30 +125,78 @@ func (t *Table) Areas() *registry.Areas { return t.areas }
 func (t *Table) Catalogue() *registry.Catalogue { return t.cat }
 
 // Rows is the number of rows, those made by adoptions included.
-func (t *Table) Rows() int { return len(t.hot) }
+func (t *Table) Rows() int { return t.index.Len() + len(t.policy.rows) }
+
+// RowsTo describes all rows to some backends, NoBackend among them where a URL cannot be read.
+func (t *Table) RowsTo(backend func(BackendID) bool) iter.Seq[Row] {
+	return func(yield func(Row) bool) {
+		for row, e := range t.index.Where(func(n uint32) bool { return backend(t.traits[n].backendID()) }) {
+			if !yield(t.indexRow(row, &e)) {
+				return
+			}
+		}
+		for i := range t.policy.rows {
+			if row := t.policy.first + uint32(i); backend(t.traitsOf(row).backendID()) && !yield(t.policyRow(row)) {
+				return
+			}
+		}
+	}
+}
 
 // Leistungen are the keys that have rows, ascending.
-func (t *Table) Leistungen() []registry.Leistung {
-	list := make([]registry.Leistung, len(t.index.order))
-	for i := range list {
-		list[i] = t.index.leistung(i)
+func (t *Table) Leistungen() []registry.Leistung { return slices.Collect(t.leistungenFrom(0)) }
+
+// leistungenFrom gives the keys that have rows from a number on.
+func (t *Table) leistungenFrom(key uint64) iter.Seq[registry.Leistung] {
+	return func(yield func(registry.Leistung) bool) {
+		a, b := t.policy.grid.From(key), t.index.From(key)
+		for int(a) < t.policy.grid.Blocks() || int(b) < t.index.Blocks() {
+			var l registry.Leistung
+			switch {
+			case int(b) == t.index.Blocks():
+				l, a = t.policy.grid.Leistung(a), a+1
+			case int(a) == t.policy.grid.Blocks():
+				l, b = t.index.Leistung(b), b+1
+			default:
+				own, other := t.policy.grid.Leistung(a), t.index.Leistung(b)
+				l = own
+				switch own.Compare(other) {
+				case -1:
+					a++
+				case 0:
+					a, b = a+1, b+1
+				default:
+					l, b = other, b+1
+				}
+			}
+			if !yield(l) {
+				return
+			}
+		}
 	}
-	return list
 }
 
 // Title of a Leistung: the catalogue's, else that of its first row that has one, else "".
 func (t *Table) Title(l registry.Leistung) string {
-	if s := t.cat.Title(l); s != "" {
+	if s := t.cat.Title(l); s != "" || l.IsZero() {
 		return s
 	}
-	n := t.index.find(l)
-	if n == none || l.IsZero() {
-		return ""
+	at := t.find(l)
+	if n := at[partPolicy]; n != none {
+		b := &t.policy.blocks[n]
+		for _, r := range t.policy.rows[b.first:b.end] {
+			if r.title != 0 {
+				return t.strings.at(r.title)
+			}
+		}
 	}
-	b := &t.index.blocks[n]
-	for r := b.r0; r < b.r1; r++ {
-		if n := t.cold[r].title; n != 0 {
-			return t.strings.at(n)
+	if n := at[partIndex]; n != none {
+		for area, group := range t.index.All(n) {
+			for row, end := t.index.Rows(group); row < end; row++ {
+				if text := t.index.Record(row).Title; text != 0 {
+					return t.index.Text(text, l, area)
+				}
+			}
 		}
 	}
 	return ""
@@ -234,60 +204,51 @@ func (t *Table) Title(l registry.Leistung) string {
 
 // Row describes one row. It allocates.
 func (t *Table) Row(id RowID) Row {
-	h, c := t.index.traitsOf(uint32(id)), &t.cold[id]
-	x := &t.extra[c.extra]
+	if row := uint32(id); row >= t.policy.first {
+		return t.policyRow(row)
+	}
+	e := t.index.Entry(uint32(id))
+	return t.indexRow(uint32(id), &e)
+}
+
+func (t *Table) indexRow(row uint32, e *registry.Entry) Row {
+	h := t.traitsOf(row)
+	at := index.At{Row: row, Leistung: e.Leistung, Area: uint32(e.Area)}
 	r := Row{
-		ID:          id,
-		Leistung:    t.index.blockOf(uint32(id)).key,
-		Area:        registry.AreaID(t.hot[id].area),
-		AreaKey:     t.strings.at(x.areaKey),
-		Kind:        h.kind(),
-		Backend:     h.backendID(),
-		Title:       t.strings.at(c.title),
-		Lang:        t.strings.at(x.lang),
-		Inactive:    h.flags&flagInactive != 0,
-		Role:        t.strings.at(x.role),
-		Specialised: h.flags&flagGeneral == 0,
-		Priority:    int(x.priority),
-		OE:          t.strings.at(c.oe),
-		LB:          t.strings.at(c.lb),
-		OD:          t.strings.at(c.od),
-		Source:      int(h.source),
-		Refused:     t.strings.at(x.refused),
-		Origin: registry.Origin{
-			Source: t.origins[c.origin].source, File: t.origins[c.origin].file, Line: int32(c.line), Col: int32(c.col),
-		},
+		ID: RowID(row), Leistung: e.Leistung, Area: e.Area, AreaKey: e.AreaKey, Kind: e.Kind, Backend: h.backendID(),
+		URL: e.URL, Title: e.Title, Lang: e.Lang, Begin: e.Begin, End: e.End, Inactive: e.Inactive, Role: e.Role,
+		Specialised: e.Specialised, Priority: e.Priority, OE: e.OE, LB: e.LB, OD: e.OD, Source: int(h.source), Origin: e.Origin,
+		Refused: t.refusedAt(at),
 	}
-	r.URL, r.Template = t.addressText(t.hot[id].url)
-	r.Begin, r.End = t.valid[h.valid].times()
-	if r.AreaKey == "" {
-		r.AreaKey = t.areas.ARS(r.Area).String()
-	}
-	if r.Role == "" {
-		r.Role = "01"
-	}
-	if r.Lang == "" {
-		r.Lang = "de"
-	}
-	if x.adoption > 0 {
-		r.Offer = t.offers[t.adoptions[x.adoption-1].offer].name
-	}
+	t.fillDefaults(&r)
 	return r
 }
 
-func (h *traits) kind() registry.Kind {
-	if h.flags&flagPage != 0 {
-		return registry.Page
+func (t *Table) policyRow(row uint32) Row {
+	p := t.own(row)
+	h, x := t.traitsOf(row), t.extraOf(p)
+	r := Row{
+		ID: RowID(row), Leistung: p.leistung, Area: registry.AreaID(p.area), AreaKey: t.strings.at(x.areaKey), Kind: h.kind(),
+		Backend: h.backendID(), Title: t.strings.at(p.title), Lang: t.id(x.lang), Inactive: h.flags&flagInactive != 0,
+		Role: t.strings.at(x.role), Specialised: h.flags&flagGeneral == 0, Priority: int(x.priority),
+		OE: t.id(p.oe), LB: t.id(p.lb), OD: t.id(p.od), Source: int(h.source), Refused: t.strings.at(x.refused),
+		Origin: registry.Origin{
+			Source: t.origins[p.origin].source, File: t.origins[p.origin].file, Line: int32(p.line), Col: int32(p.col),
+		},
 	}
-	return registry.Service
+	r.URL, r.Template = t.addressText(t.rowAddress(index.At{Row: row}))
+	r.Begin, r.End = t.valid[h.valid].Times()
+	if x.adoption > 0 {
+		r.Offer = t.offers[t.adoptions[x.adoption-1].offer].name
+	}
+	t.fillDefaults(&r)
+	return r
 }
 
-func (h *traits) backendID() BackendID {
-	if h.flags&flagNoBackend != 0 {
-		return NoBackend
+// fillDefaults writes what a row has where nothing was said.
+func (t *Table) fillDefaults(r *Row) {
+	if r.AreaKey == "" {
+		r.AreaKey = t.areas.ARS(r.Area).String()
 	}
-	return BackendID(h.backend)
+	r.Role, r.Lang = cmp.Or(r.Role, "01"), cmp.Or(r.Lang, "de")
 }
-
-// needsCover says whether the row answers only where an adoption opens its backend (R9).
-func (h *traits) needsCover() bool { return h.flags&(flagClosed|flagAdopted) == flagClosed }

@@ -16,20 +16,25 @@ import (
 // appendTurns appends the areas at which the answers to one key can change: those of its rows, and those that the
 // adoptions among them take out. In any order; an area may come twice.
 func (t *Table) appendTurns(dst []uint32, l registry.Leistung) []uint32 {
-	n := t.index.find(l)
-	if l.IsZero() || n == none {
+	if l.IsZero() {
 		return dst
 	}
-	last := int32(0)
-	b := &t.index.blocks[n]
-	for row := b.r0; row < b.r1; row++ {
-		dst = append(dst, t.hot[row].area)
-		if t.index.traitsOf(row).flags&flagAdopted == 0 {
-			continue
+	at := t.find(l)
+	if n := at[partIndex]; n != none {
+		for area := range t.index.All(n) {
+			dst = append(dst, area)
 		}
-		if a := t.extra[t.cold[row].extra].adoption; a != last {
-			dst = append(dst, t.adoptions[a-1].without...)
-			last = a
+	}
+	if n := at[partPolicy]; n != none {
+		last := int32(0)
+		b := &t.policy.blocks[n]
+		for i := range t.policy.rows[b.first:b.end] {
+			r := &t.policy.rows[int(b.first)+i]
+			dst = append(dst, r.area)
+			if a := t.extraOf(r).adoption; a != 0 && a != last {
+				dst = append(dst, t.adoptions[a-1].without...)
+				last = a
+			}
 		}
 	}
 	return dst
@@ -51,16 +56,6 @@ func (t *Table) appendTurnsOf(dst []uint32, l registry.Leistung, sender string) 
 		}
 	}
 	return dst
-}
-
-// lands are the Bund and the Länder: turns of every Leistung, since parent_key is said for a Land (R8).
-func (t *Table) lands() (list []uint32) {
-	for id := range t.places {
-		if t.places[id].depth() <= depthOf(registry.LevelLand) {
-			list = append(list, uint32(id))
-		}
-	}
-	return list
 }
 
 // questions are the keys that somebody may ask for and get different answers: those that have rows, those of the

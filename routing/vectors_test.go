@@ -59,7 +59,7 @@ func runVector(t *testing.T, v *vector) {
 	var table *routing.Table
 	if l.err == nil {
 		var problems []routing.Problem
-		table, problems = routing.Compile(l.in)
+		table, problems = compiled(l.in)
 		for _, p := range problems {
 			if p.Fatal {
 				l.fail("compile", errors.New(p.Text))

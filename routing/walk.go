@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/registry/index"
 )
 
 // walker answers one question for one area. It lives on the stack; Explain gives it a recorder, Resolve does not.
@@ -21,7 +22,8 @@ type walker struct {
 
 	keys  [3]registry.Leistung
 	nKeys int
-	block uint32 // of the key being walked
+	key   registry.Leistung // being walked
+	block blocks            // its
 	rec   *recorder
 
 	facts facts
@@ -58,6 +60,7 @@ type best struct {
 	rank   uint64  // R10, lower is better
 	row    uint32  // the first of equal rank
 	traits *traits // the row's
+	native uint32  // area
 	area   uint32  // effective
 	oe     single
 	lb     single
@@ -90,7 +93,7 @@ func (s single) get() uint32 {
 // ask sets a zero walker to a question.
 func (w *walker) ask(t *Table, q *Query, rec *recorder) {
 	w.t, w.rec, w.only = t, rec, NoBackend
-	w.at, w.time = nanos(q.At), q.At
+	w.at, w.time = index.Nanos(q.At), q.At
 	w.area, w.dated = uint32(q.Area), t.isDated(uint32(q.Area))
 }
 
@@ -102,7 +105,7 @@ func (w *walker) walk(asked registry.Leistung, r *result) (won bool) {
 	if won && w.rec == nil {
 		return won
 	}
-	w.facts.known = w.t.index.find(asked) != none
+	w.facts.known = !w.t.find(asked).none()
 	if !live {
 		if s := w.t.successor(asked); !s.IsZero() && s != asked {
 			w.tryKey(s, r, &won)
@@ -122,7 +125,7 @@ func (w *walker) walk(asked registry.Leistung, r *result) (won bool) {
 func (w *walker) tryKey(key registry.Leistung, r *result, won *bool) (live bool) {
 	w.keys[w.nKeys] = key
 	w.nKeys++
-	if w.block = w.t.index.find(key); w.block == none {
+	if !w.begin(key) {
 		return false
 	}
 	if *won {
@@ -138,6 +141,12 @@ func (w *walker) tryKey(key registry.Leistung, r *result, won *bool) (live bool)
 	return live
 }
 
+// begin sets the key that is walked; false if nobody has rows of it.
+func (w *walker) begin(key registry.Leistung) bool {
+	w.key, w.block = key, w.t.find(key)
+	return !w.block.none()
+}
+
 // successor of a Leistung by the catalogue; zero if none. Local keys have none (R1).
 func (t *Table) successor(l registry.Leistung) registry.Leistung {
 	if !l.Federal() {
@@ -148,7 +157,7 @@ func (t *Table) successor(l registry.Leistung) registry.Leistung {
 
 // parentOf is the parent key if the area's Land allows it, never …000000 (R8); zero if none.
 func (t *Table) parentOf(l registry.Leistung, area uint32) registry.Leistung {
-	if !t.parentKey[t.places[area].land()] {
+	if !t.parentKey[t.places.At(area).Land()] {
 		return registry.Leistung{}
 	}
 	if p := l.Parent(); p.Number()%1e6 != 0 {
@@ -167,9 +176,8 @@ func (w *walker) walkKey(r *result) (found, live bool) {
 		if service.found && c.area != service.area && w.rec == nil {
 			break
 		}
-		first, end := w.t.index.rows(c.group)
-		for row := first; row < end; row++ {
-			h := w.t.index.of(c.group, row)
+		for row := c.first; row < c.end; row++ {
+			h := w.t.traitsOf(row)
 			why, ended := w.state(row, h)
 			if w.rec != nil {
 				w.rec.add(w, row, why, ended, &c)
@@ -185,7 +193,7 @@ func (w *walker) walkKey(r *result) (found, live bool) {
 					kind = &page
 				}
 				if !kind.found || kind.area == c.area {
-					kind.offer(w.t, row, h, &c)
+					kind.offer(w, row, h, &c)
 				}
 			case WhyNotJoined, WhyLeft:
 				live = true
@@ -194,12 +202,12 @@ func (w *walker) walkKey(r *result) (found, live bool) {
 					missedAt = c.area
 				}
 			case WhyExpired:
-				live = live || h.flags&flagInactive == 0 && w.t.valid[h.valid].has(w.at) // its cover has ended, not the row
+				live = live || h.flags&flagInactive == 0 && w.t.valid[h.valid].Has(w.at) // its cover has ended, not the row
 				w.facts.end(ended)
 			}
 		}
-		if service.found && !w.dated && w.rec == nil {
-			break // only dated changes bring several groups to one area
+		if service.found && w.rec == nil && !c.shared(w) {
+			break
 		}
 	}
 	if service.found {
@@ -217,23 +225,28 @@ func (f *facts) end(at int64) {
 }
 
 // offer takes a candidate of the place that is looked at.
-func (b *best) offer(t *Table, row uint32, h *traits, c *cursor) {
-	rank := t.rank(row, h, c.alias)
+func (b *best) offer(w *walker, row uint32, h *traits, c *cursor) {
+	rank := w.t.rank(row, h, c.alias)
 	switch {
 	case !b.found || rank < b.rank:
-		*b = best{found: true, rank: rank, row: row, traits: h, area: c.area}
+		*b = best{found: true, rank: rank, row: row, traits: h, native: c.native, area: c.area}
 	case rank > b.rank:
 		return
-	case !t.index.sameTarget(row, b.row):
+	case !w.t.sameTarget(index.At{Row: row, Leistung: w.key, Area: c.native}, b.place(w.key)):
 		b.tied = true
 		return
 	}
 	if h.flags&flagContext != 0 {
-		x := &t.cold[row]
-		b.oe.add(x.oe)
-		b.lb.add(x.lb)
-		b.od.add(x.od)
+		oe, lb, od := w.t.contextOf(row)
+		b.oe.add(oe)
+		b.lb.add(lb)
+		b.od.add(od)
 	}
+}
+
+// place is where the row stands, of a walk for a key.
+func (b *best) place(key registry.Leistung) index.At {
+	return index.At{Row: b.row, Leistung: key, Area: b.native}
 }
 
 // The parts of a rank, highest first: source order, alias, not specialised, other role, priority (R10).
@@ -258,7 +271,7 @@ func (t *Table) rank(row uint32, h *traits, alias bool) uint64 {
 	}
 	priority := int64(0)
 	if h.flags&flagPriority != 0 {
-		priority = int64(t.extra[t.cold[row].extra].priority)
+		priority = int64(t.priorityOf(row))
 	}
 	return n + uint64(math.MaxInt32-priority)
 }
@@ -268,10 +281,10 @@ func (t *Table) rank(row uint32, h *traits, alias bool) uint64 {
 func (w *walker) state(row uint32, h *traits) (why Why, ended int64) {
 	if h.valid != 0 {
 		switch s := w.t.valid[h.valid]; {
-		case w.at < s.begin:
+		case w.at < s.Begin:
 			return WhyNotYet, 0
-		case w.at >= s.end:
-			return WhyExpired, s.end
+		case w.at >= s.End:
+			return WhyExpired, s.End
 		}
 	}
 	switch {
@@ -296,35 +309,38 @@ func (w *walker) state(row uint32, h *traits) (why Why, ended int64) {
 // so, else WhyExpired with the end of the last cover, WhyLeft or WhyNotJoined.
 func (w *walker) cover(backend uint32) (why Why, ended int64) {
 	why = WhyNotJoined
-	if !w.t.index.blocks[w.block].adopted {
+	if !w.t.adopted(w.block) {
 		return why, 0
 	}
-	for c := w.start(); c.next(w); {
-		first, end := w.t.index.rows(c.group)
-		for row := first; row < end; row++ {
-			h := w.t.index.of(c.group, row)
+	for c := (cursor{parts: partPolicy + 1}); c.next(w); {
+		for row := c.first; row < c.end; row++ {
+			h := w.t.traitsOf(row)
 			if h.flags&flagAdopted == 0 || h.backend != backend {
 				continue
 			}
 			s, out := w.t.valid[h.valid], w.excluded(row)
 			switch {
-			case w.at < s.begin:
-			case w.at < s.end && !out:
+			case w.at < s.Begin:
+			case w.at < s.End && !out:
 				return WhyNone, 0
-			case w.at < s.end && why == WhyNotJoined:
+			case w.at < s.End && why == WhyNotJoined:
 				why = WhyLeft
-			case w.at >= s.end && !out:
-				why, ended = WhyExpired, max(ended, s.end)
+			case w.at >= s.End && !out:
+				why, ended = WhyExpired, max(ended, s.End)
 			}
 		}
 	}
 	return why, ended
 }
 
+// adopted says whether adoptions made rows of the Leistung of these blocks.
+func (t *Table) adopted(b blocks) bool {
+	return b[partPolicy] != none && t.policy.blocks[b[partPolicy]].adopted
+}
+
 // excluded says whether an adoption's row takes the walker's area out again.
 func (w *walker) excluded(row uint32) bool {
-	a := w.t.extra[w.t.cold[row].extra].adoption
-	for _, area := range w.t.adoptions[a-1].without {
+	for _, area := range w.t.adoptionOf(row).without {
 		if w.in(area) {
 			return true
 		}
@@ -335,9 +351,9 @@ func (w *walker) excluded(row uint32) bool {
 // in says whether a native area is, at the asked time, the walker's area or around it.
 func (w *walker) in(native uint32) bool {
 	if !w.dated {
-		return w.area >= native && w.area < w.t.index.ends[native]
+		return w.area >= native && w.area < w.t.places.End(native)
 	}
-	for up := w.area; ; up = w.t.places[up].parent() {
+	for up := w.area; ; up = w.t.places.At(up).Parent() {
 		id := registry.AreaID(up)
 		if up == native && !w.t.areas.Retired(id, w.time) {
 			return true
@@ -353,68 +369,102 @@ func (w *walker) in(native uint32) bool {
 	}
 }
 
-// cursor goes up the chain, group by group of the walked block.
+// cursor goes up the chain, group by group of the walked blocks. At one area the policy's comes before the index's.
 type cursor struct {
-	group   group
-	area    uint32 // effective: where the group's rows count at the asked time
-	alias   bool   // they count there by a dated change (R4)
-	started bool
+	first, end uint32 // rows of the group
+	native     uint32 // area of the group
+	area       uint32 // effective: where the group's rows count at the asked time
+	alias      bool   // they count there by a dated change (R4)
+	started    bool
+	parts      int // how many are looked at, from partPolicy on
+
+	part  int          // of the group
+	ahead [parts]ahead // the next group of each part; that of the part above has been taken
 
 	// Where a dated change touches the chain:
-	place  uint32
-	native bool // place's own group has been looked for
+	place  uint32 // native area that is looked at
+	looked bool   // the area's own key has been
 	former []registry.AreaID
 }
 
-func (w *walker) start() cursor { return cursor{} }
+// ahead is a group up the chain, none if there is no further one.
+type ahead struct{ group, area uint32 }
+
+func (w *walker) start() cursor { return cursor{parts: parts} }
 
 // next moves to the next group of the chain; false at the end.
 func (c *cursor) next(w *walker) bool {
 	if w.dated {
 		return c.nextDated(w)
 	}
-	x := &w.t.index
-	if c.started {
-		if c.area == 0 {
-			return false
-		}
-		c.group, c.area = x.around(w.block, x.places[c.area].parent())
-	} else {
+	if !c.started {
 		c.started = true
-		c.group, c.area = x.around(w.block, w.area)
+		c.ahead = [parts]ahead{{group: none}, {group: none}}
+		for part := range c.parts {
+			c.look(w, part, w.area)
+		}
+	} else if last := &c.ahead[c.part]; last.area == 0 {
+		last.group = none
+	} else {
+		c.look(w, c.part, w.t.places.At(last.area).Parent())
 	}
-	return c.group.last != none
+	own, other := &c.ahead[partPolicy], &c.ahead[partIndex]
+	c.part = partIndex
+	if own.group != none && (other.group == none || own.area >= other.area) { // deeper areas have larger ids
+		c.part = partPolicy
+	}
+	return c.take(w, c.ahead[c.part].group, c.ahead[c.part].area)
+}
+
+func (c *cursor) look(w *walker, part int, id uint32) {
+	c.ahead[part].group, c.ahead[part].area = w.t.around(part, w.block[part], id)
+}
+
+// take makes a group the cursor's; false if there is none.
+func (c *cursor) take(w *walker, group, native uint32) bool {
+	if group == none {
+		return false
+	}
+	c.first, c.end = w.t.rows(c.part, group)
+	c.native = native
+	if !w.dated {
+		c.area = native
+	}
+	return true
+}
+
+// shared says whether a further group may count at the same area: the index's after the policy's, or by a dated change.
+func (c *cursor) shared(w *walker) bool {
+	return w.dated || c.part == partPolicy && c.ahead[partIndex].group != none && c.ahead[partIndex].area == c.area
 }
 
 // nextDated looks up each place of the chain by itself: its own key unless that means something else by now, and the
 // old keys that mean it.
 func (c *cursor) nextDated(w *walker) bool {
 	if !c.started {
-		c.started, c.place = true, w.area
+		c.started, c.part, c.area = true, c.parts, w.area
 	}
 	for {
-		id := registry.AreaID(c.place)
-		if !c.native {
-			c.native = true
-			c.former = w.t.areas.Formerly(id, w.time)
-			if !w.t.areas.Retired(id, w.time) {
-				if g := w.t.index.exact(w.block, c.place); g.last != none {
-					c.group, c.area, c.alias = g, c.place, false
-					return true
-				}
-			}
-		}
-		for len(c.former) > 0 {
-			old := uint32(c.former[0])
-			c.former = c.former[1:]
-			if g := w.t.index.exact(w.block, old); g.last != none {
-				c.group, c.area, c.alias = g, c.place, true
+		for c.part++; c.part < c.parts; c.part++ {
+			if c.take(w, w.t.exact(c.part, w.block[c.part], c.place), c.place) {
 				return true
 			}
 		}
-		if c.place == 0 {
+		id := registry.AreaID(c.area)
+		switch {
+		case !c.looked:
+			c.looked, c.former = true, w.t.areas.Formerly(id, w.time)
+			if w.t.areas.Retired(id, w.time) {
+				continue
+			}
+			c.place, c.alias, c.part = c.area, false, -1
+		case len(c.former) > 0:
+			c.place, c.alias, c.part = uint32(c.former[0]), true, -1
+			c.former = c.former[1:]
+		case c.area == 0:
 			return false
+		default:
+			c.area, c.looked = w.t.places.At(c.area).Parent(), false
 		}
-		c.place, c.native = w.t.places[c.place].parent(), false
 	}
 }

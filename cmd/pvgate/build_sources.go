@@ -14,6 +14,7 @@ import (
 	"github.com/pvgate/pvgate/config"
 	"github.com/pvgate/pvgate/registry"
 	"github.com/pvgate/pvgate/registry/gv100ad"
+	"github.com/pvgate/pvgate/registry/index"
 	"github.com/pvgate/pvgate/registry/source"
 	"github.com/pvgate/pvgate/registry/source/csv"
 	"github.com/pvgate/pvgate/registry/source/datahub"
@@ -115,8 +116,11 @@ func (b *routesBuilder) readCatalogue() {
 // cannot be used whole refuses the load; rows that cannot cost only themselves.
 func (b *routesBuilder) readSources(ctx context.Context) {
 	for i := range b.cfg.Root.Sources {
+		b.in.Sources = append(b.in.Sources, b.cfg.Root.Sources[i].Name.V)
+	}
+	rows := index.NewBuilder(b.out.areas, b.in.Sources)
+	for i := range b.cfg.Root.Sources {
 		s := &b.cfg.Root.Sources[i]
-		b.in.Sources = append(b.in.Sources, s.Name.V)
 		if s.Name.V == "" || s.Type.V == "" || s.Path.V == "" {
 			continue // reported
 		}
@@ -136,8 +140,18 @@ func (b *routesBuilder) readSources(ctx context.Context) {
 			}
 		}
 		b.warnBlocked(res.Entries)
-		b.in.Entries = append(b.in.Entries, res.Entries...)
+		for j := range res.Entries {
+			if err := rows.Add(&res.Entries[j]); err != nil {
+				b.fail(s.Path.Origin, "source %q is refused: %v", s.Name.V, err)
+				break
+			}
+		}
 		b.out.sources = append(b.out.sources, readSource{s.Name.V, res.Counts})
+	}
+	var report index.Report
+	b.in.Index, report = rows.Finish()
+	for _, f := range report.Warnings {
+		b.out.warnings = append(b.out.warnings, config.At(configOrigin(f.Origin), "%s", f.Reason))
 	}
 }
 

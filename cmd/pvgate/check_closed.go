@@ -67,9 +67,9 @@ func eachClosed(built *routes, now time.Time, visit func(backend string, row *ro
 		names[id] = offered[built.table.BackendName(routing.BackendID(id))]
 	}
 	open := coversOf(built, now)
-	for id := range built.table.Rows() {
-		row := built.table.Row(routing.RowID(id))
-		if row.Offer != "" || row.Backend == routing.NoBackend || !names[row.Backend] || row.Inactive || !liveAt(row.Begin, row.End, now) ||
+	offers := func(id routing.BackendID) bool { return id != routing.NoBackend && names[id] }
+	for row := range built.table.RowsTo(offers) {
+		if row.Offer != "" || row.Inactive || !liveAt(row.Begin, row.End, now) ||
 			built.areas.ARS(row.Area).Level() < registry.LevelKreis {
 			continue
 		}
