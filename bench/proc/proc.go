@@ -29,30 +29,36 @@ const tick = time.Second / 100
 
 // CPU is user + system time of all threads of a process, in steps of 10 ms.
 func CPU(pid int) (time.Duration, error) {
+	user, system, err := Times(pid)
+	return user + system, err
+}
+
+// Times are the two of them.
+func Times(pid int) (user, system time.Duration, err error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return 0, fmt.Errorf("proc: %w", err)
+		return 0, 0, fmt.Errorf("proc: %w", err)
 	}
 	return parseStat(b)
 }
 
-// parseStat adds fields 14 and 15 (utime, stime) of /proc/PID/stat. The name,
+// parseStat reads fields 14 and 15 (utime, stime) of /proc/PID/stat. The name,
 // field 2, stands in parentheses and may itself hold spaces and parentheses.
-func parseStat(b []byte) (time.Duration, error) {
+func parseStat(b []byte) (user, system time.Duration, err error) {
 	i := bytes.LastIndexByte(b, ')')
 	if i < 0 {
-		return 0, fmt.Errorf("proc: stat without a name: %q", b)
+		return 0, 0, fmt.Errorf("proc: stat without a name: %q", b)
 	}
 	f := strings.Fields(string(b[i+1:]))
 	if len(f) < 13 {
-		return 0, fmt.Errorf("proc: stat of %d fields", len(f)+2)
+		return 0, 0, fmt.Errorf("proc: stat of %d fields", len(f)+2)
 	}
-	user, err1 := strconv.ParseUint(f[11], 10, 63)
-	system, err2 := strconv.ParseUint(f[12], 10, 63)
+	u, err1 := strconv.ParseUint(f[11], 10, 63)
+	s, err2 := strconv.ParseUint(f[12], 10, 63)
 	if err := errors.Join(err1, err2); err != nil {
-		return 0, fmt.Errorf("proc: stat: %w", err)
+		return 0, 0, fmt.Errorf("proc: stat: %w", err)
 	}
-	return time.Duration(user+system) * tick, nil
+	return time.Duration(u) * tick, time.Duration(s) * tick, nil
 }
 
 // Core is what one core did since boot.

@@ -14,13 +14,13 @@ func TestStatIsReadBehindAnyName(t *testing.T) {
 	t.Parallel()
 	const rest = " S 1 7 7 0 -1 4194560 1 2 3 4 250 125 9 9 20 0 3 0 55 1000 200"
 	for _, name := range []string{"nginx", "a b", "x) S 1 (y", ")"} {
-		got, err := parseStat([]byte("42 (" + name + ")" + rest))
-		if err != nil || got != 3750*time.Millisecond {
+		user, system, err := parseStat([]byte("42 (" + name + ")" + rest))
+		if got := user + system; err != nil || got != 3750*time.Millisecond {
 			t.Errorf("%q: got %v, %v; want 3.75s", name, got, err)
 		}
 	}
 	for _, bad := range []string{"", "42 nginx S 1", "42 (a) S 1 2 3", "42 (a) S 1 7 7 0 -1 4194560 1 2 3 4 x 125 9"} {
-		if _, err := parseStat([]byte(bad)); err == nil {
+		if _, _, err := parseStat([]byte(bad)); err == nil {
 			t.Errorf("%q: got no error", bad)
 		}
 	}

@@ -13,6 +13,7 @@
 //	backends  endpoints that are killed, stopped or sick cost few requests and return without a second dip; one slow backend
 //	         of ten slows no other
 //	websockets  reloads with a thousand WebSockets open: all stay, in the same memory
+//	many     thousands of backends cost little more a request than a few
 //	loops    the loop's thread never blocks but in epoll, and the request path allocates nothing
 //	abort    clients that leave in every phase of a request; nothing of them stays
 //	once     forms over connections that a portal closes after 2 s, and to portals that die in five phases of one: none
@@ -64,6 +65,7 @@ var rigs = [...]rig{
 	{"backends", backends},
 	{"websockets", websockets},
 	{"loops", loops},
+	{"many", many},
 	{"abort", abort},
 	{"once", once},
 	{"idle", idle},
@@ -92,6 +94,10 @@ func main() {
 			os.Exit(1)
 		}
 		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == manyRole {
+		fmt.Fprintln(os.Stderr, "rig:", manyOrigins())
+		os.Exit(1)
 	}
 	if len(os.Args) > 2 && os.Args[1] == mortalRole {
 		fmt.Fprintln(os.Stderr, "rig:", mortal(os.Args[2]))
