@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,10 +15,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/sys/unix"
 
 	"github.com/pvgate/pvgate/gateway/certs/certstest"
 )
@@ -65,6 +68,29 @@ func secured(t *testing.T) func(net.Conn) {
 	}
 }
 
+// stopped is a process that listens and does nothing any more.
+func stopped(t *testing.T) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	file, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	p := exec.Command("sleep", "300")
+	p.ExtraFiles = []*os.File{file}
+	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := errors.Join(p.Start(), p.Process.Signal(syscall.SIGSTOP)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Process.Kill(); _ = p.Wait() })
+	return l.Addr().String()
+}
+
 const (
 	okay   = "HTTP/1.1 200 OK\r\n"
 	json1  = " HTTP/1.1\r\nHost: HOST\r\nAccept: application/json\r\n"
@@ -103,6 +129,28 @@ func backendFaults(t *testing.T) []*injury {
 			_, _ = io.WriteString(c, okay+"Content-Length: 100\r\n\r\nhalf")
 			_, _ = io.Copy(io.Discard, in)
 		}},
+		{name: "slow close: an answer whose end is the connection's, and never comes", reason: "response_incomplete", silent: true, origin: func(c net.Conn) {
+			in := head(c)
+			_, _ = io.WriteString(c, okay+"Connection: close\r\n\r\nhalf")
+			_, _ = io.Copy(io.Discard, in)
+		}},
+		{name: "slow close: half of it at once", reason: "response_timeout", origin: func(c net.Conn) {
+			in := head(c)
+			_ = c.(*net.TCPConn).CloseRead()
+			_, _ = io.Copy(io.Discard, in)
+			time.Sleep(2 * time.Second)
+		}},
+		{name: "drips its head", reason: "response_timeout", origin: func(c net.Conn) {
+			head(c)
+			for _, b := range []byte(okay + "X: " + strings.Repeat("x", 100)) {
+				if _, err := c.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(50 * time.Millisecond) // it is this slow
+			}
+		}},
+		{name: "is stopped (SIGSTOP)", reason: "response_timeout", endpoint: "http://" + stopped(t)},
+		{name: "no such socket", reason: "connect_refused", endpoint: "unix:/run/pvgate-test/none.sock", conf: ", host: a.example"},
 		{name: "no TLS where it should be", reason: "tls_failed", endpoint: "https://ADDRESS", origin: says("HTTP/1.1 400 Bad Request\r\n\r\n")},
 		{name: "hangs up on the handshake", reason: "tls_failed", endpoint: "https://ADDRESS", origin: func(c net.Conn) { _, _ = c.Read(make([]byte, 9)) }},
 		{name: "a stranger's certificate", reason: "tls_certificate", endpoint: "https://ADDRESS", origin: secured(t)},
@@ -253,6 +301,103 @@ func TestFaultsOfTheNetworkHaveTheirReasons(t *testing.T) {
 		{name: "CP-01: this machine", reason: "address_refused", endpoint: "http://loopback.example", conf: ", allow: [private]"},
 		{name: "CP-01: by the hosts file", reason: "address_refused", endpoint: "http://file.example"},
 	}).run(t)
+}
+
+// No descriptor is left for the way to the portal: that is ours, and no portal is out for it.
+func TestRS05WantOfDescriptorsHasItsReason(t *testing.T) {
+	t.Parallel()
+	b := newInjured(t, []*injury{
+		{name: "no descriptor", reason: "local_resource", origin: says(okay + "Content-Length: 0\r\nConnection: close\r\n\r\n")},
+	})
+	pid := b.gateway.cmd.Process.Pid
+	const n = 5
+	var clients []net.Conn
+	for range n + 1 {
+		c := b.dial(t)
+		b.put(c, 0, strings.Replace(get, "Connection: close\r\n", "", 1))
+		if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatal(resp, err)
+		}
+		clients = append(clients, c)
+	}
+	var was unix.Rlimit
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 5, Max: 5}, &was); err != nil {
+		t.Skipf("the limits of another process cannot be changed here: %v", err)
+	}
+	var trace string
+	for _, c := range clients[:n] {
+		b.put(c, 0, get)
+		trace = b.hear(t, b.injuries[0], http.MethodGet, c)
+	}
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &was, nil); err != nil {
+		t.Skipf("a limit cannot be raised again here: %v", err)
+	}
+	b.logged(t, []string{trace})
+	b.counted(t)
+	b.put(clients[n], 0, get)
+	if resp, err := http.ReadResponse(bufio.NewReader(clients[n]), nil); err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("with descriptors again: %v, %v", resp, err)
+	}
+}
+
+// There is one port for the way to a portal. While it is in use, that is a fault of ours; when a connection has it that only
+// waits, it is given up for a request that may not take that.
+func TestRS07WantOfPortsHasItsReason(t *testing.T) {
+	if !namespaced(t) {
+		return
+	}
+	do(t, "ip link set lo up")
+	serve := func(c net.Conn) {
+		for in := bufio.NewReader(c); ; {
+			r, err := http.ReadRequest(in)
+			if err != nil {
+				return
+			}
+			if r.URL.Path == "/held" {
+				_, _ = io.Copy(io.Discard, in)
+				return
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			_, _ = io.WriteString(c, okay+"Content-Length: 0\r\n\r\n")
+		}
+	}
+	conf := ", timeouts: {first_byte: 20s, keep: 20s}"
+	b := newInjured(t, []*injury{{name: "no port", reason: "local_resource", origin: serve, conf: conf}, {name: "a port that waits", origin: serve, conf: conf}}, "loops: 1\n") // each loop has connections of its own
+	var clients []net.Conn
+	for range 6 {
+		clients = append(clients, b.dial(t))
+	}
+	const file = "/proc/sys/net/ipv4/ip_local_port_range"
+	if err := os.WriteFile(file, []byte("40000 40000"), 0o600); err != nil {
+		t.Skipf("the range of ports cannot be changed here: %v", err)
+	}
+	form := "POST /" + json1 + "Content-Length: 4\r\n" + closes + "form"
+	ok := func(c net.Conn, i int, request string) {
+		t.Helper()
+		b.put(c, i, request)
+		if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("%v, %v", resp, err)
+		}
+	}
+	ok(clients[0], 1, get)
+	time.Sleep(1100 * time.Millisecond) // a form takes no connection that has waited for so long
+	ok(clients[1], 1, form)
+
+	b.put(clients[2], 0, strings.Replace(get, "/ ", "/held ", 1))
+	<-b.injuries[0].arrived
+	time.Sleep(100 * time.Millisecond) // the request behind the connection is read
+	var traces []string
+	for _, c := range clients[3:] {
+		b.put(c, 0, get)
+		traces = append(traces, b.hear(t, b.injuries[0], http.MethodGet, c))
+	}
+	if err := os.WriteFile(file, []byte("32768 60999"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.injuries = b.injuries[:1]
+	b.logged(t, traces[:1])
+	b.counted(t)
+	ok(b.dial(t), 0, get) // three times have put nobody out of service
 }
 
 // A fifth of all packets is lost on the way to a portal: what is asked gets there, and forms once.

@@ -43,10 +43,11 @@ const get = "GET / HTTP/1.1\r\nHost: HOST\r\nAccept: application/json\r\nConnect
 type injured struct {
 	dir, address, admin string
 	injuries            []*injury
+	gateway             *process
 }
 
-// newInjured starts it. Names and addresses of endpoints are the injuries'.
-func newInjured(t *testing.T, injuries []*injury) *injured {
+// newInjured starts it. Names and addresses of endpoints are the injuries', root stands in pvgate.yaml too.
+func newInjured(t *testing.T, injuries []*injury, root ...string) *injured {
 	t.Helper()
 	b := &injured{dir: t.TempDir(), injuries: injuries}
 	var conf strings.Builder
@@ -73,7 +74,7 @@ func newInjured(t *testing.T, injuries []*injury) *injured {
 		fmt.Fprintf(&conf, "  b%d: {mode: proxy, endpoints: [%q]%s}\n", i, endpoint, in.conf)
 	}
 	for name, text := range map[string]string{
-		"pvgate.yaml":      "domain: gw.example.de\nlisten: [{address: \"127.0.0.1:0\"}]\nadmin: {address: \"127.0.0.1:0\"}\naccess_log: {file: ./access.log}\n",
+		"pvgate.yaml":      "domain: gw.example.de\nlisten: [{address: \"127.0.0.1:0\"}]\nadmin: {address: \"127.0.0.1:0\"}\naccess_log: {file: ./access.log}\n" + strings.Join(root, ""),
 		"routes.d/06.yaml": conf.String(),
 	} {
 		file := filepath.Join(b.dir, name)
@@ -99,7 +100,7 @@ func newInjured(t *testing.T, injuries []*injury) *injured {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.address, b.admin = at[1], admin[1]
+	b.address, b.admin, b.gateway = at[1], admin[1], gw
 	return b
 }
 
@@ -140,8 +141,8 @@ func serveOrigin(t *testing.T, serve func(net.Conn)) (address string) {
 	return l.Addr().String()
 }
 
-// send puts a request on a connection of its own.
-func (b *injured) send(t *testing.T, i int, request string) net.Conn {
+// dial opens a connection.
+func (b *injured) dial(t *testing.T) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", b.address)
 	if err != nil {
@@ -152,9 +153,21 @@ func (b *injured) send(t *testing.T, i int, request string) net.Conn {
 		_ = c.Close()
 	})
 	_ = c.SetDeadline(time.Now().Add(patience))
+	return c
+}
+
+// put puts a request on it.
+func (b *injured) put(c net.Conn, i int, request string) {
 	go func() { // a body may be more than is taken
 		_, _ = io.WriteString(c, strings.ReplaceAll(request, "HOST", fmt.Sprintf("b%d.gw.example.de", i)))
 	}()
+}
+
+// send puts a request on a connection of its own.
+func (b *injured) send(t *testing.T, i int, request string) net.Conn {
+	t.Helper()
+	c := b.dial(t)
+	b.put(c, i, request)
 	return c
 }
 
@@ -171,7 +184,12 @@ func (b *injured) suffer(t *testing.T, i int) (trace string) {
 		request = get
 	}
 	method, _, _ := strings.Cut(request, " ")
-	c := b.send(t, i, request)
+	return b.hear(t, in, method, b.send(t, i, request))
+}
+
+// hear sees what comes back.
+func (b *injured) hear(t *testing.T, in *injury, method string, c net.Conn) (trace string) {
+	t.Helper()
 	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
 	for err == nil && resp.StatusCode == http.StatusContinue {
 		resp, err = http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
