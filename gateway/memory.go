@@ -10,6 +10,7 @@ import (
 )
 
 // memoryTick is how often it is looked how much memory is used: in that time new connections must not take a tenth of it.
+// What loops take for buffers, which is most and comes fast, they say themselves.
 const memoryTick = 25 * time.Millisecond
 
 // watchMemory looks how much memory is used, until the loops stop.
@@ -21,14 +22,14 @@ func (s *Server) watchMemory() {
 		case <-s.nodes[0].loop.Done():
 			return
 		case <-tick.C:
-			s.observe(overload.Used())
+			s.observe(overload.Used)
 		}
 	}
 }
 
-// observe takes how much memory is used.
-func (s *Server) observe(used uint64) {
-	if s.memory.Observe(used) > overload.Calm {
+// observe looks how much memory is used.
+func (s *Server) observe(look func() uint64) {
+	if s.memory.Observe(look) > overload.Calm {
 		for _, n := range s.nodes {
 			n.loop.Post(n.relieve)
 		}

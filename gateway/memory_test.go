@@ -22,6 +22,9 @@ func pressed(t *testing.T) *stage {
 	return newStageWith(t, func(o *Options) { o.Memory, o.Listen = 1000, []Listener{{Protocols: simSpoken}} })
 }
 
+// uses lets the watch see so many octets in use.
+func (st *stage) uses(octets uint64) { st.server.observe(func() uint64 { return octets }) }
+
 // RS-06: near the budget nothing new is taken and idle connections go; at it requests are refused, and what is in flight is
 // still served; and all that ends by itself.
 func TestRS06MemoryIsNeverPassed(t *testing.T) {
@@ -30,11 +33,11 @@ func TestRS06MemoryIsNeverPassed(t *testing.T) {
 	busy := st.send(getA)
 	backend := st.accept()
 	idle, pooled := st.kept()
-	st.server.observe(849)
+	st.uses(849)
 	st.settle()
 	st.wantsSilence(idle)
 
-	st.server.observe(850)
+	st.uses(850)
 	st.settle()
 	if !idle.EOF() || !pooled.EOF() {
 		t.Error("idle connections, of a client and to a backend, are kept")
@@ -52,27 +55,56 @@ func TestRS06MemoryIsNeverPassed(t *testing.T) {
 		t.Errorf("the request in flight got %q, want its answer as the last one", got)
 	}
 
-	st.server.observe(700)
+	st.uses(700)
 	client := st.send(getA)
-	st.server.observe(1200)
+	st.uses(1200)
 	backend.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok"))
 	st.settle()
 	if got := string(client.Read()); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
 		t.Errorf("what was in flight got %q", got)
 	}
-	st.server.observe(700)
+	st.uses(700)
 	kept := st.send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n")
 	next := st.send("GET /a HTTP/1.1\r\nHo")
-	st.server.observe(960)
+	st.uses(960)
 	st.write(next, "st: a\r\n\r\n")
 	if got := string(next.Read()); !strings.HasPrefix(got, "HTTP/1.1 503 ") || !strings.HasSuffix(got, "overloaded") {
 		t.Errorf("a request at the budget got %q, want 503 overloaded", got)
 	}
-	st.server.observe(799)
+	st.uses(799)
 	again := st.send("GET /own HTTP/1.1\r\nHost: a\r\n\r\n")
 	st.wants(again, 404, "own", false)
 	kept.Reset()
 	st.settle()
+}
+
+// RS-06: what loops take for answers that nobody reads counts at once, not only when somebody looks again.
+func TestRS06BuffersCountAtOnce(t *testing.T) {
+	t.Parallel()
+	st := newStageWith(t, func(o *Options) { o.Memory, o.Listen = 8<<20, []Listener{{Protocols: simSpoken}} })
+	st.net.SetCapacity(4 << 10)
+	st.uses(4 << 20)
+	var held []*simsys.End
+	for range 300 {
+		e := st.send(getA)
+		if e.Broken() {
+			break
+		}
+		b := st.accept()
+		fmt.Fprintf(writer{b}, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1000000\r\n\r\n%s", strings.Repeat("x", 60_000))
+		st.settle()
+		held = append(held, e)
+	}
+	// 2.8 MiB are left until connections are refused; each answer keeps a buffer of 20 KiB.
+	if n := len(held); n < 100 || n > 160 {
+		t.Errorf("%d connections were taken before one was refused", n)
+	}
+	for _, e := range held {
+		e.Reset()
+	}
+	st.settle()
+	st.uses(4 << 20)
+	st.wants(st.send("GET /own HTTP/1.1\r\nHost: a\r\n\r\n"), 404, "own", false)
 }
 
 // RS-06: those that have carried large bodies over TLS go first, for they keep most.
@@ -115,7 +147,7 @@ func TestRS06LargeConnectionsGoFirst(t *testing.T) {
 		ends = append(ends, e)
 	}
 	for _, want := range []string{"[false false true false]", "[true true true true]"} {
-		st.server.observe(860)
+		st.uses(860)
 		var closed []bool
 		for _, e := range ends {
 			st.settle()
@@ -141,7 +173,7 @@ func TestRS06StreamsAreRefused(t *testing.T) {
 	first := c.request("GET /a", true)
 	c.flush()
 	backend := st.accept()
-	st.server.observe(870)
+	st.uses(870)
 	second := c.request("GET /b", true)
 	c.flush()
 	refused := slices.ContainsFunc(c.frames, func(f h2frame) bool {

@@ -67,6 +67,9 @@ func (n *node) Now() int64 { return n.loop.Now() }
 // Scratch is the loop's.
 func (n *node) Scratch() *exchange.Scratch { return &n.scratch }
 
+// Late reports whether the loop lets wait too long what has come in.
+func (n *node) Late() bool { return n.loop.Late() }
+
 // Wall returns the wall clock.
 func (n *node) Wall() time.Time { return n.loop.Wall() }
 

@@ -162,7 +162,7 @@ func assemble(o Options, snap *Snapshot) (*Server, error) {
 			s.release()
 			return nil, fmt.Errorf("start loop %d: %w", i, err)
 		}
-		l := loop.New(loop.Options{Index: i, Kernel: kernel, MaxAccepted: o.MaxConnections, MaxPipes: o.pipes(), Poison: o.Poison, Panic: o.Panic})
+		l := loop.New(loop.Options{Index: i, Kernel: kernel, MaxAccepted: o.MaxConnections, MaxPipes: o.pipes(), Poison: o.Poison, Panic: o.Panic, Grown: s.memory.Add})
 		loops = append(loops, l)
 		s.nodes = append(s.nodes, newNode(s, l))
 	}

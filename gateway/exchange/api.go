@@ -398,6 +398,8 @@ type Host interface {
 	Random(b []byte)
 	// Pressure is how near the process is to the memory that it may use.
 	Pressure() Pressure
+	// Late reports whether requests that have come in now have waited for the loop so long that they should be refused.
+	Late() bool
 	// AdmitTunnel asks whether the process has room for one more tunnel, LeaveTunnel gives it back.
 	AdmitTunnel() bool
 	LeaveTunnel()
@@ -406,6 +408,10 @@ type Host interface {
 	// Record takes the account of a finished exchange; it must not keep it.
 	Record(r *Record)
 }
+
+// HealthPath is what load balancers ask. It is never refused: without an answer they would take us out, and lead everybody to
+// the next gateway.
+const HealthPath = "/_pv/health"
 
 // Pressure is how near the process is to the memory that it may use.
 type Pressure uint8

@@ -21,7 +21,14 @@ var (
 type pool struct {
 	free [3][][]byte
 	lent int // buffers taken and not given back
+	// made is how many octets were allocated since grown was told last; nil: nobody is.
+	made  int
+	grown func(octets int)
 }
+
+// tellGrown is how many octets are allocated before anybody is told: what several loops keep to themselves must be little
+// beside any limit, and telling is not for every buffer.
+const tellGrown = 256 << 10
 
 func class(n int) int {
 	switch {
@@ -42,7 +49,12 @@ func (p *pool) get(n int) []byte {
 		p.free[c] = p.free[c][:k-1]
 		return b
 	}
-	return make([]byte, 0, max(n, sizes[c]))
+	n = max(n, sizes[c])
+	if p.made += n; p.made >= tellGrown && p.grown != nil {
+		p.grown(p.made)
+		p.made = 0
+	}
+	return make([]byte, 0, n)
 }
 
 // put takes a buffer back; its owner must have dropped every slice of it. Odd sizes are left to the collector, so a

@@ -29,17 +29,21 @@ type Options struct {
 	// MaxPipes is how many pipes the loop may have, two descriptors each, to move octets between sockets without copying
 	// them; 0: everything is copied.
 	MaxPipes int
+	// Grown is told, on the loop's thread, of octets that were allocated for buffers since it was told last, many at a time;
+	// nil: nobody is.
+	Grown func(octets int)
 	// Poison overwrites the read buffer after every dispatch, so that a slice kept too long shows itself. For tests.
 	Poison bool
 }
 
-// Stats is a loop's account of itself since it started, except StallMax, which starts anew at each reading. Times are
+// Stats is a loop's account of itself since it started, except StallMax and DelayMax, which start anew at each reading. Times are
 // nanoseconds.
 type Stats struct {
 	Waits         uint64 // polls of epoll
 	BlockingWaits uint64 // calls of epoll_wait that may have put the thread to sleep
 	Busy          int64  // time not spent waiting
 	StallMax      int64  // longest time between two polls
+	DelayMax      int64  // longest that anything can have waited for the loop; starts anew like StallMax
 	Stale         uint64 // events and messages for a descriptor that is no more
 	Accepted      uint64
 	Spliced       uint64 // octets that went from socket to socket without a copy
@@ -80,6 +84,7 @@ type Loop struct {
 	polled   int  // events that stand in events already
 	guarded  bool // a Guard may be among what is held
 	events   [eventBatch]Event
+	lag      lag
 	wheel    wheel
 	pool     pool
 	pipes    []*pipe // that nobody uses
@@ -107,6 +112,7 @@ type Loop struct {
 // New returns a loop that Run will turn.
 func New(o Options) *Loop {
 	l := &Loop{kernel: o.Kernel, index: o.Index, poison: o.Poison, most: int32(o.MaxAccepted), mostPipes: o.MaxPipes, panic: o.Panic, readBuf: make([]byte, ReadSize), done: make(chan struct{})}
+	l.pool.grown = o.Grown
 	l.now, l.wall = l.kernel.Now()
 	return l
 }
@@ -179,7 +185,8 @@ func (l *Loop) Done() <-chan struct{} { return l.done }
 func (l *Loop) Stats() Stats {
 	s := l.stats
 	s.Connections, s.Streams, s.Lent, s.Pipes = l.accepted.Load(), l.streams, l.pool.lent, l.piping-len(l.pipes)
-	l.stats.StallMax = 0
+	s.DelayMax = l.lag.most
+	l.stats.StallMax, l.lag.most = 0, 0
 	return s
 }
 
@@ -213,13 +220,15 @@ func (l *Loop) Turn() {
 		if len(l.ready) == 0 && !l.holds() && l.mailbox.empty() {
 			timeout = l.wheel.wait(l.now)
 		}
-		l.poll()
+		busy := l.poll()
+		before := l.since
 		var sleeps int
 		n, sleeps = l.kernel.Wait(l.events[:], timeout)
 		l.stats.BlockingWaits += uint64(sleeps)
 		l.foresee(n)
 		l.now, l.wall = l.kernel.Now()
 		l.since = l.now
+		l.lag.polled(l.now, busy, n, l.now-before > slept)
 	} else {
 		l.now, l.wall = l.kernel.Now()
 	}
@@ -241,8 +250,9 @@ func (l *Loop) Turn() {
 		if l.guarded {
 			l.guarded = false
 			// A look before the requests leave: what a backend says unasked must not be taken for an answer (Stream.Guard).
-			l.poll()
+			busy := l.poll()
 			l.polled = l.kernel.Poll(l.events[:])
+			l.lag.polled(l.since, busy, l.polled, false)
 			l.foresee(l.polled)
 		}
 		for who := range l.held {
@@ -253,14 +263,23 @@ func (l *Loop) Turn() {
 	}
 }
 
-// poll keeps the account of a poll that comes now.
-func (l *Loop) poll() {
+// slept is how long a poll must have taken to have waited: one that finds something is faster.
+const slept = int64(100 * time.Microsecond)
+
+// poll keeps the account of a poll that comes now. It returns for how long the loop has been busy since the last one.
+func (l *Loop) poll() (busy int64) {
 	now, _ := l.kernel.Now()
+	busy = now - l.since
 	l.stats.Waits++
-	l.stats.Busy += now - l.since
-	l.stats.StallMax = max(l.stats.StallMax, now-l.since)
+	l.stats.Busy += busy
+	l.stats.StallMax = max(l.stats.StallMax, busy)
 	l.since = now
+	return busy
 }
+
+// Late reports whether what came in has waited so long, and that for a while, that more comes than the loop can serve. Refuse
+// what is new in this turn: that costs less than serving it, so that the next turn comes in time.
+func (l *Loop) Late() bool { return l.lag.late() }
 
 // foresee notes what has been reported before anything of it is served.
 func (l *Loop) foresee(n int) {

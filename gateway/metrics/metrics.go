@@ -143,6 +143,7 @@ func families() [][]string {
 		{"pvgate_loop_busy_seconds_total", "Time the loop has worked.", "loop"},
 		{"pvgate_loop_busy_ratio", "Part of the uptime the loop has worked.", "loop"},
 		{"pvgate_loop_stall_seconds_max", "Longest time between two polls since the last scrape.", "loop"},
+		{"pvgate_loop_delay_seconds_max", "Longest that anything can have waited for the loop since the last scrape.", "loop"},
 		{"pvgate_loop_waits_total", "Polls of the loop.", "loop"},
 		{"pvgate_loop_blocking_waits_total", "Polls in which the loop may have slept.", "loop"},
 		{"pvgate_loop_thread_id", "The kernel's number of the loop's thread: /proc/PID/task/THIS.", "loop"},
@@ -367,6 +368,7 @@ func (s sink) loops(st *gateway.Stats) {
 		s.counter("pvgate_loop_busy_seconds_total", float64(l.Busy)/1e9, name)
 		s.gauge("pvgate_loop_busy_ratio", float64(l.Busy)/float64(max(st.Uptime, 1)), name)
 		s.gauge("pvgate_loop_stall_seconds_max", float64(l.StallMax)/1e9, name)
+		s.gauge("pvgate_loop_delay_seconds_max", float64(l.DelayMax)/1e9, name)
 		s.counter("pvgate_loop_waits_total", float64(l.Waits), name)
 		s.counter("pvgate_loop_blocking_waits_total", float64(l.BlockingWaits), name)
 		s.gauge("pvgate_loop_thread_id", float64(l.ThreadID), name)

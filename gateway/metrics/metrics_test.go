@@ -173,7 +173,7 @@ func (c crowd) ceiling() int {
 	byProtocol := codes + histogram(meter.OverheadBuckets())
 	fixed := int(exchange.Protocols)*byProtocol + reason.Count*meter.Lands + parserReasons + len(meter.Meter{}.Removed) + int(exchange.Accounts) - 1 + histogram(meter.QueueBuckets())
 	const (
-		byLoop   = 9
+		byLoop   = 10
 		bySource = 3
 		others   = 1 + 2 + 4 + int(conn.Causes) + 6 + 4 + 2 + int(dns.Results) + 4 + 2*meter.Lands + 3 + 4 + 4 // log, memory, connections, closed ones, ended tunnels, upstreams, retries, names, entries, blocked and overrides, config and upgrades, TLS
 	)

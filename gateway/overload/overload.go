@@ -2,8 +2,8 @@
 
 // Package overload says how near the process is to the memory that it may use.
 //
-// The calls to know: [Budget] for how much that is, [Watch.Observe] with [Used] now and then, beside the loops, and
-// [Watch.Level], which costs a request one load.
+// The calls to know: [Budget] for how much that is, [Watch.Observe] now and then, beside the loops, [Watch.Add] for what
+// has been taken since, and [Watch.Level], which costs a request one load.
 //
 // It deliberately does nothing about it: who closes and who refuses is the business of those who hold memory.
 package overload
@@ -38,10 +38,12 @@ const (
 	collect = 75
 )
 
-// Watch knows the level. The zero value has no budget, and is Calm for ever. Level is safe for concurrent use.
+// Watch knows the level. The zero value has no budget, and is Calm for ever. Level and Add are safe for concurrent use.
 type Watch struct {
 	budget uint64
 	level  atomic.Int32
+	// seen is what the last look found, added what was added since it began, both octets.
+	seen, added atomic.Uint64
 }
 
 // Limit sets the budget in octets, 0 for none. To be called before anything else.
@@ -50,36 +52,74 @@ func (w *Watch) Limit(budget uint64) { w.budget = budget }
 // Level returns what Observe found last.
 func (w *Watch) Level() Level { return Level(w.level.Load()) }
 
-// Observe takes how much is used, in octets.
-func (w *Watch) Observe(used uint64) Level {
+// Observe takes how much is used, in octets, by looking. What is added while it looks counts twice until the next time.
+func (w *Watch) Observe(look func() uint64) Level {
 	if w.budget == 0 {
 		return Calm
 	}
+	before := w.added.Load()
+	used := look()
+	w.seen.Store(used)
+	used += w.added.Add(-before)
 	was := Level(w.level.Load())
-	part := func(hundredths uint64) bool { return used >= w.budget/100*hundredths }
-	level := Calm
+	level := w.levelOf(used)
 	switch {
-	case part(fullFrom), was == Full && part(fullUntil):
+	case was == Full && level < Full && w.part(used, fullUntil):
 		level = Full
-	case part(pressedFrom), was > Calm && part(pressedUntil):
+	case was > Calm && level == Calm && w.part(used, pressedUntil):
 		level = Pressed
 	}
 	w.level.Store(int32(level))
 	return level
 }
 
-// Used is how many octets the process has of the kernel, as far as they are the program's: text and stacks of threads are
-// not, and what has been given back is not.
+// Add says that so many octets more are used since the last look: on a busy machine the next comes late, and a loop takes
+// megabytes in a millisecond. It can only raise the level.
+func (w *Watch) Add(octets int) {
+	if w.budget == 0 {
+		return
+	}
+	level := int32(w.levelOf(w.seen.Load() + w.added.Add(uint64(octets))))
+	for was := w.level.Load(); was < level && !w.level.CompareAndSwap(was, level); was = w.level.Load() {
+	}
+}
+
+func (w *Watch) part(used, hundredths uint64) bool { return used >= w.budget/100*hundredths }
+
+func (w *Watch) levelOf(used uint64) Level {
+	switch {
+	case w.part(used, fullFrom):
+		return Full
+	case w.part(used, pressedFrom):
+		return Pressed
+	}
+	return Calm
+}
+
+// Used is how many octets the process has of the kernel: what the program has taken and not given back, and what is in
+// memory of its file.
 func Used() uint64 {
 	s := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(s)
-	return s[0].Value.Uint64() - s[1].Value.Uint64()
+	return s[0].Value.Uint64() - s[1].Value.Uint64() + ofFile()
+}
+
+// ofFile is what is in memory of the program's file, octets; 0 if the kernel does not say.
+func ofFile() uint64 {
+	b, _ := os.ReadFile("/proc/self/statm") // proc(5): size, resident, shared, …, in pages
+	fields := strings.Fields(string(b))
+	if len(fields) < 3 {
+		return 0
+	}
+	pages, _ := strconv.ParseUint(fields[2], 10, 32)
+	return pages * uint64(os.Getpagesize())
 }
 
 // Collect tells the collector about a budget, so that garbage alone never comes near it.
 func Collect(budget uint64) {
 	if budget > 0 {
-		debug.SetMemoryLimit(int64(budget / 100 * collect))
+		most := budget / 100 * collect
+		debug.SetMemoryLimit(int64(max(most-min(ofFile(), most), budget/4))) // it counts what is the program's only
 	}
 }
 

@@ -29,12 +29,36 @@ func TestLevelsEndBelowWhereTheyBegin(t *testing.T) {
 		{2000, Full},
 		{790, Calm},
 	} {
-		if got := w.Observe(tt.used); got != tt.want || w.Level() != tt.want {
+		if got := w.Observe(func() uint64 { return tt.used }); got != tt.want || w.Level() != tt.want {
 			t.Errorf("%d of 1000: %v, want %v", tt.used, got, tt.want)
 		}
 	}
-	if w.Limit(0); w.Observe(1<<62) != Calm {
+	if w.Limit(0); w.Observe(func() uint64 { return 1 << 62 }) != Calm {
 		t.Error("without a budget there is no pressure")
+	}
+}
+
+func TestWhatIsAddedCountsUntilSomebodyLooks(t *testing.T) {
+	t.Parallel()
+	var w Watch
+	w.Limit(1000)
+	w.Observe(func() uint64 { return 700 })
+	for _, want := range []Level{Calm, Pressed, Pressed, Full} { // 770, 850, 910, 970
+		w.Add(70)
+		w.Add(int(want) * 10 % 20)
+		if got := w.Level(); got != want {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+	got := w.Observe(func() uint64 {
+		w.Add(60) // while it looks
+		return 800
+	})
+	if got != Pressed {
+		t.Errorf("with 800 seen and 60 added meanwhile: %v, want pressed", got)
+	}
+	if got := w.Observe(func() uint64 { return 790 }); got != Calm {
+		t.Errorf("what was added before the look counts still: %v", got)
 	}
 }
 
@@ -64,8 +88,12 @@ func TestTheBudgetIsTheLeastOfAll(t *testing.T) {
 	if got := Budget(1 << 19); got != 1<<19 {
 		t.Errorf("%d, want what is configured", got)
 	}
-	if Collect(1 << 30); debug.SetMemoryLimit(-1) != (1<<30)/100*75 {
-		t.Error("the collector does not know")
+	Collect(1 << 30)
+	if got, most := debug.SetMemoryLimit(-1), int64(1<<30)/100*75; got >= most || got < most-100<<20 {
+		t.Errorf("the collector begins at %d, want %d without what is in memory of the file", got, most)
+	}
+	if Collect(4 << 20); debug.SetMemoryLimit(-1) != 1<<20 {
+		t.Error("with a small budget nothing is left to the program")
 	}
 	if Used() == 0 {
 		t.Error("nothing is used")

@@ -38,7 +38,7 @@ func TestARefusalIsTheAnswerOctetForOctet(t *testing.T) {
 			q.Base = []byte(ask.Base)
 		}
 		if pick(2) > 0 {
-			a.Leistung, a.Title = "99050012104000", nasty + worse
+			a.Leistung, a.Title = "99050012104000", nasty+worse
 			q.Leistung, q.Title = []byte(a.Leistung), a.Title
 		}
 		if pick(2) > 0 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/forwarded"
 	"github.com/pvgate/pvgate/gateway/header"
 	"github.com/pvgate/pvgate/gateway/message"
@@ -249,12 +250,9 @@ var hints = [2][twoProofs + 1]string{
 	},
 }
 
-// health is what load balancers ask, who are no senders.
-const health = "/_pv/health"
-
-// admits reports whether the listener answers this sender.
+// admits reports whether the listener answers this sender. Load balancers are none.
 func (c *call) admits() bool {
-	return !c.l.senders || c.sender > 0 || string(c.r.Path) == health
+	return !c.l.senders || c.sender > 0 || string(c.r.Path) == exchange.HealthPath
 }
 
 // proxyNetworks are those whose addresses prove no sender.

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package loop
+
+import (
+	"testing"
+	"time"
+)
+
+// queue plays a loop with so many requests a second, some of which it refuses, in virtual time.
+type queue struct {
+	lag                     lag
+	now, served             int64
+	rate                    float64 // of new ones, by ns
+	waiting, admitted, shed int
+	longest                 int64 // turn in which one was admitted
+}
+
+const (
+	serveCost  = int64(20 * time.Microsecond)
+	refuseCost = int64(8 * time.Microsecond)
+)
+
+func (q *queue) run(d time.Duration, rate float64) {
+	q.rate = rate / 1e9
+	for until := q.now + int64(d); q.now < until; {
+		before := q.now
+		arrived := 0.0
+		// One turn serves what waits, in polls of a batch each; meanwhile more comes.
+		cost := int64(0)
+		n := min(q.waiting, eventBatch)
+		for range n {
+			q.waiting--
+			if q.lag.late() {
+				q.shed++
+				cost += refuseCost
+			} else {
+				q.admitted++
+				cost += serveCost
+				q.longest = max(q.longest, q.lag.waited)
+			}
+		}
+		q.now += max(cost, 1000)
+		slept := n == 0
+		if slept {
+			q.now += int64(1 / q.rate)
+		}
+		arrived = float64(q.now-before)*q.rate + float64(q.served)/1e6
+		q.waiting += int(arrived)
+		q.served = int64((arrived - float64(int(arrived))) * 1e6)
+		q.lag.polled(q.now, q.now-before, min(q.waiting, eventBatch), slept)
+	}
+}
+
+func TestNothingIsLateThatTheLoopCanServe(t *testing.T) {
+	t.Parallel()
+	for _, load := range []float64{.01, .5, .9, .98} {
+		var q queue
+		q.run(5*time.Second, load*1e9/float64(serveCost))
+		if q.shed > 0 {
+			t.Errorf("at %.0f %% of what it can serve %d of %d are late", 100*load, q.shed, q.shed+q.admitted)
+		}
+	}
+}
+
+func TestAPauseOfTheMachineMakesNothingLate(t *testing.T) {
+	t.Parallel()
+	var q queue
+	q.run(time.Second, 5_000)
+	for range 20 {
+		q.now += int64(400 * time.Millisecond)
+		q.waiting += 2_000
+		q.lag.polled(q.now, int64(400*time.Millisecond), eventBatch, false)
+		q.run(time.Second, 5_000)
+	}
+	if q.shed > 0 {
+		t.Errorf("%d are late after pauses", q.shed)
+	}
+}
+
+func TestOverloadKeepsTheDelayAndEnds(t *testing.T) {
+	t.Parallel()
+	var q queue
+	q.run(time.Second, 10_000)
+	q.longest = 0
+	admitted := q.admitted
+	q.run(10*time.Second, 1.5e9/float64(serveCost))
+	if q.shed == 0 || q.lag.waited > 4*lateAfter {
+		t.Fatalf("%d are late, the delay is %v", q.shed, time.Duration(q.lag.waited))
+	}
+	// The first ones wait until the delay is known to stand, later ones for lateAfter and what a turn takes.
+	if longest := time.Duration(q.longest); longest > 400*time.Millisecond {
+		t.Errorf("one that was served had waited %v", longest)
+	}
+	// Refusing costs, so less than all that can be served is: of 1.5 offered, x served and the rest refused take all the time.
+	share := float64(refuseCost) / float64(serveCost)
+	want := (1 - 1.5*share) / (1 - share)
+	if got := float64(q.admitted-admitted) * float64(serveCost) / float64(10*time.Second); got < .9*want {
+		t.Errorf("%.0f %% of what can be served is, want %.0f", 100*got, 100*want)
+	}
+	q.run(2*time.Second, 10_000)
+	shed := q.shed
+	q.run(2*time.Second, 45_000)
+	if q.lag.behind || q.shed != shed {
+		t.Errorf("behind %v after the overload, %d more are late", q.lag.behind, q.shed-shed)
+	}
+}
