@@ -33,14 +33,20 @@ func TestALoopThatIsBehindRefusesWhatIsNew(t *testing.T) {
 	}
 	answer := func(i int) string { return string(ends[i].Read()) }
 
-	for i := range 2 {
+	for i := range 3 {
 		if ask(i); !strings.HasPrefix(answer(i), "HTTP/1.1 404 ") {
 			t.Errorf("request %d is refused: the delay does not stand yet", i)
 		}
 	}
-	for i := 2; i < 10; i++ {
+	for i := 3; i < 10; i++ {
 		ask(i)
 		got := answer(i)
+		if i == 6 { // one of four
+			if !strings.HasPrefix(got, "HTTP/1.1 404 ") {
+				t.Errorf("request %d got %q: nobody is served any more", i, got)
+			}
+			continue
+		}
 		if !strings.HasPrefix(got, "HTTP/1.1 503 ") || !strings.HasSuffix(got, "overloaded") || strings.Contains(got, "Connection: close") {
 			t.Errorf("request %d got %q, want 503 overloaded on a connection that stays", i, got)
 		}
@@ -60,6 +66,14 @@ func TestALoopThatIsBehindRefusesWhatIsNew(t *testing.T) {
 	turn(40 * time.Millisecond)
 	if got := answer(11); !strings.HasPrefix(got, "HTTP/1.1 404 ") {
 		t.Errorf("a request that has hardly waited got %q", got)
+	}
+	for range 5 { // no less comes, but others have the processor
+		ends[12].Write([]byte("GET /own HTTP/1.1\r\nHost: a\r\n\r\n"))
+		st.net.Steal(50 * time.Millisecond)
+		turn(20 * time.Millisecond)
+		if got := answer(12); !strings.HasPrefix(got, "HTTP/1.1 404 ") {
+			t.Errorf("a request that the machine kept waiting got %q", got)
+		}
 	}
 	st.pass(1100*time.Millisecond, 20*time.Millisecond, nil)
 	for i := 12; i < 14; i++ {

@@ -56,6 +56,8 @@ func (k *loopback) Now() (int64, time.Time) {
 	return int64(t.Sub(k.start)), t
 }
 
+func (k *loopback) Worked() int64 { return 0 }
+
 func (k *loopback) open(p peer) int32 {
 	k.fds, k.gens = append(k.fds, p), append(k.gens, 0)
 	return int32(len(k.fds) - 1)

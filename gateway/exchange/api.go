@@ -398,7 +398,8 @@ type Host interface {
 	Random(b []byte)
 	// Pressure is how near the process is to the memory that it may use.
 	Pressure() Pressure
-	// Late reports whether requests that have come in now have waited for the loop so long that they should be refused.
+	// Late reports whether a request that has come in now has waited for the loop so long that it should be refused. It is
+	// asked once for each.
 	Late() bool
 	// AdmitTunnel asks whether the process has room for one more tunnel, LeaveTunnel gives it back.
 	AdmitTunnel() bool

@@ -158,7 +158,7 @@ func (x *Exchange) ask(h *message.Head) {
 // decide normalises the path and asks the resolver: our own answer, or which backend.
 func (x *Exchange) decide(h *message.Head) {
 	x.ask(h)
-	if (x.host.Pressure() == Full || x.host.Late()) && string(h.Path) != HealthPath {
+	if string(h.Path) != HealthPath && (x.host.Pressure() == Full || x.host.Late()) {
 		x.refuse(reason.Overloaded, Detail{Backend: -1})
 		return
 	}

@@ -43,6 +43,8 @@ const (
 type Kernel interface {
 	// Now returns a monotonic time in nanoseconds and the wall clock, read together.
 	Now() (mono int64, wall time.Time)
+	// Worked returns for how long the loop's thread has run on a processor, nanoseconds.
+	Worked() int64
 	// Add registers a descriptor edge-triggered for reading and writing.
 	Add(fd int32, gen uint32) syscall.Errno
 	// Remove ends that, for a descriptor of a socket that others hold too: closing it would not.

@@ -10,10 +10,11 @@ import (
 // queue plays a loop with so many requests a second, some of which it refuses, in virtual time.
 type queue struct {
 	lag                     lag
-	now, served             int64
+	now, worked, rest       int64
+	share                   int64   // of the processor that others have, in hundredths
 	rate                    float64 // of new ones, by ns
 	waiting, admitted, shed int
-	longest                 int64 // turn in which one was admitted
+	longest                 int64 // that one had waited which was served
 }
 
 const (
@@ -40,15 +41,16 @@ func (q *queue) run(d time.Duration, rate float64) {
 				q.longest = max(q.longest, q.lag.waited)
 			}
 		}
-		q.now += max(cost, 1000)
+		q.worked += max(cost, 1000)
+		q.now += max(cost, 1000) * 100 / (100 - q.share)
 		slept := n == 0
 		if slept {
 			q.now += int64(1 / q.rate)
 		}
-		arrived = float64(q.now-before)*q.rate + float64(q.served)/1e6
+		arrived = float64(q.now-before)*q.rate + float64(q.rest)/1e6
 		q.waiting += int(arrived)
-		q.served = int64((arrived - float64(int(arrived))) * 1e6)
-		q.lag.polled(q.now, q.now-before, min(q.waiting, eventBatch), slept)
+		q.rest = int64((arrived - float64(int(arrived))) * 1e6)
+		q.lag.polled(q.now, q.now-before, min(q.waiting, eventBatch), slept, func() int64 { return q.worked })
 	}
 }
 
@@ -70,7 +72,7 @@ func TestAPauseOfTheMachineMakesNothingLate(t *testing.T) {
 	for range 20 {
 		q.now += int64(400 * time.Millisecond)
 		q.waiting += 2_000
-		q.lag.polled(q.now, int64(400*time.Millisecond), eventBatch, false)
+		q.lag.polled(q.now, int64(400*time.Millisecond), eventBatch, false, func() int64 { return q.worked })
 		q.run(time.Second, 5_000)
 	}
 	if q.shed > 0 {
@@ -88,7 +90,7 @@ func TestOverloadKeepsTheDelayAndEnds(t *testing.T) {
 	if q.shed == 0 || q.lag.waited > 4*lateAfter {
 		t.Fatalf("%d are late, the delay is %v", q.shed, time.Duration(q.lag.waited))
 	}
-	// The first ones wait until the delay is known to stand, later ones for lateAfter and what a turn takes.
+	// Those wait longest that came before the delay was known to stand.
 	if longest := time.Duration(q.longest); longest > 400*time.Millisecond {
 		t.Errorf("one that was served had waited %v", longest)
 	}
@@ -103,5 +105,36 @@ func TestOverloadKeepsTheDelayAndEnds(t *testing.T) {
 	q.run(2*time.Second, 45_000)
 	if q.lag.behind || q.shed != shed {
 		t.Errorf("behind %v after the overload, %d more are late", q.lag.behind, q.shed-shed)
+	}
+}
+
+// However much comes, and however little of the processor the loop has, some of it is served.
+func TestRefusingNeverIsAll(t *testing.T) {
+	t.Parallel()
+	for _, share := range []int64{0, 90} {
+		for _, times := range []float64{1.5, 3, 10} {
+			q := queue{share: share}
+			q.run(time.Second, 1_000)
+			admitted := q.admitted
+			q.run(10*time.Second, times*1e7/float64(serveCost)*float64(100-share))
+			if got := float64(q.admitted-admitted) * float64(serveCost) / float64(10*time.Second) * 100 / float64(100-share); got < .4 || q.shed == 0 {
+				t.Errorf("with %.1f of what can be served, and %d %% of the processor with others, %.0f %% of it is; %d are refused", times, share, 100*got, q.shed)
+			}
+		}
+	}
+}
+
+// A machine that runs the loop now and then only makes nothing late, as long as the loop is done with it when it runs.
+func TestWaitingForAProcessorIsNotLate(t *testing.T) {
+	t.Parallel()
+	var q queue
+	for range 100 {
+		q.now += int64(90 * time.Millisecond)
+		q.waiting += 450
+		q.lag.polled(q.now, int64(90*time.Millisecond), eventBatch, false, func() int64 { return q.worked })
+		q.run(10*time.Millisecond, 5_000)
+	}
+	if q.shed > 0 {
+		t.Errorf("%d of %d are late", q.shed, q.admitted)
 	}
 }

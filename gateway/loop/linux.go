@@ -52,6 +52,14 @@ func (k *linuxKernel) Now() (int64, time.Time) {
 	return int64(t.Sub(k.start)), t
 }
 
+func (k *linuxKernel) Worked() int64 {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {
+		return 0
+	}
+	return t.Nano()
+}
+
 func (k *linuxKernel) Add(fd int32, gen uint32) syscall.Errno {
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: fd, Pad: int32(gen)}
 	_, _, e := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(k.epoll), unix.EPOLL_CTL_ADD, uintptr(fd),

@@ -228,7 +228,7 @@ func (l *Loop) Turn() {
 		l.foresee(n)
 		l.now, l.wall = l.kernel.Now()
 		l.since = l.now
-		l.lag.polled(l.now, busy, n, l.now-before > slept)
+		l.lag.polled(l.now, busy, n, l.now-before > slept, l.kernel.Worked)
 	} else {
 		l.now, l.wall = l.kernel.Now()
 	}
@@ -252,7 +252,7 @@ func (l *Loop) Turn() {
 			// A look before the requests leave: what a backend says unasked must not be taken for an answer (Stream.Guard).
 			busy := l.poll()
 			l.polled = l.kernel.Poll(l.events[:])
-			l.lag.polled(l.since, busy, l.polled, false)
+			l.lag.polled(l.since, busy, l.polled, false, l.kernel.Worked)
 			l.foresee(l.polled)
 		}
 		for who := range l.held {
@@ -277,8 +277,9 @@ func (l *Loop) poll() (busy int64) {
 	return busy
 }
 
-// Late reports whether what came in has waited so long, and that for a while, that more comes than the loop can serve. Refuse
-// what is new in this turn: that costs less than serving it, so that the next turn comes in time.
+// Late reports whether a request that has come in now should be refused: it has waited so long, and so have others for a
+// while, that more comes than the loop can serve. Refusing costs less than serving, so that the next turn comes in time. Ask
+// once for each.
 func (l *Loop) Late() bool { return l.lag.late() }
 
 // foresee notes what has been reported before anything of it is served.

@@ -50,6 +50,9 @@ func (s *socket) raise(f flags) {
 	}
 }
 
+// Worked implements loop.Kernel: all time that passes is worked, but what was stolen.
+func (k *Kernel) Worked() int64 { return k.net.now - k.net.stolen }
+
 // Now implements loop.Kernel.
 func (k *Kernel) Now() (int64, time.Time) { return k.net.now, time.Unix(1_800_000_000, k.net.now) }
 

@@ -46,6 +46,7 @@ type Net struct {
 	rng       *rand.Rand
 	faults    Faults
 	now       int64
+	stolen    int64
 	sockets   map[int32]*socket
 	nextFD    int32
 	listeners map[netip.AddrPort]*Listener
@@ -104,6 +105,9 @@ func (n *Net) Now() int64 { return n.now }
 
 // Advance moves time on.
 func (n *Net) Advance(d time.Duration) { n.now += int64(d) }
+
+// Steal moves time on in which no loop has a processor.
+func (n *Net) Steal(d time.Duration) { n.now, n.stolen = n.now+int64(d), n.stolen+int64(d) }
 
 // Moved reports whether any byte or connection moved since the last call: whether another round may bring more.
 func (n *Net) Moved() bool {
