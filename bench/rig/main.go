@@ -22,6 +22,7 @@
 //	slow     slowhttptest's four attacks with thousands of connections, beside healthy clients
 //	neighbours  four connections that waste the gateway's time, in every way that is known, beside a healthy client
 //	overload more than a portal takes, with and without retries; more connections than descriptors; more than the memory
+//	peak     half as much again as the gateway itself can serve: what it admits is served in time
 //	testssl  testssl.sh's judgement of both profiles of TLS: nothing worse than LOW
 //	h2spec   h2spec's cases, the strict ones too, over TLS and without: none fails
 //
@@ -72,6 +73,7 @@ var rigs = [...]rig{
 	{"slow", slow},
 	{"neighbours", hostileNeighbours},
 	{"overload", overload},
+	{"peak", peak},
 	{"testssl", testssl},
 	{"h2spec", h2spec},
 }

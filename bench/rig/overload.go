@@ -337,7 +337,7 @@ func (f *overloadFigures) starve(ctx context.Context, p *binary.Process) error {
 	switch {
 	case f.MemoryShed == 0:
 		return errors.New("nobody was refused: the attack does not reach the limit")
-	case proof.Full() && f.RSSMost > f.MemoryLimit, f.RSSMost > 2*f.MemoryLimit: // a busy machine looks late
+	case f.RSSMost > f.MemoryLimit:
 		return fmt.Errorf("%d octets of memory were resident, the limit is %d", f.RSSMost, f.MemoryLimit)
 	}
 	return nil

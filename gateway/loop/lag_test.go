@@ -108,6 +108,18 @@ func TestOverloadKeepsTheDelayAndEnds(t *testing.T) {
 	}
 }
 
+func TestAPollThatWaitedFindsNothingLate(t *testing.T) {
+	t.Parallel()
+	var g lag
+	for i := range int64(10) {
+		now := i * int64(200*time.Millisecond)
+		g.polled(now, int64(60*time.Millisecond), 1, true, func() int64 { return now + 1 })
+		if g.late() {
+			t.Fatal("what has come just now is late, for the turn before took long")
+		}
+	}
+}
+
 // However much comes, and however little of the processor the loop has, some of it is served.
 func TestRefusingNeverIsAll(t *testing.T) {
 	t.Parallel()
@@ -127,14 +139,11 @@ func TestRefusingNeverIsAll(t *testing.T) {
 // A machine that runs the loop now and then only makes nothing late, as long as the loop is done with it when it runs.
 func TestWaitingForAProcessorIsNotLate(t *testing.T) {
 	t.Parallel()
-	var q queue
-	for range 100 {
-		q.now += int64(90 * time.Millisecond)
-		q.waiting += 450
-		q.lag.polled(q.now, int64(90*time.Millisecond), eventBatch, false, func() int64 { return q.worked })
-		q.run(10*time.Millisecond, 5_000)
-	}
-	if q.shed > 0 {
-		t.Errorf("%d of %d are late", q.shed, q.admitted)
+	var g lag
+	for i := range int64(100) {
+		g.polled(i*int64(90*time.Millisecond), int64(90*time.Millisecond), 200, false, func() int64 { return 1 + i*int64(4*time.Millisecond) })
+		if g.late() {
+			t.Fatalf("late at poll %d", i)
+		}
 	}
 }

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+	"runtime"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pvgate/pvgate/bench/binary"
+	"github.com/pvgate/pvgate/bench/load"
+	"github.com/pvgate/pvgate/bench/proc"
+	"github.com/pvgate/pvgate/bench/proof"
+)
+
+const (
+	// peakConns find the gateway's peak, floodConns are enough for what is beyond it to wait in the gateway and not here.
+	peakConns, floodConns = 64, 8000
+	flood                 = 1.5
+	// lateCap is what the gateway lets a request wait for its loop at most: twice 50 ms, when it comes and when its answer does,
+	// and what a turn takes that refuses.
+	lateCap = 150 * time.Millisecond
+	// floodGoodput is the least part of the peak that is served beside the refusals: one costs 0.4 to 0.5 of a request, in the
+	// kernel most of all, so of one and a half times the peak at most (1 − 1.5·0.5) ÷ (1 − 0.5) can be.
+	floodGoodput = .5
+)
+
+// peakFigures is what the peak rig measured.
+type peakFigures struct {
+	Peak       float64 `json:"peak_a_second"`
+	BaseP99MS  float64 `json:"p99_ms_at_half_the_peak"`
+	Offered    float64 `json:"offered_a_second"`
+	Goodput    float64 `json:"goodput_of_the_peak"`
+	Refused    float64 `json:"refused_a_second"`
+	AdmittedMS float64 `json:"admitted_p99_ms"`
+	GatewayCPU float64 `json:"processors_of_the_gateway_meanwhile"`
+	RigCPU     float64 `json:"processors_of_clients_and_portal_meanwhile"`
+	After      float64 `json:"served_at_half_the_peak_after"`
+}
+
+// peak offers the gateway, on one processor, half as much again as it can serve; who asks and who answers have the others.
+func peak(ctx context.Context, b *bed) (any, error) {
+	if runtime.NumCPU() < 2 {
+		return nil, skipped("the gateway needs a processor of its own here, and there is only one")
+	}
+	free, err := leaveProcessor(0)
+	if err != nil {
+		return nil, err
+	}
+	defer free()
+	back, stop, err := startOrigin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	p, err := binary.Start(ctx, binary.Options{
+		Path: b.binary, Wrap: []string{"taskset", "-c", "0"},
+		Config: fmt.Sprintf("listen: [{address: %q, hosts: any, default: portal}]\nloops: 1\nclients: {per_network: 0}\nbackends:\n"+
+			"  portal: {mode: proxy, endpoints: [\"http://%s\"]}\n", binary.AnyPort, back),
+	})
+	if err != nil {
+		return nil, err
+	}
+	f := &peakFigures{}
+	return f, end(p, f.run(ctx, netip.MustParseAddrPort(p.Address(0)), p.PID(), b.seed))
+}
+
+func (f *peakFigures) run(ctx context.Context, address netip.AddrPort, pid int, seed uint64) error {
+	cpu := func(pid int) float64 {
+		used, _ := proc.CPU(pid) // 0 for one that has ended: then nothing else works either
+		return used.Seconds()
+	}
+	second := time.Duration(proof.Count(1, 5)) * time.Second
+	run := func(conns int, rate float64, d time.Duration, status int) (load.Result, error) {
+		return load.Run(ctx, load.Options{
+			Address: address, Conns: conns, Rate: rate, Poisson: true, Seed: seed, WarmUp: time.Second, Duration: d, WantStatus: status, WantLength: -1, MaxBacklog: 1e6,
+			Requests: [][]byte{[]byte("GET /16k HTTP/1.1\r\nHost: gw.example\r\nUser-Agent: rig\r\n\r\n")},
+		})
+	}
+	ms := func(d time.Duration) float64 { return float64(d) / 1e6 }
+	full, err := run(peakConns, 0, 2*second, http.StatusOK)
+	if err != nil {
+		return err
+	}
+	f.Peak = float64(full.Good) / full.Elapsed.Seconds()
+	half, err := run(peakConns, f.Peak/2, 2*second, http.StatusOK)
+	if err != nil {
+		return err
+	}
+	f.BaseP99MS, f.Offered = ms(half.Latency.Quantile(.99)), flood*f.Peak
+	own, gateways, began := cpu(os.Getpid()), cpu(pid), time.Now()
+	most, err := run(floodConns, f.Offered, 3*second, http.StatusOK)
+	if err != nil {
+		return err
+	}
+	took := time.Since(began).Seconds()
+	f.GatewayCPU, f.RigCPU = (cpu(pid)-gateways)/took, (cpu(os.Getpid())-own)/took
+	span := most.Elapsed.Seconds()
+	f.Goodput, f.Refused = float64(most.Good)/span/f.Peak, float64(most.Statuses[5])/span
+	f.AdmittedMS = ms(most.Latency.Quantile(.99))
+	after, err := run(peakConns, f.Peak/2, second, http.StatusOK)
+	if err != nil {
+		return err
+	}
+	f.After = float64(after.Good) / max(float64(after.Good+after.Failed()), 1)
+	err = errors.Join(full.Err(), half.Err())
+	if most.Lost+most.Invalid+most.TimedOut > 0 {
+		err = errors.Join(err, fmt.Errorf("beyond the peak: %w", most.Err()))
+	}
+	if f.Refused == 0 {
+		err = errors.Join(err, errors.New("nothing was refused: the gateway was not offered too much, or does not know"))
+	}
+	cap, least := lateCap, floodGoodput
+	if !proof.Full() { // beside others the processor is not the gateway's alone, and the peak is another in every second
+		cap, least = time.Second, floodGoodput/2
+	}
+	if most := 2*f.BaseP99MS + ms(cap); f.AdmittedMS > most {
+		err = errors.Join(err, fmt.Errorf("what is served takes %.0f ms, want %.0f at most", f.AdmittedMS, most))
+	}
+	if f.Goodput < least {
+		err = errors.Join(err, fmt.Errorf("%.0f %% of the peak are served, want %.0f", 100*f.Goodput, 100*least))
+	}
+	if f.After < .999 {
+		err = errors.Join(err, fmt.Errorf("%.1f %% are served after that, want all", 100*f.After))
+	}
+	return err
+}
+
+// leaveProcessor moves all threads of this process to the other processors, and new ones with them.
+func leaveProcessor(n int) (free func(), err error) {
+	var all unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		return nil, fmt.Errorf("processors: %w", err)
+	}
+	others := all
+	others.Clear(n)
+	if others.Count() == 0 || !all.IsSet(n) {
+		return nil, skipped(fmt.Sprintf("processor %d and another are needed", n))
+	}
+	move := func(to *unix.CPUSet) error {
+		threads, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			return fmt.Errorf("threads: %w", err)
+		}
+		for _, t := range threads {
+			id, _ := strconv.Atoi(t.Name())
+			if err := unix.SchedSetaffinity(id, to); err != nil && !errors.Is(err, unix.ESRCH) {
+				return fmt.Errorf("leave processor %d: %w", n, err)
+			}
+		}
+		return nil
+	}
+	return func() { _ = move(&all) }, move(&others)
+}
