@@ -70,7 +70,7 @@ func (l *loader) define(noun string, name Text, known map[string]Origin) {
 		if first.Name == name.Origin.Name {
 			return // a key given twice in one mapping: reported with the file
 		}
-		l.fail(name.Origin, "%s %q is already defined at %s; names are unique over all files, rename one", noun, name.V, first)
+		l.fail(name.Origin, "%s %q is already defined at %s; names are unique over all files, rename one%s", noun, name.V, first, l.cfg.Owners(name.Origin.Name, first.Name))
 		return
 	}
 	known[name.V] = name.Origin
@@ -211,7 +211,7 @@ func (l *loader) checkBackend(b *Named[Backend], hosts map[string]Origin) {
 			l.fail(h.Origin, "host %q is the gateway's own (domain %s); a backend cannot have it", h.V, d)
 		}
 		if first, twice := hosts[h.V]; twice {
-			l.fail(h.Origin, "host %q already belongs to a backend at %s; a host belongs to one backend", h.V, first)
+			l.fail(h.Origin, "host %q already belongs to a backend at %s; a host belongs to one backend%s", h.V, first, l.cfg.Owners(h.Origin.Name, first.Name))
 			continue
 		}
 		hosts[h.V] = h.Origin

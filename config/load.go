@@ -46,6 +46,9 @@ type Options struct {
 	// Reasons are the codes of the closed list of reasons: no backend may be
 	// named like one, and tests may want one.
 	Reasons []string
+	// Owner says who has signed a folder, and whether it is as it was signed.
+	// Nil trusts no signature.
+	Owner func(c *Config, f *Folder) (Seal, Errors)
 }
 
 // Load reads pvgate.yaml at path and routes.d/**.yaml beside it.
@@ -55,9 +58,10 @@ type Options struct {
 // further faults; it must not be served.
 func Load(path string, o Options) (*Config, error) {
 	c := &Config{Path: path, Dir: filepath.Dir(path)}
-	l := loader{cfg: c, opts: o, sum: sha256.New()}
+	l := loader{cfg: c, opts: o, sum: sha256.New(), sums: map[string]Hash{}}
 	l.root()
 	l.routes()
+	l.ownership()
 	l.check()
 	l.sum.Sum(c.Hash[:0])
 	return c, l.errs.orNil()
@@ -71,6 +75,7 @@ type loader struct {
 	sum   hash.Hash
 	total int64
 	files int
+	sums  map[string]Hash // of the files of routes.d that can be signed, by name; nil where nobody asks
 }
 
 func (l *loader) fail(o Origin, format string, args ...any) {
@@ -152,6 +157,14 @@ func (l *loader) routes() {
 			return nil
 		}
 		switch path.Ext(p) {
+		case "":
+			if e.Name() == signatureFile && l.cfg.Root.Ownership != nil {
+				l.signature(root, p)
+			}
+		case ".csv":
+			if l.cfg.Root.Ownership != nil {
+				l.dataFile(root, p)
+			}
 		case ".yml":
 			l.fail(o, "the name ends in .yml and would be passed over; rename it to %s.yaml", strings.TrimSuffix(e.Name(), ".yml"))
 		case ".yaml":
@@ -172,8 +185,7 @@ func (l *loader) routes() {
 
 // isRouteFile reports whether a name in routes.d is read, or complained about.
 func isRouteFile(name string) bool {
-	ext := path.Ext(name)
-	return !strings.HasPrefix(name, ".") && (ext == ".yaml" || ext == ".yml")
+	return isSigned(name) || name == signatureFile || path.Ext(name) == ".yml" && !strings.HasPrefix(name, ".")
 }
 
 // routeFile reads one file of routes.d.
@@ -224,6 +236,7 @@ func (l *loader) slurp(name string, f *os.File, err error) ([]byte, bool) {
 		return nil, false
 	}
 	addDigest(l.sum, name, data)
+	l.summed(at, name, data)
 	return data, true
 }
 
@@ -269,6 +282,13 @@ func (c *Config) Inputs() []string {
 	for i := range c.Root.Sources {
 		if p := c.Root.Sources[i].Path.V; p != "" {
 			in = append(in, c.Resolve(p))
+		}
+	}
+	if o := c.Root.Ownership; o != nil {
+		for i := range o.Owners {
+			if k := o.Owners[i].V.Keys.V; k != "" {
+				in = append(in, c.Resolve(k))
+			}
 		}
 	}
 	for i := range c.Root.Senders {

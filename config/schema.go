@@ -27,6 +27,9 @@ type Config struct {
 	// Hash is the digest over the names and contents of all configuration files.
 	Hash Hash
 
+	// Folders are those of routes.d that bear a signature, by name. Without Root.Ownership nobody looks for any.
+	Folders []*Folder
+
 	read []string // files Load read, for Inputs
 }
 
@@ -47,12 +50,27 @@ type Root struct {
 	Drain      Drain       `key:"drain" help:"the end of the process at SIGTERM, pvgate drain, or after an upgrade"`
 	Memory     Text        `key:"memory" is:"size" help:"what the process may use, such as 512MiB; absent: what its control group and GOMEMLIMIT allow it, without those any amount"`
 	AccessLog  AccessLog   `key:"access_log" help:"one line of JSON for each request"`
+	Ownership  *Ownership  `key:"ownership" help:"who may write what in routes.d, shown by signatures; absent: whoever can write there"`
 	Security   *Security   `key:"security_txt" help:"/.well-known/security.txt (RFC 9116) on every host; absent: none of ours"`
 	Leistungen Text        `key:"leistungen" is:"path" help:"csv of Leistungen: leistung, title, types, successor; absent: none"`
 	// ContextKeys sign what a handover tells a proxied backend's own origin.
 	ContextKeys Text `key:"context_keys" is:"path" help:"file of one or two keys that sign the handover context, the same on all nodes; absent: a random key until the process ends"`
 
 	Routes RouteBlocks `key:",inline"`
+}
+
+// Ownership is who answers for which part of routes.d.
+type Ownership struct {
+	At       Origin     `key:"-"`
+	Required Bool       `key:"required" default:"false" help:"every file of routes.d lies in a folder that an owner has signed; false: only what is signed is judged"`
+	Owners   Map[Owner] `key:"owners" need:"yes" is:"name" help:"a Land, a Kreis, a Kommune, by name"`
+}
+
+// Owner is who signs files for an area.
+type Owner struct {
+	At   Origin `key:"-"`
+	Area Text   `key:"area" need:"yes" is:"digits" help:"its files lie at or below it, but not in the area of an owner further down; \"00\" for Bund"`
+	Keys Text   `key:"keys" need:"yes" is:"path" help:"file of its public Ed25519 keys: PEM of one, or lines of name, key and perhaps until and a day; watched"`
 }
 
 // Listener is one place where requests come in.
@@ -230,6 +248,8 @@ type RouteBlocks struct {
 type RouteFile struct {
 	Name string `key:"-"` // relative to Config.Dir
 	At   Origin `key:"-"`
+	// Owner has signed the file's folder; "" is nobody.
+	Owner string `key:"-"`
 	// Area is the area everything in the file lies at or below.
 	Area   Text        `key:"area" need:"yes" is:"digits" help:"area that everything in the file lies at or below; \"00\" for Bund"`
 	Blocks RouteBlocks `key:",inline"`

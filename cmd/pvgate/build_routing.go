@@ -72,6 +72,7 @@ func buildRoutes(ctx context.Context, cfg *config.Config) (*routes, error) {
 		return b.out, b.errs.Sorted() // no area can be judged without the directory
 	}
 	b.readCatalogue()
+	b.owned()
 	b.in = routing.Input{
 		Areas: b.out.areas, Catalogue: b.out.catalogue,
 		Sources: []string{sourceOperator: "operator", sourceMarktplatz: "marktplatz"}, Marktplatz: sourceMarktplatz,
@@ -81,6 +82,7 @@ func buildRoutes(ctx context.Context, cfg *config.Config) (*routes, error) {
 		b.file(f)
 	}
 	b.senders()
+	b.rivals()
 	b.readSources(ctx)
 	b.compile()
 	if len(b.errs) > 0 {
@@ -101,6 +103,7 @@ type routesBuilder struct {
 	closer           map[registry.Origin]config.Origin
 	helped, parented map[uint8]config.Origin // by Land: where it was said
 	backends, offers map[string]bool         // defined ones; config has reported uses of others
+	owners           ownedAreas
 }
 
 func (b *routesBuilder) fail(o config.Origin, format string, args ...any) {
@@ -126,8 +129,9 @@ func selfHosts(cfg *config.Config) []string {
 
 // fileArea is the area of a route file, which everything in it must lie in.
 type fileArea struct {
-	id   registry.AreaID
-	text config.Text
+	id    registry.AreaID
+	text  config.Text
+	owner string // who signed it; "" is nobody
 }
 
 func (b *routesBuilder) file(f *config.RouteFile) {
@@ -138,7 +142,8 @@ func (b *routesBuilder) file(f *config.RouteFile) {
 	if !ok {
 		return
 	}
-	own := fileArea{id, f.Area}
+	own := fileArea{id, f.Area, f.Owner}
+	b.signer(own)
 	b.help(own, f)
 	for i := range f.Blocks.Backends {
 		b.backend(own, &f.Blocks.Backends[i])
@@ -204,8 +209,8 @@ func (b *routesBuilder) inside(own fileArea, t config.Text, noun string) (regist
 	if areas.Contains(own.id, id) {
 		return id, true
 	}
-	b.fail(t.Origin, "area %s (%s) is outside this file's area %s (%s); move the %s to a file for %s",
-		t.V, areas.Area(id).Short(), own.text.V, areas.Area(own.id).Short(), noun, b.fileFor(own.id, id))
+	b.fail(t.Origin, "area %s (%s) is outside this file's area %s (%s); move the %s to a file for %s%s",
+		t.V, areas.Area(id).Short(), own.text.V, areas.Area(own.id).Short(), noun, b.fileFor(own.id, id), b.outsider(own, id))
 	return 0, false
 }
 
@@ -387,7 +392,7 @@ func (b *routesBuilder) offer(own fileArea, c *config.Named[config.Offer]) {
 		Provider:   registry.Provider{Area: own.id, Name: c.V.Provider.Name.V, Via: c.V.Provider.Via.V},
 		Leistungen: make(map[registry.Leistung]registry.Template, len(c.V.Leistungen)),
 	}
-	ok := c.Name.V != "" && b.backends[o.Backend]
+	ok := c.Name.V != "" && b.backends[o.Backend] && b.ownBackend(own, c)
 	if c.V.Provider.Area.Set() {
 		o.Provider.Area = good[registry.AreaID](&ok)(b.inside(own, c.V.Provider.Area, "offer"))
 	}
@@ -507,7 +512,7 @@ func (b *routesBuilder) compile() {
 		if exact, ok := b.closer[p.Origin]; ok && strings.HasPrefix(p.Text, `offer "`) {
 			at = exact
 		}
-		e := config.At(at, "%s", p.Text)
+		e := config.At(at, "%s%s", p.Text, b.overlapping(at, p.Text))
 		if p.Fatal {
 			b.errs = append(b.errs, e)
 		} else {

@@ -102,7 +102,7 @@ func check(ctx context.Context, flags *configFlags, now time.Time) *checked {
 		built = l.routes
 	}
 	r.Errors = append(r.Errors, findings(err)...)
-	warnings := built.warnings
+	warnings := append(built.warnings, endingKeys(cfg, now)...)
 	if len(r.Errors) == 0 {
 		warnings = append(warnings, append(closedRows(built, now), rivalOffers(built, now)...)...)
 	}

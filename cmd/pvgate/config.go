@@ -47,7 +47,7 @@ func newConfig() *cobra.Command {
 	}
 	flags.register(cmd)
 	out.flag(cmd)
-	cmd.AddCommand(newConfigReference(), newConfigSchema())
+	cmd.AddCommand(newConfigReference(), newConfigSchema(), newConfigSign(), newConfigVerify())
 	return cmd
 }
 

@@ -236,7 +236,7 @@ func showsLines(want, got []string) error {
 		}
 		got = got[1:]
 	}
-	if len(got) > 0 {
+	if len(got) > 0 && (len(got) > 1 || got[0] != "") { // what prints nothing has one empty line
 		return fmt.Errorf("want no line more, got %q", got[0])
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -128,6 +129,7 @@ func (f *configFlags) options() config.Options {
 		}
 	}
 	o.Reasons = reasonNames()
+	o.Owner = (&judge{now: time.Now()}).owner
 	return o
 }
 
