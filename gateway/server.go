@@ -344,8 +344,8 @@ func (s *Server) Retire(ctx context.Context, released func()) error {
 // lateClients is how long clients whose connection stands have to send something before the listening sockets are closed.
 const lateClients = 50 * time.Millisecond
 
-// hasten lets in whom the kernel still keeps back.
-func (s *Server) hasten() {
+// LastCall lets in whom the kernel still keeps back. To be called before Drain, but not before Retire.
+func (s *Server) LastCall() {
 	for i := range s.sockets {
 		s.sockets[i].Hasten()
 	}
@@ -354,9 +354,6 @@ func (s *Server) hasten() {
 
 func (s *Server) drain(ctx context.Context, released func()) error {
 	s.dropDatagrams()
-	if !s.retired {
-		s.hasten()
-	}
 	for _, n := range s.nodes {
 		n.loop.Do(n.drain)
 	}

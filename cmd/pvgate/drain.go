@@ -45,6 +45,7 @@ func (s *service) end(ctx context.Context) error {
 		s.log.Info("leaving", "for", d.Delay.V.String())
 		time.Sleep(d.Delay.V)
 	}
+	s.server.LastCall()
 	s.log.Info("draining", "for", d.Time.V.String())
 	ctx, cancel := context.WithTimeout(ctx, d.Time.V)
 	defer cancel()
