@@ -572,6 +572,46 @@ func TestH2TunnelOfABackendThatClosedEndsCleanly(t *testing.T) {
 	u.wantsOver(exchange.TunnelFinished)
 }
 
+// What the client said before both ends had finished reaches the backend, though the client closes its connection at once and
+// the backend takes its time.
+func TestH2TunnelOctetsOutliveTheirClient(t *testing.T) {
+	t.Parallel()
+	for _, taken := range []bool{true, false} {
+		u := newSocketStage(t).h2tunnel()
+		u.write(u.b, "bye")
+		u.b.CloseWrite()
+		u.settle()
+		u.net.SetCapacity(4 << 10)
+		said := strings.Repeat("x", 40<<10)
+		for at := 0; at < len(said); at += 8 << 10 {
+			u.c.data(u.id, said[at:at+8<<10], false)
+		}
+		u.c.data(u.id, "", true)
+		for range 100 { // the client's octets pass through little room, too
+			u.c.flush()
+		}
+		u.c.end.Close()
+		u.settle()
+		got := 0
+		for range 200 {
+			u.pass(100*time.Millisecond, 100*time.Millisecond, nil)
+			if taken {
+				got += len(u.b.Read())
+			}
+		}
+		if taken && (got != len(said) || !u.b.EOF() || u.b.Broken()) {
+			t.Errorf("the backend got %d of %d octets, ended %v, broken %v", got, len(said), u.b.EOF(), u.b.Broken())
+		}
+		if !taken {
+			u.pass(61*time.Second, time.Second, nil)
+			if u.b.Read(); !u.b.Broken() {
+				t.Error("a backend that takes nothing keeps the connection")
+			}
+		}
+		u.wantsOver(exchange.TunnelFinished)
+	}
+}
+
 func TestUP03H2TunnelsHaveTheirOwnPlaces(t *testing.T) {
 	t.Parallel()
 	st := newSocketStage(t)

@@ -57,6 +57,7 @@ func (k *loopback) Now() (int64, time.Time) {
 }
 
 func (k *loopback) Worked() int64 { return 0 }
+func (k *loopback) Woken() bool   { return false }
 
 func (k *loopback) open(p peer) int32 {
 	k.fds, k.gens = append(k.fds, p), append(k.gens, 0)

@@ -403,6 +403,10 @@ func (x *Exchange) ClientGone() {
 	if x.Over() {
 		return
 	}
+	if x.state == tunnel && x.tunnel.inEnded && x.tunnel.outEnded {
+		x.bequeath()
+		return
+	}
 	x.rec.Reason = reason.ClientGone
 	if x.state == tunnel {
 		x.rec.Tunnel = TunnelClient

@@ -256,6 +256,13 @@ func (x *Exchange) seal() {
 	x.front.Flush()
 }
 
+// bequeath ends a tunnel well whose client has left after both sides had finished: what it has said still goes to the backend.
+func (x *Exchange) bequeath() {
+	x.rec.Tunnel = TunnelFinished
+	x.answered = true
+	x.finish()
+}
+
 // leaveTunnel gives back the places that offer took.
 func (x *Exchange) leaveTunnel() {
 	if x.tunnel.place != nil {

@@ -54,8 +54,9 @@ type Kernel interface {
 	// Wait fills events; it waits at most timeout nanoseconds (negative: for ever, 0: not at all) or until Wake.
 	// sleeps is how many of its calls may have put the thread to sleep.
 	Wait(events []Event, timeout int64) (n, sleeps int)
-	// Wake ends a Wait from any goroutine.
+	// Wake ends a Wait from any goroutine. Woken reports whether the last Poll or Wait has found that.
 	Wake()
+	Woken() bool
 	// Accept takes one connection from a listening socket: non-blocking, close-on-exec, TCP_NODELAY if the socket has it.
 	Accept(fd int32) (conn int32, peer netip.AddrPort, err syscall.Errno)
 	// Socket opens a stream socket for an address family: non-blocking, close-on-exec, TCP_NODELAY if it is one of TCP.

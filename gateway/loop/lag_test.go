@@ -10,10 +10,11 @@ import (
 // queue plays a loop with so many requests a second, some of which it refuses, in virtual time.
 type queue struct {
 	lag                     lag
-	now, worked, rest       int64
-	share                   int64   // of the processor that others have, in hundredths
-	rate                    float64 // of new ones, by ns
+	now, worked             int64
+	share                   int64 // of the processor that others have, in hundredths
+	rest                    float64
 	waiting, admitted, shed int
+	ahead                   int   // of the probe, -1: there is none
 	longest                 int64 // that one had waited which was served
 }
 
@@ -22,16 +23,34 @@ const (
 	refuseCost = int64(8 * time.Microsecond)
 )
 
+// run lets so many requests a second come for a while.
 func (q *queue) run(d time.Duration, rate float64) {
-	q.rate = rate / 1e9
+	q.loop(d, func(passed int64, _ int) int {
+		q.rest += float64(passed) * rate / 1e9
+		come := int(q.rest)
+		q.rest -= float64(come)
+		return come
+	}, int64(1e9/rate))
+}
+
+// loop serves what waits, a batch per turn; come says how many more have come in a time, in which so many were answered, and
+// pause how long it sleeps where there is nothing.
+func (q *queue) loop(d time.Duration, come func(passed int64, answered int) int, pause int64) {
+	n, probed := 0, false
+	look := func() {
+		n = min(q.waiting, eventBatch)
+		if probed = q.ahead >= 0 && q.ahead < eventBatch; probed {
+			n, q.ahead = min(q.waiting, eventBatch-1), -1
+		}
+		q.ahead = max(q.ahead-n, -1)
+		q.waiting -= n
+	}
+	if q.now == 0 {
+		q.ahead = -1
+	}
 	for until := q.now + int64(d); q.now < until; {
-		before := q.now
-		arrived := 0.0
-		// One turn serves what waits, in polls of a batch each; meanwhile more comes.
-		cost := int64(0)
-		n := min(q.waiting, eventBatch)
+		before, cost := q.now, int64(1000)
 		for range n {
-			q.waiting--
 			if q.lag.late() {
 				q.shed++
 				cost += refuseCost
@@ -41,16 +60,18 @@ func (q *queue) run(d time.Duration, rate float64) {
 				q.longest = max(q.longest, q.lag.waited)
 			}
 		}
-		q.worked += max(cost, 1000)
-		q.now += max(cost, 1000) * 100 / (100 - q.share)
-		slept := n == 0
+		q.worked += cost
+		q.now += cost * 100 / (100 - q.share)
+		q.waiting += come(q.now-before, n)
+		busy, slept := q.now-before, q.waiting == 0
 		if slept {
-			q.now += int64(1 / q.rate)
+			q.now += pause
+			q.waiting += come(pause, 0)
 		}
-		arrived = float64(q.now-before)*q.rate + float64(q.rest)/1e6
-		q.waiting += int(arrived)
-		q.rest = int64((arrived - float64(int(arrived))) * 1e6)
-		q.lag.polled(q.now, q.now-before, min(q.waiting, eventBatch), slept, func() int64 { return q.worked })
+		look()
+		if q.lag.polled(poll{q.now, busy, n, slept, probed}, func() int64 { return q.worked }) {
+			q.ahead = q.waiting
+		}
 	}
 }
 
@@ -65,6 +86,25 @@ func TestNothingIsLateThatTheLoopCanServe(t *testing.T) {
 	}
 }
 
+// As many as a loop is fast with may ask again as soon as they are answered: it is busy all the time, and nobody is late.
+func TestAClosedLoopOfManyIsNotLate(t *testing.T) {
+	t.Parallel()
+	for clients, want := range map[int]bool{64: false, 512: false, 2000: false, 4000: true, 8000: true} {
+		q := queue{waiting: clients}
+		q.loop(3*time.Second, func(_ int64, answered int) int { return answered }, 1000)
+		if got := q.shed > 0; got != want {
+			t.Errorf("of %d clients %d are late, and %d not; waited %v", clients, q.shed, q.admitted, time.Duration(q.lag.most))
+		}
+		q.waiting, q.ahead = min(q.waiting, 600), min(q.ahead, 600) // the others leave
+		again := func(_ int64, answered int) int { return answered }
+		q.loop(time.Second, again, 1000)
+		shed := q.shed
+		if q.loop(time.Second, again, 1000); q.shed != shed {
+			t.Errorf("%d are late when 600 of %d clients are left", q.shed-shed, clients)
+		}
+	}
+}
+
 func TestAPauseOfTheMachineMakesNothingLate(t *testing.T) {
 	t.Parallel()
 	var q queue
@@ -72,7 +112,7 @@ func TestAPauseOfTheMachineMakesNothingLate(t *testing.T) {
 	for range 20 {
 		q.now += int64(400 * time.Millisecond)
 		q.waiting += 2_000
-		q.lag.polled(q.now, int64(400*time.Millisecond), eventBatch, false, func() int64 { return q.worked })
+		q.lag.polled(poll{now: q.now, busy: int64(400 * time.Millisecond), events: eventBatch}, func() int64 { return q.worked })
 		q.run(time.Second, 5_000)
 	}
 	if q.shed > 0 {
@@ -113,7 +153,7 @@ func TestAPollThatWaitedFindsNothingLate(t *testing.T) {
 	var g lag
 	for i := range int64(10) {
 		now := i * int64(200*time.Millisecond)
-		g.polled(now, int64(60*time.Millisecond), 1, true, func() int64 { return now + 1 })
+		g.polled(poll{now: now, busy: int64(60 * time.Millisecond), events: 1, slept: true}, func() int64 { return now + 1 })
 		if g.late() {
 			t.Fatal("what has come just now is late, for the turn before took long")
 		}
@@ -141,7 +181,7 @@ func TestWaitingForAProcessorIsNotLate(t *testing.T) {
 	t.Parallel()
 	var g lag
 	for i := range int64(100) {
-		g.polled(i*int64(90*time.Millisecond), int64(90*time.Millisecond), 200, false, func() int64 { return 1 + i*int64(4*time.Millisecond) })
+		g.polled(poll{now: i * int64(90*time.Millisecond), busy: int64(90 * time.Millisecond), events: 200}, func() int64 { return 1 + i*int64(4*time.Millisecond) })
 		if g.late() {
 			t.Fatalf("late at poll %d", i)
 		}

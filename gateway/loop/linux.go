@@ -25,6 +25,7 @@ type linuxKernel struct {
 	wakers atomic.Int64 // threads inside Wake; far below zero once the descriptor is closed
 	start  time.Time
 	raw    []unix.EpollEvent
+	woken  bool
 }
 
 // NewKernel opens an epoll instance and its wake-up descriptor. Monotonic time counts from start, which must be the
@@ -121,11 +122,13 @@ func (k *linuxKernel) poll(n, ms int) int {
 // report translates what epoll said.
 func (k *linuxKernel) report(events []Event, n int) int {
 	out := 0
+	k.woken = false
 	for i := range k.raw[:n] {
 		ev := &k.raw[i]
 		if int(ev.Fd) == k.wakeFD && uint32(ev.Pad) == wakeGeneration {
 			var b [8]byte
 			_, _ = unix.Read(k.wakeFD, b[:])
+			k.woken = true
 			continue
 		}
 		var f Flags
@@ -146,6 +149,8 @@ func (k *linuxKernel) report(events []Event, n int) int {
 	}
 	return out
 }
+
+func (k *linuxKernel) Woken() bool { return k.woken }
 
 // Wake counts itself, so that Release does not close the descriptor under it: its number may be somebody else's at
 // once.

@@ -228,7 +228,7 @@ func (l *Loop) Turn() {
 		l.foresee(n)
 		l.now, l.wall = l.kernel.Now()
 		l.since = l.now
-		l.lag.polled(l.now, busy, n, l.now-before > slept, l.kernel.Worked)
+		l.notice(poll{l.now, busy, n, l.now-before > slept, l.kernel.Woken()})
 	} else {
 		l.now, l.wall = l.kernel.Now()
 	}
@@ -252,7 +252,7 @@ func (l *Loop) Turn() {
 			// A look before the requests leave: what a backend says unasked must not be taken for an answer (Stream.Guard).
 			busy := l.poll()
 			l.polled = l.kernel.Poll(l.events[:])
-			l.lag.polled(l.since, busy, l.polled, false, l.kernel.Worked)
+			l.notice(poll{l.since, busy, l.polled, false, l.kernel.Woken()})
 			l.foresee(l.polled)
 		}
 		for who := range l.held {
@@ -275,6 +275,13 @@ func (l *Loop) poll() (busy int64) {
 	l.stats.StallMax = max(l.stats.StallMax, busy)
 	l.since = now
 	return busy
+}
+
+// notice takes a poll, for the delay.
+func (l *Loop) notice(p poll) {
+	if l.lag.polled(p, l.kernel.Worked) {
+		l.kernel.Wake() // as everything else, it comes behind what is there
+	}
 }
 
 // Late reports whether a request that has come in now should be refused: it has waited so long, and so have others for a

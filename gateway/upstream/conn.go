@@ -57,6 +57,7 @@ type Conn struct {
 	paused   bool
 	tunnel   bool // the backend has changed the protocol
 	finish   bool // FIN follows when the kernel has taken everything
+	parting  bool // as part says
 	closed   bool
 	since    int64          // loop time of the last byte either way
 	began    int64          // loop time at which it was lent
@@ -227,6 +228,10 @@ func (c *Conn) arm() {
 // Expire finds out what is late, if anything. How long a tunnel may be silent is its user's business.
 func (c *Conn) Expire(now int64) {
 	t := &c.pool.timeouts
+	if c.parting {
+		c.partLater(now)
+		return
+	}
 	if c.user == nil {
 		if left := c.idleSince + c.keep; left > now {
 			c.stream.SetTimer(left)
@@ -296,6 +301,12 @@ func (c *Conn) Stuck() { c.arm() }
 func (c *Conn) Drained() {
 	c.since = c.loop.Now()
 	c.fin()
+	if c.parting {
+		if !c.finish {
+			c.discard()
+		}
+		return
+	}
 	if c.user != nil {
 		c.user.UpstreamDrained()
 	}
@@ -315,6 +326,12 @@ func (c *Conn) Broken() {
 
 // Readable reads the response. An idle connection has nothing to say: whatever it sends, it is closed.
 func (c *Conn) Readable() {
+	if c.parting { // the backend has said all; what counts is whether it takes the rest
+		if c.stream.Lost() {
+			c.discard()
+		}
+		return
+	}
 	if c.user == nil {
 		_, st := c.wire.Read(c.loop.ReadBuffer())
 		if st == loop.Again { // it had been resumed for the end of its last answer, or TLS spoke for itself
@@ -540,7 +557,9 @@ func (c *Conn) Done(clean bool) {
 		}
 		return
 	}
-	c.discard()
+	if !c.part() {
+		c.discard()
+	}
 }
 
 // silent reports that the backend has said nothing more.
@@ -568,7 +587,10 @@ func (c *Conn) discard() {
 	}
 	c.unlist()
 	c.leave()
-	c.closed = true
+	if c.closed = true; c.parting {
+		c.parting = false
+		c.pool.cache.parting--
+	}
 	if c.dialing != nil {
 		c.dialing.stop(nil)
 	}

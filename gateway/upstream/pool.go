@@ -68,6 +68,7 @@ type Cache struct {
 	oldest, newest *Conn
 	head           message.Head
 	stats          Stats
+	parting        int // connections that nobody uses and that are not idle
 }
 
 // Stats counts what the pools of a loop did.

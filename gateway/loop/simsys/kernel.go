@@ -24,6 +24,7 @@ type Kernel struct {
 	net    *Net
 	queue  []*socket // sockets with events to report
 	awake  bool
+	woken  bool
 	sleep  int64 // the timeout of the last Wait that found nothing
 	closed bool
 }
@@ -138,13 +139,16 @@ func (k *Kernel) wait(events []loop.Event, timeout int64, late int) (int, int) {
 	if out > 0 || len(later) > 0 || k.awake {
 		k.sleep = 0
 	}
-	k.awake = false
+	k.awake, k.woken = false, k.awake
 	if f := n.Midturn; f != nil {
 		n.Midturn = nil
 		f()
 	}
 	return out, 0
 }
+
+// Woken implements loop.Kernel.
+func (k *Kernel) Woken() bool { return k.woken }
 
 // Wake implements loop.Kernel.
 func (k *Kernel) Wake() { k.awake, k.net.moved = true, true }
