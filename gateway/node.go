@@ -40,6 +40,7 @@ type node struct {
 	tickets   []*ticket // to be used again
 	stale     uint64    // grants for who had left
 	draining  bool
+	fetched   uint64 // of no meaning: member.fetch
 }
 
 func newNode(s *Server, l *loop.Loop) *node {

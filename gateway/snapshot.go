@@ -36,26 +36,26 @@ type Snapshot struct {
 	ProxyPeers [][]netip.Prefix
 }
 
-// Backend is a backend as the data plane needs it.
+// Backend is a backend as the data plane needs it. What every request touches comes first and together.
 type Backend struct {
+	// Limiter is the backend's state over snapshots, from one limit.Book.
+	Limiter *limit.Backend
+	// Endpoints are where it answers, from one endpoint.Book. A redirect backend has none: nil.
+	Endpoints *endpoint.Group
+	// RequestEdit and ResponseEdit are what the operator changes about its fields; nil for nothing.
+	RequestEdit, ResponseEdit *header.Edit
+	// Tunnels are the changes of protocol it allows; nil for none.
+	Tunnels *exchange.Tunnels
+	// TLS is what connections to the endpoints are secured with; nil: they are not. What it holds may be replaced while it
+	// is in service, and two snapshots that have the same share their connections.
+	TLS  *atomic.Pointer[tlsconn.Client]
 	Name string
 	// Host is the authority sent to the endpoints.
 	Host string
-	// Endpoints are where it answers, from one endpoint.Book. A redirect backend has none: nil.
-	Endpoints *endpoint.Group
 	// Authorities are the spellings of the endpoints and Host under which the backend may name itself in
 	// Location, lower-case: "http://10.0.0.1:8080".
 	Authorities []string
-	// TLS is what connections to the endpoints are secured with; nil: they are not. What it holds may be replaced while it
-	// is in service, and two snapshots that have the same share their connections.
-	TLS      *atomic.Pointer[tlsconn.Client]
-	Timeouts upstream.Timeouts
-	// Tunnels are the changes of protocol it allows; nil for none.
-	Tunnels *exchange.Tunnels
-	// RequestEdit and ResponseEdit are what the operator changes about its fields; nil for nothing.
-	RequestEdit, ResponseEdit *header.Edit
-	// Limiter is the backend's state over snapshots, from one limit.Book.
-	Limiter *limit.Backend
+	Timeouts    upstream.Timeouts
 }
 
 // sameConnections reports whether two definitions may share their pooled connections.
@@ -79,8 +79,19 @@ type member struct {
 	pool  *upstream.Pool
 }
 
+// fetch asks the memory at once for what a request at the backend will touch: with thousands of backends none of it is in
+// the processor's caches, and the atomics of a limiter keep it from looking ahead [8 000 backends: a third more user
+// time per request than with 10 without it, a sixth with it]. What it returns means nothing.
+func (m *member) fetch() uint64 {
+	if m.pool == nil {
+		return 0
+	}
+	return m.pool.Fetch() + m.def.Limiter.Fetch() + m.def.Endpoints.Fetch() + m.node.meter.Fetch(m.index)
+}
+
 func (m *member) Admit(x *exchange.Exchange) (exchange.Admission, exchange.Ticket, time.Duration) {
 	n, limiter := m.node, m.def.Limiter
+	n.fetched = m.fetch()
 	switch a := n.share.enter(m.index, n.host.Held()); a {
 	case exchange.Admitted:
 	case exchange.Busy:

@@ -33,7 +33,7 @@ const manyRole = "many-origins"
 const (
 	maxUserGrowth    = 1.2  // of the gateway's user time per request
 	maxGrowthToBare  = 1.15 // growth of its CPU per request ÷ that of a bare client
-	shortAllowance   = 1.5
+	shortAllowance   = 2.5
 	manyFew          = 10
 	manyConns        = 64
 	manyBareInFlight = 64

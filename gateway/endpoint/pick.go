@@ -50,6 +50,9 @@ func (g *Group) Pick(w Wish) int {
 	return None
 }
 
+// Fetch touches what Pick and those that follow it will of a group's first member, and returns nothing of meaning.
+func (g *Group) Fetch() uint64 { return uint64(g.members[0].inFlight.Load()) }
+
 // choose is Pick among several.
 func (g *Group) choose(w Wish) int {
 	if w.Stay > 0 && w.Stay <= len(g.members) && w.Stay != w.Not {

@@ -109,16 +109,16 @@ const (
 
 // Backend is the limiter state of one backend. It lives as long as any
 // snapshot names the backend, and is safe for concurrent use. The zero value
-// limits nothing.
+// limits nothing. What every request touches comes first and together.
 type Backend struct {
 	// Retries is the budget of requests that are sent a second time.
 	Retries Retries
 
 	rate     Rate
 	inFlight InFlight
-	tunnels  InFlight
-	queue    queue
 	adaptive atomic.Pointer[adaptive] // nil: InFlight is the limit
+	queue    queue
+	tunnels  InFlight
 	shadow   atomic.Bool
 	// What was refused, or would have been in shadow mode.
 	rateRefused, busyRefused atomic.Uint64
@@ -153,6 +153,11 @@ func (b *Backend) Admit(now int64) (outcome Outcome, retryAfter int64) {
 	b.Release(now)
 	b.Retries.Refused(now)
 	return RateUsedUp, wait
+}
+
+// Fetch touches what Admit and Release will, and returns nothing of meaning.
+func (b *Backend) Fetch() uint64 {
+	return b.Retries.present.Load() + uint64(b.queue.waiting.Load())
 }
 
 // Pass takes a share of the rate and no place: a redirect is over at once.

@@ -66,10 +66,10 @@ func (h *Histogram) add(o *Histogram) {
 // Backend is one backend's account.
 type Backend struct {
 	Requests [Classes]uint64
-	Failures [reason.Count]uint64
-	Seconds  Histogram
 	BytesIn  uint64
 	BytesOut uint64
+	Seconds  Histogram
+	Failures [reason.Count]uint64 // behind what every request touches
 }
 
 // Meter is one loop's account. Owned by the loop's thread.
@@ -130,6 +130,15 @@ func (m *Meter) Record(r *exchange.Record) {
 	if r.BytesIn+r.BytesOut < 64<<10 {
 		m.Overhead[r.Protocol].observe(max(r.Total-r.Upstream-r.Queued, 0), overheadBounds[:])
 	}
+}
+
+// Fetch touches what Record will of exchange.Record.Backend, and returns nothing of meaning.
+func (m *Meter) Fetch(index int) uint64 {
+	if index < 0 || index >= len(m.Backends) {
+		return 0
+	}
+	b := &m.Backends[index]
+	return b.Requests[2] + b.Seconds.Counts[7] + uint64(b.Seconds.Sum)
 }
 
 // backend returns the account of exchange.Record.Backend.
