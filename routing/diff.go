@@ -3,6 +3,7 @@
 package routing
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -86,15 +87,10 @@ type compared struct {
 
 // Diff compares two moments.
 func Diff(old, new Moment, o DiffOptions) (*Difference, error) {
-	c := &comparison{o: o, old: old, new: new, p: layOut(old, new), turns: newTurnSet(old.Table.areas)}
+	c := &comparison{o: o, old: old, new: new, p: layOut(old, new), lands: old.Table.lands(), turns: newTurnSet(old.Table.areas)}
 	c.before = Query{At: old.At, Sender: o.Sender}
 	c.after = Query{At: new.At, Sender: o.Sender}
 	c.seeds = splits(old.Table, new.Table)
-	for id := range uint32(old.Table.areas.Len()) {
-		if old.Table.areas.ARS(registry.AreaID(id)).Level() <= registry.LevelLand {
-			c.lands = append(c.lands, id) // parent_key is said for a Land (R8)
-		}
-	}
 	for id := range BackendID(old.Table.Backends()) {
 		c.backends = append(c.backends, new.Table.backendNamed(old.Table.BackendName(id)))
 	}
@@ -230,25 +226,25 @@ func (c *comparison) targets(r *compared) {
 	}
 }
 
-// sameAddress compares the addresses of the present question's targets.
+// sameAddress compares the addresses of the present question's targets. It varies from plot to plot where a template is
+// filled in, unless it is the same one on both sides.
 func (c *comparison) sameAddress(old, new *Decision) (same, varies bool) {
-	from, filled := c.old.Table.addressBefore(old)
-	to, filledToo := c.new.Table.addressBefore(new)
-	if !filled && !filledToo {
-		return from == to, false
-	}
 	var errs [2]error
 	c.buf[0], errs[0] = c.old.Table.AppendURL(c.buf[0][:0], &c.before, old)
 	c.buf[1], errs[1] = c.new.Table.AppendURL(c.buf[1][:0], &c.after, new)
-	same = errs[0] == nil && errs[1] == nil && string(c.buf[0]) == string(c.buf[1])
-	alike := same && from == to && old.Key == new.Key // then only the area's key differs, and that on both sides
-	return same, !alike
+	same = errs[0] == nil && errs[1] == nil && bytes.Equal(c.buf[0], c.buf[1])
+	from, to := c.old.Table.templateOf(old), c.new.Table.templateOf(new)
+	return same, (from != "" || to != "") && !(same && from == to && old.Key == new.Key)
 }
 
-// addressBefore is a target's address before placeholders are filled in, and whether it has any.
-func (t *Table) addressBefore(d *Decision) (text string, placeholders bool) {
+// templateOf is the template that a target's address is made of, "" for a literal one.
+func (t *Table) templateOf(d *Decision) string {
 	url, _ := t.address("", d)
-	return t.addressText(url)
+	if !url.isTemplate() {
+		return ""
+	}
+	text, _ := t.addressText(url)
+	return text
 }
 
 // backendNamed finds a backend of either sort by name, NoBackend if there is none.

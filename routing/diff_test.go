@@ -240,7 +240,7 @@ func (g *generator) moreAliases(v *vector) {
 
 func diffTrials() int {
 	if os.Getenv("PVGATE_PROVE") == "" {
-		return 300
+		return 120
 	}
 	return 20_000
 }

@@ -58,6 +58,16 @@ func (t *Table) appendTurnsOf(dst []uint32, l registry.Leistung, sender string) 
 	return dst
 }
 
+// lands are the Bund and the Länder: turns of every Leistung, since parent_key is said for a Land (R8).
+func (t *Table) lands() (list []uint32) {
+	for id := range uint32(t.areas.Len()) {
+		if t.areas.ARS(registry.AreaID(id)).Level() <= registry.LevelLand {
+			list = append(list, id)
+		}
+	}
+	return list
+}
+
 // questions are the keys that somebody may ask for and get different answers: those that have rows, those of the
 // catalogue, and those that an override names. Ascending.
 func questions(tables ...*Table) []registry.Leistung {

@@ -97,11 +97,11 @@ type diffChange struct {
 
 func newDiffReport(cmd *cobra.Command, args []string, flags *diffFlags, now time.Time) (*diffReport, error) {
 	r := &diffReport{Sender: cmp.Or(flags.sender, "direct"), all: flags.all}
-	at, err := diffTime("at", flags.at, now)
+	at, err := momentFlag("at", flags.at, now)
 	if err != nil {
 		return nil, err
 	}
-	to, err := diffTime("to", flags.to, at)
+	to, err := momentFlag("to", flags.to, at)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +126,8 @@ func (r *diffReport) asker() string {
 	return r.Sender
 }
 
-func diffTime(flag, text string, absent time.Time) (time.Time, error) {
+// momentFlag reads a flag with a moment.
+func momentFlag(flag, text string, absent time.Time) (time.Time, error) {
 	if text == "" {
 		return absent, nil
 	}

@@ -18,13 +18,13 @@ import (
 func newRegistry() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "registry",
-		Short: "Verify, sign and publish compiled registries (bundles)",
+		Short: "Verify, sign and publish compiled registries (bundles), and count what a registry covers",
 		Long: "A bundle (x.pvb) is a registry that is compiled, checksummed and perhaps signed, in one file. One machine builds\n" +
 			"and signs it, all gateways load the same. See docs/registry.md.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newRegistryVerify(), newRegistryStats(), newRegistrySign(), newRegistryKeygen(), newRegistryServe())
+	cmd.AddCommand(newRegistryVerify(), newRegistryStats(), newRegistrySign(), newRegistryKeygen(), newRegistryServe(), newRegistryCoverage())
 	return cmd
 }
 

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/pvgate/pvgate/registry/internal/rows"
+)
+
+// OZG is a service of the OZG's catalogue (Umsetzungskatalog), to which several Leistungen belong.
+type OZG struct {
+	ID    string // e.g. "10110"
+	Title string // "" if the file has none
+}
+
+// ozgColumns are the names of the columns: in a file of one's own, and in an export of the Data Hub.
+var ozgColumns = [2][3]string{{"leistung", "ozg_id", "title"}, {"leika_key", "ozgid", "ozg_bezeichnung"}}
+
+// maxOZGID bounds an id; the real ones have five digits.
+const maxOZGID = 32
+
+// ReadOZG reads which OZG service a Leistung belongs to, from separated values with the columns leistung, ozg_id and
+// perhaps title, or from an export of the Data Hub, whose rows without a key or an id it passes over. In a file of one's own
+// any fault refuses it. A Leistung belongs to one service: the first that is named; in a file of one's own a second one is a
+// fault. The error lists faults as name:line: reason.
+func ReadOZG(r io.Reader, name string) (map[Leistung]OZG, error) {
+	in := rows.NewReader(r, 0)
+	header, err := in.Header()
+	if errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: the file is empty; want the columns %s", name, strings.Join(ozgColumns[0][:], ","))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	o := ozgReader{name: name, m: map[Leistung]OZG{}}
+	if err = o.setHeader(header); err != nil {
+		return nil, err
+	}
+	for len(o.faults) <= maxMessages {
+		row, err := in.Next()
+		var fault *rows.Fault
+		switch {
+		case errors.Is(err, io.EOF):
+			return o.m, errors.Join(o.faults...)
+		case errors.As(err, &fault):
+			o.fail(fault.Line, errors.New(fault.Reason))
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", name, err)
+		default:
+			o.add(row)
+		}
+	}
+	return nil, errors.Join(append(o.faults[:maxMessages:maxMessages], fmt.Errorf("%s: and more", name))...)
+}
+
+type ozgReader struct {
+	name   string
+	export bool   // of the Data Hub
+	column [3]int // place of each column in a row, -1 if absent
+	m      map[Leistung]OZG
+	faults []error
+}
+
+func (o *ozgReader) fail(line int, err error) {
+	if !o.export {
+		o.faults = append(o.faults, fmt.Errorf("%s:%d: %w", o.name, line, err))
+	}
+}
+
+func (o *ozgReader) setHeader(header []string) error {
+	for form, names := range ozgColumns {
+		for i, want := range names {
+			o.column[i] = slices.Index(header, want)
+		}
+		if o.column[0] >= 0 && o.column[1] >= 0 {
+			o.export = form == 1
+			return nil
+		}
+	}
+	return fmt.Errorf("%s:1: the columns are %q; want %s, or %s of a Data Hub export",
+		o.name, header, strings.Join(ozgColumns[0][:], ","), strings.Join(ozgColumns[1][:], ","))
+}
+
+func (o *ozgReader) add(row rows.Row) {
+	var f [3]string
+	for i, at := range o.column {
+		if at >= 0 && at < len(row.Fields) {
+			f[i] = strings.TrimSpace(string(row.Fields[at]))
+		}
+		if o.export && f[i] == "null" {
+			f[i] = ""
+		}
+	}
+	l, err := ParseLeistung(f[0])
+	if err != nil {
+		o.fail(row.Line, err)
+		return
+	}
+	if f[1] == "" || len(f[1]) > maxOZGID || strings.ContainsFunc(f[1], func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		o.fail(row.Line, fmt.Errorf("ozg_id %q is none; want e.g. 10110", clip(f[1])))
+		return
+	}
+	if has, twice := o.m[l]; twice {
+		if has.ID != f[1] {
+			o.fail(row.Line, fmt.Errorf("leistung %s belongs to %s already", l, has.ID))
+		}
+		return
+	}
+	o.m[l] = OZG{ID: f[1], Title: f[2]}
+}
