@@ -33,8 +33,8 @@ func openBundle(path string) (*bundle.Bundle, error) {
 	return bundle.ReadFile(path, 1<<40)
 }
 
-// refused says why a file is no bundle that can be used, as a check's error; other errors stay what they are.
-func refused(cmd *cobra.Command, err error) error {
+// refusedFile says why a file is no bundle that can be used, as a check's error; other errors stay what they are.
+func refusedFile(cmd *cobra.Command, err error) error {
 	var r *source.Refusal
 	if !errors.As(err, &r) {
 		return err

@@ -30,7 +30,7 @@ func newRegistrySign() *cobra.Command {
 			}
 			b, err := openBundle(args[0])
 			if err != nil {
-				return refused(cmd, err)
+				return refusedFile(cmd, err)
 			}
 			for _, key := range keys {
 				if err := b.Sign(key); err != nil {

@@ -26,7 +26,7 @@ func newRegistryStats() *cobra.Command {
 			}
 			b, err := openBundle(args[0])
 			if err != nil {
-				return refused(cmd, err)
+				return refusedFile(cmd, err)
 			}
 			s := statsOf(b, time.Now())
 			if asJSON {

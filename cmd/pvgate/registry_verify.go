@@ -38,13 +38,13 @@ func newRegistryVerify() *cobra.Command {
 			}
 			b, err := openBundle(args[0])
 			if err != nil {
-				return refused(cmd, err)
+				return refusedFile(cmd, err)
 			}
 			r := verifiedOf(b, keys)
 			if keyFile != "" {
 				key, err := b.Verify(keys, time.Now())
 				if err != nil {
-					return refused(cmd, err)
+					return refusedFile(cmd, err)
 				}
 				r.Trusted = key.Name
 			}
