@@ -348,13 +348,44 @@ func TestCP07AnswersThatAreNotTheFileHaveACause(t *testing.T) {
 	}
 }
 
-// endless sends chunks, four times what is allowed.
+// endless sends chunks, 64 times what is allowed.
 func endless(w http.ResponseWriter, _ *http.Request) {
-	for range 64 {
+	for range 1024 {
 		if _, err := w.Write(make([]byte, 64<<10)); err != nil {
 			return
 		}
 	}
+}
+
+func TestWhatIsTooLongIsNotTaken(t *testing.T) {
+	t.Parallel()
+	sent := make(chan int64, 1)
+	f := served(t, func(w http.ResponseWriter, r *http.Request) {
+		counted := &counter{ResponseWriter: w}
+		endless(counted, r)
+		sent <- counted.n
+	})
+	if _, err := Get(t.Context(), f, Version{}); causeOf(err) != source.CauseOversized {
+		t.Errorf("%v", err)
+	}
+	if n := <-sent; n > 32<<20 { // the limit, and what fits into the sockets
+		t.Errorf("%d bytes were taken, and %d allowed", n, f.MaxSize)
+	}
+	if names, err := os.ReadDir(f.Dir); err != nil || len(names) > 0 {
+		t.Errorf("left behind: %v, %v", names, err)
+	}
+}
+
+// counter counts what its handler sends.
+type counter struct {
+	http.ResponseWriter
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(p)
+	c.n += int64(n)
+	return n, err
 }
 
 // CP-07: a server that answers drop by drop, or not at all, is given up in time.
@@ -412,9 +443,14 @@ func TestCP07SlowServersAreGivenUp(t *testing.T) {
 		server := httptest.NewServer(handler)
 		servers = append(servers, server)
 		f := got(t, server.URL, Policy{HTTP: true, Stall: 200 * time.Millisecond})
-		if _, err := Get(t.Context(), f, Version{}); causeOf(err) != source.CauseTimeout {
+		// Whoever is not given up is left, which is another error.
+		ctx, leave := context.WithCancel(t.Context())
+		late := time.AfterFunc(20*time.Second, leave)
+		if _, err := Get(ctx, f, Version{}); causeOf(err) != source.CauseTimeout {
 			t.Errorf("%s: %v", name, err)
 		}
+		late.Stop()
+		leave()
 	}
 	f := served(t, endless)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
