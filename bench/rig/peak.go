@@ -27,9 +27,9 @@ const (
 	// peakConns find the gateway's peak, floodConns are enough for what is beyond it to wait in the gateway and not here.
 	peakConns, floodConns = 512, 8000
 	flood                 = 1.5
-	// lateCap is what the gateway lets a request wait for its loop at most: twice 50 ms, when it comes and when its answer does,
-	// and what a turn takes that refuses.
-	lateCap = 150 * time.Millisecond
+	// lateCap is for how long the gateway lets a request wait for its loop: twice 50 ms, when it comes and when its answer does,
+	// and twice what it takes to notice and to refuse those before it.
+	lateCap = 200 * time.Millisecond
 	// floodGoodput is the least part of the peak that is served beside the refusals: one costs 0.4 to 0.5 of a request, in the
 	// kernel most of all, so of one and a half times the peak at most (1 − 1.5·0.5) ÷ (1 − 0.5) can be.
 	floodGoodput = .5
@@ -123,7 +123,7 @@ func (f *peakFigures) run(ctx context.Context, address netip.AddrPort, pid int, 
 	if most.Lost+most.Invalid+most.TimedOut > 0 {
 		err = errors.Join(err, fmt.Errorf("beyond the peak: %w", most.Err()))
 	}
-	if proof.Full() && f.RigCPU > 1.9 { // the neighbour has one half
+	if proof.Full() && f.RigCPU > 1.45 { // the neighbour has one half
 		err = errors.Join(err, fmt.Errorf("clients, portal and neighbour have used %.2f processors: they are what ended first", f.RigCPU))
 	}
 	if proof.Full() && f.Refused == 0 {

@@ -15,8 +15,13 @@ const (
 	steady = int64(time.Second)
 )
 
-// served is of how many requests that should be refused one is served all the same: however much comes, some get an answer.
-const served = 4
+// However much comes, some get an answer: of what is late one of so many is served all the same, and of what has waited hopelessly
+// long, so that even refusing takes more time than there is, more.
+const (
+	served         = 16
+	hopeless       = 4 * lateAfter
+	servedHopeless = 4
+)
 
 // lag knows how long the loop lets wait what has come in, as CoDel does of a queue: not how much waits is the measure, but
 // whether the delay goes away. A delay for which the loop's thread has not worked is the machine's, and no refusal makes it
@@ -99,6 +104,10 @@ func (g *lag) late() bool {
 	if !g.behind || g.since == 0 {
 		return false
 	}
+	of := served
+	if g.waited >= hopeless {
+		of = servedHopeless
+	}
 	g.count++
-	return g.count%served != 0
+	return g.count%of != 0
 }
