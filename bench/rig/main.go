@@ -25,6 +25,8 @@
 //	peak     half as much again as the gateway itself can serve: what it admits is served in time
 //	testssl  testssl.sh's judgement of both profiles of TLS: nothing worse than LOW
 //	h2spec   h2spec's cases, the strict ones too, over TLS and without: none fails
+//	quic     h3spec's cases of the transport and floods below HTTP/3: reported, no worse than it is known to be, in bounded
+//	         memory, and others are served
 //
 // By default it runs counts that end within a minute each; with PVGATE_PROVE=1 the full ones, and then writes the
 // figures to bench/proof.
@@ -76,6 +78,7 @@ var rigs = [...]rig{
 	{"peak", peak},
 	{"testssl", testssl},
 	{"h2spec", h2spec},
+	{"quic", quicConformance},
 }
 
 // skipped is why a rig could not run; it is no failure.
