@@ -4,14 +4,17 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/registry/index"
 	"github.com/pvgate/pvgate/routing"
 )
 
@@ -31,8 +34,9 @@ func newDiff() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff OLD [NEW]",
 		Short: "Say what a change of configuration or registry does to each Leistung in each Gemeinde",
-		Long: "diff asks two configurations (pvgate.yaml or the directory it is in), or one at two moments (--to), about every\n" +
-			"Leistung in every Gemeinde, and says whose answer changes: the backend, the address, or the reason why there is none.\n\n" +
+		Long: "diff asks two configurations (pvgate.yaml or the directory it is in) or bundles (x.pvb), or one at two moments\n" +
+			"(--to), about every Leistung in every Gemeinde, and says whose answer changes: the backend, the address, or the reason\n" +
+			"why there is none. A bundle is asked as it is, without any configuration.\n\n" +
 			"Exit codes: 0 nothing changes, 1 diff itself failed, 4 something changes.",
 		Args: cobra.RangeArgs(1, 2),
 	}
@@ -138,12 +142,20 @@ func momentFlag(flag, text string, absent time.Time) (time.Time, error) {
 	return at, nil
 }
 
-// loadDiffSide reads a configuration and its sources.
+// loadDiffSide reads a configuration and its sources, or a bundle.
 func loadDiffSide(cmd *cobra.Command, path string, at time.Time, sender string) (diffSide, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, defaultConfig)
 	}
 	s := diffSide{Config: path, At: at}
+	if filepath.Ext(path) == ".pvb" {
+		table, err := bundleTable(path)
+		if err != nil {
+			return s, fmt.Errorf("%s cannot be compared: %w", path, err)
+		}
+		s.Rows, s.moment = table.Rows(), routing.Moment{Table: table, At: at}
+		return s, nil
+	}
 	cfg, err := (&configFlags{path: path, cmd: cmd}).load()
 	if err != nil {
 		return s, fmt.Errorf("%s cannot be compared:\n%w", path, err)
@@ -157,6 +169,38 @@ func loadDiffSide(cmd *cobra.Command, path string, at time.Time, sender string) 
 	}
 	s.Rows, s.moment = built.table.Rows(), routing.Moment{Table: built.table, At: at}
 	return s, nil
+}
+
+// bundleTable makes a table of a bundle alone: the built-in areas, each host a backend, nothing closed.
+func bundleTable(path string) (*routing.Table, error) {
+	b, err := openBundle(path)
+	if err != nil {
+		return nil, err
+	}
+	areas, err := registry.DefaultAreas()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := index.FromSections(areas, b.Section)
+	if errors.Is(err, index.ErrAreas) {
+		err = fmt.Errorf("%w; or name it as a source (type: bundle) and compare configurations", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	in := routing.Input{
+		Areas: areas, Index: rows, Sources: []string{sourceOperator: "operator", sourceMarktplatz: "marktplatz"}, Marktplatz: sourceMarktplatz,
+	}
+	for _, name := range rows.Sources() {
+		if !slices.Contains(in.Sources, name) {
+			in.Sources = append(in.Sources, name)
+		}
+	}
+	table, problems := routing.Compile(in)
+	if table == nil {
+		return nil, fmt.Errorf("%v", problems)
+	}
+	return table, nil
 }
 
 // each compares once more and shows every change: a list of them may be larger than memory.
