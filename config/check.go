@@ -183,24 +183,6 @@ func (l *loader) checkListeners(n *names) {
 	}
 }
 
-func (l *loader) checkSources() {
-	seen := map[string]Origin{}
-	for i := range l.cfg.Root.Sources {
-		s := &l.cfg.Root.Sources[i]
-		l.define("source", s.Name, seen)
-		if first := seen[s.Name.V]; s.Name.V != "" && first != s.Name.Origin {
-			l.fail(s.Name.Origin, "source %q is already defined at %s; rename one", s.Name.V, first)
-		}
-		columns := s.Columns.At.Where != FromDefault
-		switch {
-		case s.Type.V == "datahub" && columns:
-			l.fail(s.Columns.At, "columns are for type csv; a datahub export names its own")
-		case s.Type.V == "csv" && !s.Columns.URL.Set() && !s.Columns.Page.Set():
-			l.fail(s.At, "source %q names no column for a target; write columns: {url: …} or {page: …}", s.Name.V)
-		}
-	}
-}
-
 func (l *loader) checkBackend(b *Named[Backend], hosts map[string]Origin) {
 	name, v := b.Name.V, &b.V
 	for _, h := range v.Hosts {

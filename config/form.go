@@ -181,6 +181,18 @@ func Octets(size string) uint64 {
 	return n
 }
 
+var shareForm = regexp.MustCompile(`^([0-9]{1,2}|100)%$`)
+
+// Share is the part of one that a percentage means, -1 if it is none.
+func Share(text string) float64 {
+	m := shareForm.FindStringSubmatch(text)
+	if m == nil {
+		return -1
+	}
+	n, _ := strconv.Atoi(m[1]) // three digits at most: cannot fail
+	return float64(n) / 100
+}
+
 // leastMemory is less than what the process needs for itself.
 const leastMemory = 64 << 20
 
@@ -258,6 +270,8 @@ var forms = [...]struct {
 	{"certname", isCertificateName, "is no certificate; write sha256: and 64 lower-case hexadecimal digits, or dns:NAME, uri:NAME, cn:NAME"},
 	{"origin", isOrigin, "is no origin; write scheme and host as browsers do, https://portal.example.de, without a path and without the usual port"},
 	{"separator", isSeparator, `is no separator; write one character, such as ";"`},
+	{"share", shareForm.MatchString, "is no share; write 0% to 100%, such as 10%"},
+	{"sourceurl", isSourceURL, "is no place to fetch from; write https://host/…, or http:// for loopback addresses only"},
 	{"weburl", isWebURL, "is no web address; write https://host/…"},
 	{"logfile", isLogFile, "is no place for a log; write off, stdout, stderr, or a path with a / in it, such as /var/log/pvgate/access.log"},
 	{"httpsuri", isHTTPS, "is no https address; write https://host/…"},
@@ -386,6 +400,16 @@ func isURL(s string) bool {
 func isWebURL(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && isURL(s) && u.Hostname() != "" && u.User == nil && !strings.ContainsAny(s, " {}")
+}
+
+// isSourceURL wants TLS wherever somebody could sit in between.
+func isSourceURL(s string) bool {
+	u, err := url.Parse(s)
+	if !isWebURL(s) || err != nil || u.Fragment != "" || !isVisible(s) {
+		return false
+	}
+	a, err := netip.ParseAddr(u.Hostname())
+	return u.Scheme == "https" || err == nil && a.IsLoopback()
 }
 
 // isLogFile wants a / in a path: a bare word is more likely a mistaken keyword than a file.

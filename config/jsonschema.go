@@ -127,6 +127,7 @@ func textSchema(is string) node {
 		form *regexp.Regexp
 	}{
 		{"size", sizeForm},
+		{"share", shareForm},
 		{"host", hostnameForm},
 		{"hostname", hostnameForm},
 		{"time", timeForm},

@@ -280,8 +280,10 @@ func (c *Config) Inputs() []string {
 		}
 	}
 	for i := range c.Root.Sources {
-		if p := c.Root.Sources[i].Path.V; p != "" {
-			in = append(in, c.Resolve(p))
+		for _, t := range [...]Text{c.Root.Sources[i].Path, c.Root.Sources[i].Keys} {
+			if t.V != "" {
+				in = append(in, c.Resolve(t.V))
+			}
 		}
 	}
 	if o := c.Root.Ownership; o != nil {

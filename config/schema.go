@@ -44,6 +44,7 @@ type Root struct {
 	ProxyForm  Text        `key:"trusted_fields" is:"x-forwarded|forwarded" help:"what the trusted proxies write: X-Forwarded-For, -Proto and -Host (absent), or Forwarded (RFC 7239)"`
 	Senders    Map[Sender] `key:"senders" is:"sendername" help:"portals we know, by name; everyone else is \"direct\""`
 	Sources    []Source    `key:"sources" help:"registry sources; their order is their trust, only for the same area and kind"`
+	Registry   Registry    `key:"registry" help:"what the sources become, and how much of it may change at once"`
 	ACME       *ACME       `key:"acme" help:"the CA that gives certificates to listeners with tls: {acme: true}; absent: none"`
 	TicketKeys Text        `key:"ticket_keys" is:"path" help:"file of keys for TLS session tickets, the same on all nodes: lines of openssl rand -hex 32, the newest first; absent: random ones, changed every day"`
 	Loops      Int         `key:"loops" default:"0" is:"loops" help:"event loops; 0 is one per core"`
@@ -201,14 +202,25 @@ type HMAC struct {
 
 // Source is one registry source.
 type Source struct {
-	At        Origin  `key:"-"`
-	Name      Text    `key:"name" need:"yes" is:"name" help:"name, shown where a row comes from"`
-	Type      Text    `key:"type" need:"yes" is:"csv|datahub" help:"form of the file"`
-	Path      Text    `key:"path" need:"yes" is:"path" help:"the file, absolute or from the folder of pvgate.yaml"`
-	Separator Text    `key:"separator" is:"separator" help:"one character between columns; absent: ; , or tab, whichever the header has most of"`
-	Columns   Columns `key:"columns" help:"csv only: the file's names of the columns"`
-	Hosts     []Text  `key:"hosts" is:"hostname" help:"the only hosts its URLs may name; absent: any public host"`
-	Allow     []Text  `key:"allow" is:"http|private" help:"what is otherwise refused in its URLs: http, private (addresses); absent: none"`
+	At        Origin   `key:"-"`
+	Name      Text     `key:"name" need:"yes" is:"name" help:"name, shown where a row comes from"`
+	Type      Text     `key:"type" need:"yes" is:"csv|datahub|bundle" help:"form of the file; a bundle is what pvgate registry build has made of all sources, and stands alone"`
+	Path      Text     `key:"path" is:"path" help:"the file, absolute or from the folder of pvgate.yaml; watched; this or url is required"`
+	URL       Text     `key:"url" is:"sourceurl" help:"where the file is fetched from, https://…; wants registry: {state: …}"`
+	Every     Duration `key:"every" help:"url only: how often it is asked, a little earlier each time, and sooner after a failure; absent: 24h"`
+	Budget    Rate     `key:"budget" help:"url only: how many requests it gets at most; absent: 60/m"`
+	Keys      Text     `key:"keys" is:"path" help:"bundle only: file of public keys, one of which must have signed it (see docs/registry.md); absent: it need not be signed"`
+	Separator Text     `key:"separator" is:"separator" help:"one character between columns; absent: ; , or tab, whichever the header has most of"`
+	Columns   Columns  `key:"columns" help:"csv only: the file's names of the columns"`
+	Hosts     []Text   `key:"hosts" is:"hostname" help:"the only hosts its URLs may name; absent: any public host"`
+	Allow     []Text   `key:"allow" is:"http|private" help:"what is otherwise refused in its URLs: http, private (addresses); absent: none"`
+}
+
+// Registry is about all sources together.
+type Registry struct {
+	At     Origin `key:"-"`
+	State  Text   `key:"state" is:"path" help:"folder for what the sources delivered last and what was made of it; pvgate writes there, and starts from it without network; absent: nothing is kept, and a source that cannot be used refuses the whole load"`
+	Shrink Text   `key:"shrink" default:"10%" is:"share" help:"how much of the entries a delivery may lose: of all, of a Land, of a source; a Land is never lost whole"`
 }
 
 // Columns maps what pvgate reads to the names of a csv file's columns.

@@ -90,6 +90,9 @@ func showBlock(v reflect.Value) *yaml.Node {
 		if p, ok := fv.Addr().Interface().(*Int); ok && f.def == "" && !p.Set() {
 			continue // no number at all, not 0
 		}
+		if p, ok := fv.Addr().Interface().(*Duration); ok && f.def == "" && !p.Set() {
+			continue
+		}
 		if val := showValue(fv); val != nil {
 			n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: f.key}, val)
 		}

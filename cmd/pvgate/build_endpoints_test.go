@@ -56,7 +56,7 @@ backends:
 		return dns.Answer{Addresses: []netip.Addr{netip.MustParseAddr(a)}, TTL: time.Minute}, nil
 	}})}
 	defer kept.names.Close()
-	l, err := buildLive(t.Context(), cfg, kept, own{keys: randomKeys().context()})
+	l, err := buildLive(t.Context(), cfg, kept, own{registry: onlooker(), keys: randomKeys().context()})
 	if err != nil {
 		t.Fatal(err)
 	}

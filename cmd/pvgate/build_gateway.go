@@ -57,8 +57,9 @@ func newBooks(log *slog.Logger) *books {
 
 // own is what a process has for itself, over all configurations.
 type own struct {
-	keys   *handover.Keys // for the handover context, used where the configuration names no file of keys
-	issuer *certs.Issuer  // of certificates; nil without acme, and where nothing is served
+	registry *keeper        // of its sources
+	keys     *handover.Keys // for the handover context, used where the configuration names no file of keys
+	issuer   *certs.Issuer  // of certificates; nil without acme, and where nothing is served
 	// leaving says that the process ends soon; nil where nothing is served.
 	leaving func() bool
 }
@@ -67,7 +68,7 @@ type own struct {
 // with every fault. The routes are returned even then, for their warnings.
 func buildLive(ctx context.Context, cfg *config.Config, books *books, own own) (*live, error) {
 	digest, unread := config.Digest(cfg.Inputs())
-	rt, err := buildRoutes(ctx, cfg)
+	rt, err := buildRoutes(ctx, cfg, own.registry)
 	l := &live{cfg: cfg, routes: rt, limits: map[string]limit.Limits{}, digest: digest}
 	if err != nil {
 		return l, err
@@ -78,6 +79,12 @@ func buildLive(ctx context.Context, cfg *config.Config, books *books, own own) (
 	}
 	snap := &gateway.Snapshot{ID: digest.String()[:8], Via: pseudonym(cfg), Networks: conn.NetworkPolicy{Most: cfg.Root.Clients.PerNetwork.V}}
 	options := surface.Options{Domain: cfg.Root.Domain.V, Table: rt.table, Leaving: own.leaving}
+	if rt.pending {
+		options.Table = nil // whoever is not in the files may be in the registry
+	}
+	if rt.applied != nil {
+		snap.ID = rt.applied.snapshot(digest)
+	}
 	var names []namedEndpoint
 	for i := range rt.backends {
 		b := &rt.backends[i]

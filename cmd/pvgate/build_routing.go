@@ -24,7 +24,11 @@ type routes struct {
 	table     *routing.Table // nil when anything was wrong
 	// backends are the configured ones; the place of one is its routing.BackendID.
 	backends []routedBackend
-	sources  []readSource
+	sources  []sourceReport
+	// applied is the registry of the sources, nil if there are none. pending: there are some, and none of them has ever
+	// delivered anything; then nobody can say who is responsible.
+	applied *appliedIndex
+	pending bool
 	// offers and adoptions are those of the files, for what check says about them.
 	offers    []registry.Offer
 	adoptions []registry.Adoption
@@ -53,9 +57,9 @@ const (
 // Config has judged the form of every value and reported what it could not
 // read; such values are empty here and passed over in silence, so that one fault
 // is told once.
-func buildRoutes(ctx context.Context, cfg *config.Config) (*routes, error) {
+func buildRoutes(ctx context.Context, cfg *config.Config, kept *keeper) (*routes, error) {
 	b := &routesBuilder{
-		cfg: cfg, out: &routes{}, closer: map[registry.Origin]config.Origin{},
+		cfg: cfg, registry: kept, out: &routes{}, closer: map[registry.Origin]config.Origin{},
 		helped: map[uint8]config.Origin{}, parented: map[uint8]config.Origin{},
 		backends: map[string]bool{}, offers: map[string]bool{},
 	}
@@ -94,10 +98,11 @@ func buildRoutes(ctx context.Context, cfg *config.Config) (*routes, error) {
 
 // routesBuilder is the state of one buildRoutes.
 type routesBuilder struct {
-	cfg  *config.Config
-	out  *routes
-	in   routing.Input
-	errs config.Errors
+	cfg      *config.Config
+	registry *keeper
+	out      *routes
+	in       routing.Input
+	errs     config.Errors
 	// closer leads from the place of a block to the value in it that routing's
 	// messages are about.
 	closer           map[registry.Origin]config.Origin

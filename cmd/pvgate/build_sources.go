@@ -14,17 +14,7 @@ import (
 	"github.com/pvgate/pvgate/config"
 	"github.com/pvgate/pvgate/registry"
 	"github.com/pvgate/pvgate/registry/gv100ad"
-	"github.com/pvgate/pvgate/registry/index"
-	"github.com/pvgate/pvgate/registry/source"
-	"github.com/pvgate/pvgate/registry/source/csv"
-	"github.com/pvgate/pvgate/registry/source/datahub"
 )
-
-// readSource is what became of a source.
-type readSource struct {
-	name   string
-	counts source.Counts
-}
 
 // readAreas reads the Gemeindeverzeichnis and lays the dated changes over it.
 func (b *routesBuilder) readAreas() {
@@ -112,79 +102,50 @@ func (b *routesBuilder) readCatalogue() {
 	}
 }
 
-// readSources reads the registry sources in their order of trust. A source that
-// cannot be used whole refuses the load; rows that cannot cost only themselves.
+// readSources takes the registry that was made of the sources, in their order of trust. A delivery that cannot be used
+// leaves its source as it was, or refuses the load where nothing is kept; rows that cannot cost only themselves.
 func (b *routesBuilder) readSources(ctx context.Context) {
-	for i := range b.cfg.Root.Sources {
-		b.in.Sources = append(b.in.Sources, b.cfg.Root.Sources[i].Name.V)
-	}
-	rows := index.NewBuilder(b.out.areas, b.in.Sources)
+	bundled := false
 	for i := range b.cfg.Root.Sources {
 		s := &b.cfg.Root.Sources[i]
-		if s.Name.V == "" || s.Type.V == "" || s.Path.V == "" {
-			continue // reported
-		}
-		res, err := loadSource(ctx, s, source.Options{
-			Name: s.Name.V, Path: b.cfg.Resolve(s.Path.V), Order: sourceFirst + i, Areas: b.out.areas,
-			Policy: registry.URLPolicy{
-				AllowHTTP: allows(s, "http"), AllowPrivate: allows(s, "private"), Hosts: texts(s.Hosts), Self: b.in.SelfHosts,
-			},
-		})
-		if err != nil {
-			b.fail(s.Path.Origin, "source %q is refused: %v", s.Name.V, plain(err))
-			continue
-		}
-		for _, list := range [...][]registry.Fault{res.Faults, res.Warnings} {
-			for _, f := range list {
-				b.out.warnings = append(b.out.warnings, config.At(configOrigin(f.Origin), "%s", faultText(f)))
-			}
-		}
-		b.warnBlocked(res.Entries)
-		for j := range res.Entries {
-			if err := rows.Add(&res.Entries[j]); err != nil {
-				b.fail(s.Path.Origin, "source %q is refused: %v", s.Name.V, err)
-				break
-			}
-		}
-		b.out.sources = append(b.out.sources, readSource{s.Name.V, res.Counts})
+		b.in.Sources = append(b.in.Sources, s.Name.V)
+		bundled = bundled || s.Type.V == "bundle"
 	}
-	var report index.Report
-	b.in.Index, report = rows.Finish()
-	for _, f := range report.Warnings {
-		b.out.warnings = append(b.out.warnings, config.At(configOrigin(f.Origin), "%s", f.Reason))
+	if len(b.cfg.Root.Sources) == 0 {
+		return
 	}
+	t, err := b.registry.Take(ctx, b.cfg, b.out.areas, b.in.SelfHosts)
+	if err != nil {
+		b.errs = append(b.errs, asErrors(err)...)
+		return
+	}
+	b.out.warnings = append(b.out.warnings, t.findings...)
+	if b.out.pending = t.appliedIndex == nil; b.out.pending {
+		return
+	}
+	b.out.applied = t.appliedIndex
+	if bundled { // it names its own, in their order of trust
+		b.in.Sources = append(b.in.Sources[:sourceFirst:sourceFirst], t.index.Sources()...)
+	}
+	for i := range t.meta.Sources {
+		f := &t.meta.Sources[i]
+		b.out.sources = append(b.out.sources, sourceReport{f.Name, f.Rows, f.Services, f.Pages, f.Blocked, f.Quarantined})
+	}
+	if r := t.report; r != nil {
+		for i := range r.Sources {
+			b.warnOf(r.Sources[i].Faults)
+			b.warnOf(r.Sources[i].Blocked)
+		}
+		b.warnOf(r.Warnings)
+	}
+	b.in.Index = t.index
 }
 
-// warnBlocked names the rows whose target is refused: where one of them is
-// responsible, the answer is target_refused.
-func (b *routesBuilder) warnBlocked(entries []registry.Entry) {
-	n := 0
-	for i := range entries {
-		if e := &entries[i]; e.Refused != "" && n < source.MaxFaults {
-			n++
-			b.out.warnings = append(b.out.warnings, config.At(configOrigin(e.Origin), "target refused: %s", e.Refused))
-		}
+// warnOf tells faults of rows: they cost these, and not the load.
+func (b *routesBuilder) warnOf(faults []registry.Fault) {
+	for _, f := range faults {
+		b.out.warnings = append(b.out.warnings, config.At(configOrigin(f.Origin), "%s", faultText(f)))
 	}
-}
-
-func loadSource(ctx context.Context, s *config.Source, o source.Options) (source.Result, error) {
-	var separator byte
-	if s.Separator.V != "" {
-		separator = s.Separator.V[0] // one ASCII character: config holds it
-	}
-	if s.Type.V == "datahub" {
-		return datahub.Load(ctx, datahub.Options{Options: o, Separator: separator})
-	}
-	c := &s.Columns
-	return csv.Load(ctx, csv.Options{Options: o, Separator: separator, Columns: csv.Columns{
-		Leistung: c.Leistung.V, Area: c.Area.V, URL: c.URL.V, Page: c.Page.V, Keep: c.Keep.V, Title: c.Title.V,
-		Lang: c.Lang.V, Begin: c.Begin.V, End: c.End.V, Active: c.Active.V, Role: c.Role.V,
-		Specialised: c.Specialised.V, Priority: c.Priority.V, OE: c.OE.V, LB: c.LB.V, OD: c.OD.V,
-	}})
-}
-
-func allows(s *config.Source, what string) bool {
-	return slices.ContainsFunc(s.Allow, func(t config.Text) bool { return t.V == what })
 }
 
 func faultText(f registry.Fault) string {
@@ -192,4 +153,8 @@ func faultText(f registry.Fault) string {
 		return f.Reason
 	}
 	return fmt.Sprintf("%s: %q", f.Reason, f.Value)
+}
+
+func allows(s *config.Source, what string) bool {
+	return slices.ContainsFunc(s.Allow, func(t config.Text) bool { return t.V == what })
 }

@@ -92,13 +92,13 @@ func check(ctx context.Context, flags *configFlags, now time.Time) *checked {
 	var built *routes
 	if err != nil { // what is left can still be judged, but not put in service
 		var more error
-		built, more = buildRoutes(ctx, cfg)
+		built, more = buildRoutes(ctx, cfg, onlooker())
 		err = config.Join(err, more)
 	} else {
 		var l *live
 		kept := newBooks(nil)
 		defer kept.names.Close()
-		l, err = buildLive(ctx, cfg, kept, own{keys: randomKeys().context()})
+		l, err = buildLive(ctx, cfg, kept, own{registry: onlooker(), keys: randomKeys().context()})
 		built = l.routes
 	}
 	r.Errors = append(r.Errors, findings(err)...)
@@ -107,9 +107,7 @@ func check(ctx context.Context, flags *configFlags, now time.Time) *checked {
 		warnings = append(warnings, append(closedRows(built, now), rivalOffers(built, now)...)...)
 	}
 	r.Warnings = append(r.Warnings, findings(warnings.Sorted())...)
-	for _, s := range built.sources {
-		r.Sources = append(r.Sources, sourceReport{s.name, s.counts.Rows, s.counts.Services, s.counts.Pages, s.counts.Refused, s.counts.Quarantined})
-	}
+	r.Sources = append(r.Sources, built.sources...)
 	r.Backends = len(built.backends)
 	if len(r.Errors) == 0 {
 		r.Rows = built.table.Rows()

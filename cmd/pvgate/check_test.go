@@ -155,7 +155,7 @@ func TestSampleOfThePVOGAnswersAsItsRowsSay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	built, err := buildRoutes(t.Context(), cfg)
+	built, err := buildRoutes(t.Context(), cfg, onlooker())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -169,7 +169,7 @@ func TestDemoConfigurationPassesItsTests(t *testing.T) {
 	}
 	kept := newBooks(nil)
 	defer kept.names.Close()
-	l, err := buildLive(t.Context(), cfg, kept, own{keys: randomKeys().context()})
+	l, err := buildLive(t.Context(), cfg, kept, own{registry: onlooker(), keys: randomKeys().context()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -163,7 +163,7 @@ func loadDiffSide(cmd *cobra.Command, path string, at time.Time, sender string) 
 	if _, known := cfg.Root.Senders.Find(sender); sender != "direct" && !known {
 		return s, usage("sender %q is not configured in %s", sender, path)
 	}
-	built, err := buildRoutes(cmd.Context(), cfg)
+	built, err := buildRoutes(cmd.Context(), cfg, onlooker())
 	if err != nil {
 		return s, fmt.Errorf("%s cannot be compared:\n%w", path, err)
 	}

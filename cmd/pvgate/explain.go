@@ -236,7 +236,7 @@ func explainOffline(cmd *cobra.Command, load func() (*config.Config, error), q *
 	if err != nil {
 		return err
 	}
-	rt, err := buildRoutes(cmd.Context(), cfg)
+	rt, err := buildRoutes(cmd.Context(), cfg, onlooker())
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func (f *marketFlags) open(ctx context.Context) (*market, error) {
 	}
 	cfg, err := f.load()
 	if err == nil {
-		m.routes, err = buildRoutes(ctx, cfg)
+		m.routes, err = buildRoutes(ctx, cfg, onlooker())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the configuration has errors (pvgate check lists all of them):\n%w", err)

@@ -18,13 +18,13 @@ import (
 func newRegistry() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "registry",
-		Short: "Verify, sign and publish compiled registries (bundles), and count what a registry covers",
+		Short: "Build, verify, sign and publish compiled registries (bundles), and count what a registry covers",
 		Long: "A bundle (x.pvb) is a registry that is compiled, checksummed and perhaps signed, in one file. One machine builds\n" +
-			"and signs it, all gateways load the same. See docs/registry.md.",
+			"and signs it, all gateways load the same. See docs/bundles.md.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newRegistryVerify(), newRegistryStats(), newRegistrySign(), newRegistryKeygen(), newRegistryServe(), newRegistryCoverage())
+	cmd.AddCommand(newRegistryBuild(), newRegistryVerify(), newRegistryStats(), newRegistrySign(), newRegistryKeygen(), newRegistryServe(), newRegistryCoverage())
 	return cmd
 }
 
@@ -57,12 +57,20 @@ func replaceFile(path string, b *bundle.Bundle) error {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
+		err = renameSynced(f.Name(), path)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	d, err := os.Open(filepath.Dir(path))
+	return nil
+}
+
+// renameSynced gives a file that is on disk its name there too.
+func renameSynced(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(to))
 	if err != nil {
 		return err
 	}

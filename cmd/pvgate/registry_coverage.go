@@ -102,7 +102,7 @@ func newCoverageReport(cmd *cobra.Command, flags *coverageFlags, now time.Time) 
 	if err != nil {
 		return nil, err
 	}
-	built, err := buildRoutes(cmd.Context(), cfg)
+	built, err := buildRoutes(cmd.Context(), cfg, onlooker())
 	if err != nil {
 		return nil, err
 	}

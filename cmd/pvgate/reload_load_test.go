@@ -73,7 +73,7 @@ func TestCP03ReloadsUnderLoadLoseNothingAndKeepNothing(t *testing.T) { // not pa
 	var lives, routines [2]int64
 	for i := 1; i <= reloadsUnderLoad; i++ {
 		write(i)
-		if r, err := s.Reload(t.Context()); err != nil || !r.Changed {
+		if r, err := s.Reload(t.Context(), ""); err != nil || !r.Changed {
 			t.Fatalf("reload %d: %+v, %v", i, r, err)
 		}
 		if i == reloadsUnderLoad/3 || i == reloadsUnderLoad {

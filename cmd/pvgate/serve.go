@@ -144,6 +144,7 @@ func (s *service) wait(ctx context.Context, watcher *config.Watcher, hup <-chan 
 		}
 	})
 	beside.Go(func() { s.watchTLS(ctx) })
+	beside.Go(func() { s.askSources(ctx) })
 	for {
 		select {
 		case <-ctx.Done():
@@ -153,7 +154,7 @@ func (s *service) wait(ctx context.Context, watcher *config.Watcher, hup <-chan 
 		case <-hup:
 		case <-changed:
 		}
-		_, _ = s.Reload(ctx) // logged there
+		_, _ = s.Reload(ctx, "") // logged there
 	}
 }
 
@@ -223,7 +224,7 @@ func serveAdmin(s *service) *operatorsListener {
 	)
 	handler := admin.New(admin.Options{
 		Metrics: reg, Ready: s.ready, Status: s.status, Explain: s.explain,
-		Reload:  func(ctx context.Context) (any, error) { return s.Reload(ctx) },
+		Reload:  func(ctx context.Context, accept string) (any, error) { return s.Reload(ctx, accept) },
 		Upgrade: func(_ context.Context, wait time.Duration) (any, error) { return s.Upgrade(wait) },
 		Drain:   s.Drain,
 	})

@@ -27,13 +27,15 @@ import (
 
 // service is a running gateway: the data plane, what is in service on it, and how that came about.
 type service struct {
-	load   func() (*config.Config, error) // reads the configuration anew
-	log    *slog.Logger
-	books  *books
-	born   *birth
-	keys   *handover.Keys // of this process, for a configuration that names none
-	server *gateway.Server
-	wards  *wards
+	load     func() (*config.Config, error) // reads the configuration anew
+	log      *slog.Logger
+	books    *books
+	born     *birth
+	keys     *handover.Keys // of this process, for a configuration that names none
+	registry *keeper
+	sources  chan struct{} // told when there may be other ones to ask
+	server   *gateway.Server
+	wards    *wards
 	// operators is where the admin listener listens.
 	operators *net.TCPListener
 	stop      func() // ends the service, as SIGTERM does
@@ -69,7 +71,7 @@ type reloadResult struct {
 
 // newService builds the configuration and starts to serve it.
 func newService(ctx context.Context, load func() (*config.Config, error), log *slog.Logger, to streams, b *birth) (_ *service, err error) {
-	s := &service{load: load, log: log, books: newBooks(log), born: b, stop: func() {}, upgrade: succession{life: ctx, done: make(chan *successor, 1)}}
+	s := &service{load: load, log: log, books: newBooks(log), registry: newKeeper(log), sources: make(chan struct{}, 1), born: b, stop: func() {}, upgrade: succession{life: ctx, done: make(chan *successor, 1)}}
 	s.keys = b.keys.context()
 	defer func() {
 		if err != nil {
@@ -135,7 +137,7 @@ func newService(ctx context.Context, load func() (*config.Config, error), log *s
 func (s *service) build(ctx context.Context) (*live, error) {
 	cfg, err := s.load()
 	if err != nil {
-		if _, berr := buildRoutes(ctx, cfg); berr != nil {
+		if _, berr := buildRoutes(ctx, cfg, s.registry); berr != nil {
 			err = config.Join(err, berr) // all faults at once, not one reload each
 		}
 		return nil, err
@@ -145,7 +147,12 @@ func (s *service) build(ctx context.Context) (*live, error) {
 			return nil, err
 		}
 	}
-	return buildLive(ctx, cfg, s.books, own{s.keys, s.tls.issuer, s.leaving.Load})
+	return s.buildOf(ctx, cfg)
+}
+
+// buildOf builds everything of a configuration that has been read.
+func (s *service) buildOf(ctx context.Context, cfg *config.Config) (*live, error) {
+	return buildLive(ctx, cfg, s.books, own{s.registry, s.keys, s.tls.issuer, s.leaving.Load})
 }
 
 // took notes what is in service now, and how that came about.
@@ -154,6 +161,10 @@ func (s *service) took(l *live, how reloadResult) {
 	s.live, s.built, s.reload = l, time.Now(), how
 	watchers := s.watchers // only ever appended to
 	s.mu.Unlock()
+	select {
+	case s.sources <- struct{}{}:
+	default: // it is to look anyway
+	}
 	for _, w := range watchers {
 		w.Look()
 	}
@@ -165,40 +176,56 @@ func (s *service) took(l *live, how reloadResult) {
 }
 
 // Reload builds the configuration whole and puts it in service, or leaves everything as it was and says why. When it
-// returns, the next request sees the change.
-func (s *service) Reload(ctx context.Context) (reloadResult, error) {
+// returns, the next request sees the change. accept is the digest of a delivery of the registry that may pass the guards
+// once; "" is none.
+func (s *service) Reload(ctx context.Context, accept string) (reloadResult, error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	s.tell(s.born.systemd.Reloading())
 	defer func() { s.tell(s.born.systemd.Ready("serves snapshot " + s.live.snapshot.ID)) }()
 	r := reloadResult{Time: time.Now(), Snapshot: s.live.snapshot.ID}
-	l, err := s.build(ctx)
+	var l *live
+	var err error
+	if accept != "" {
+		err = s.registry.Accept(accept)
+	}
+	if err == nil {
+		l, err = s.build(ctx)
+	}
 	if err == nil {
 		err = s.unchangeable(l.cfg)
 	}
 	if err == nil {
-		err = s.books.limits.Apply(l.limits, s.server.Mono())
-	}
-	if err == nil {
-		err = s.secure(l.edge)
+		r.OK, r.Changed, r.Snapshot = true, l.snapshot.ID != s.live.snapshot.ID, l.snapshot.ID
+		r.Warnings = findings(l.routes.warnings)
+		err = s.put(ctx, l, r)
 	}
 	if err != nil {
-		r.Errors = findings(err)
+		r = reloadResult{Time: r.Time, Snapshot: s.live.snapshot.ID, Errors: findings(err)}
 		s.mu.Lock()
 		s.reload = r
 		s.mu.Unlock()
 		s.log.Error("reload refused; the old configuration stays in service", "errors", len(r.Errors), "first", r.Errors[0].Text, "at", r.Errors[0].Place)
 		return r, fmt.Errorf("reload refused, nothing has changed: %w", err)
 	}
-	r.OK, r.Changed, r.Snapshot = true, l.snapshot.ID != s.live.snapshot.ID, l.snapshot.ID
-	r.Warnings = findings(l.routes.warnings)
+	return r, nil
+}
+
+// put puts what was built in service.
+func (s *service) put(ctx context.Context, l *live, how reloadResult) error {
+	if err := s.books.limits.Apply(l.limits, s.server.Mono()); err != nil {
+		return err
+	}
+	if err := s.secure(l.edge); err != nil {
+		return err
+	}
 	s.books.endpoints.Apply(l.groups)
 	s.server.Swap(l.snapshot)
 	s.books.names.Follow(endpointsOf(l.groups))
 	s.wards.checker.Apply(l.checks)
 	s.issue(ctx, l.cfg)
-	s.took(l, r)
-	return r, nil
+	s.took(l, how)
+	return nil
 }
 
 // tell logs that systemd could not be told something.
@@ -271,6 +298,9 @@ func (s *service) ready() error {
 	if s.draining {
 		return errors.New("draining")
 	}
+	if s.live.routes.pending {
+		return errors.New("no source of the registry has delivered anything yet")
+	}
 	return nil
 }
 
@@ -304,9 +334,7 @@ func (s *service) limits() map[string]metrics.Limit {
 func (s *service) state() metrics.State {
 	l, built, last := s.now()
 	st := metrics.State{ConfigHash: l.cfg.Hash.String(), ReloadOK: last.OK, ReloadTime: last.Time, Entries: map[metrics.Bin]int{}}
-	for _, src := range l.routes.sources {
-		st.Sources = append(st.Sources, metrics.Source{Name: src.name, Success: built, Quarantined: src.counts.Quarantined})
-	}
+	st.Sources = s.registry.sourcesShown(built)
 	st.Overrides, st.NextExpiry = l.routes.table.OverridesAt(time.Now())
 	st.Blocked, st.Names = l.census.Blocked, s.books.names.Stats()
 	s.mu.Lock()

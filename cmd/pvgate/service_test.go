@@ -35,7 +35,7 @@ func TestNobodyWhoAsksWaitsForAReload(t *testing.T) {
 	}
 	reloaded := make(chan error, 1)
 	go func() {
-		_, err := s.Reload(context.Background())
+		_, err := s.Reload(context.Background(), "")
 		reloaded <- err
 	}()
 	<-reading

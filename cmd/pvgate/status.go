@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"time"
 
@@ -31,6 +32,7 @@ type statusReport struct {
 	Reload      reloadResult    `json:"last_reload"`
 	Rows        int             `json:"rows"`
 	Sources     []sourceReport  `json:"sources"`
+	Registry    *registryReport `json:"registry,omitempty"`
 	Connections int             `json:"connections"`
 	Active      int             `json:"requests_in_flight"`
 	Loops       []loopReport    `json:"loops"`
@@ -76,9 +78,7 @@ func (s *service) status(context.Context) (any, error) {
 	if p := s.born.predecessor; p.draining() {
 		r.Predecessor = p.pid
 	}
-	for _, src := range l.routes.sources {
-		r.Sources = append(r.Sources, sourceReport{src.name, src.counts.Rows, src.counts.Services, src.counts.Pages, src.counts.Refused, src.counts.Quarantined})
-	}
+	r.Sources, r.Registry = l.routes.sources, s.registry.status(l.cfg)
 	for i := range st.Loops {
 		lp := &st.Loops[i]
 		r.Loops = append(r.Loops, loopReport{lp.ThreadID, lp.Connections, lp.Waits, lp.BlockingWaits, float64(lp.Busy) / float64(max(st.Uptime, 1))})
@@ -201,6 +201,7 @@ func printStatus(w io.Writer, r *statusReport) {
 	for i, l := range r.Loops {
 		fmt.Fprintf(w, "loop %d       %d connections, busy %.0f %%\n", i, l.Connections, 100*l.BusyRatio)
 	}
+	r.Registry.print(w)
 	for _, s := range r.Sources {
 		fmt.Fprintf(w, "source       %-16s %d rows: %d services, %d pages, %d blocked, %d quarantined\n", s.Name, s.Rows, s.Services, s.Pages, s.Blocked, s.Quarantined)
 	}
@@ -230,18 +231,27 @@ func printStatus(w io.Writer, r *statusReport) {
 func newReload() *cobra.Command {
 	var flags adminFlags
 	var out output
+	var accept string
 	cmd := &cobra.Command{
 		Use: "reload", Short: "Make a running gateway read its configuration again", Args: cobra.NoArgs,
-		Long: "reload returns when the new configuration is in service; with an error nothing has changed.",
+		Long: "reload returns when the new configuration is in service; with an error nothing has changed.\n\n" +
+			"With --accept it puts a delivery of the registry in service that was refused because it lacks, or has, too much;\n" +
+			"pvgate status shows its digest. What cannot be read at all cannot be accepted.",
 	}
 	flags.register(cmd)
 	out.flag(cmd)
+	cmd.Flags().StringVar(&accept, "accept", "", "accept the refused delivery of this digest (sha256:…) once")
 	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error {
 		asJSON, err := out.json()
 		if err != nil {
 			return err
 		}
-		body, err := flags.call(cmd.Context(), http.MethodPost, "/api/v1/reload")
+		path := "/api/v1/reload"
+		if accept != "" {
+			path += "?accept=" + url.QueryEscape(accept)
+		}
+		flags.patience = buildTime // a changed registry is built meanwhile
+		body, err := flags.call(cmd.Context(), http.MethodPost, path)
 		var r reloadResult
 		if jerr := json.Unmarshal(body, &r); jerr != nil {
 			return errors.Join(err, jerr)

@@ -37,8 +37,9 @@ type Options struct {
 	// Explain answers GET /api/v1/explain: the parameters are those of the verb (leistung, ars, ags, area, at,
 	// sender, lang). The value is shown as JSON; a *BadQuery error is the asker's.
 	Explain func(ctx context.Context, q url.Values) (any, error)
-	// Reload answers POST /api/v1/reload: the value is shown as JSON, with status 200 or, with an error, 422.
-	Reload func(ctx context.Context) (any, error)
+	// Reload answers POST /api/v1/reload: the value is shown as JSON, with status 200 or, with an error, 422. accept is the
+	// digest of a delivery of the registry that the operator accepts; "" is none.
+	Reload func(ctx context.Context, accept string) (any, error)
 	// Upgrade answers POST /api/v1/upgrade?wait=60s in the same way, Drain POST /api/v1/drain.
 	Upgrade func(ctx context.Context, wait time.Duration) (any, error)
 	Drain   func(ctx context.Context) (any, error)
@@ -70,7 +71,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /api/v1/explain", func(w http.ResponseWriter, r *http.Request) {
 		show(w, http.StatusInternalServerError)(o.Explain(r.Context(), r.URL.Query()))
 	})
-	change(mux, "reload", func(r *http.Request) (any, error) { return o.Reload(r.Context()) })
+	change(mux, "reload", func(r *http.Request) (any, error) { return o.Reload(r.Context(), r.URL.Query().Get("accept")) })
 	change(mux, "drain", func(r *http.Request) (any, error) { return o.Drain(r.Context()) })
 	change(mux, "upgrade", func(r *http.Request) (any, error) {
 		wait, err := time.ParseDuration(r.URL.Query().Get("wait"))

@@ -28,7 +28,7 @@ func handler(reloads *int, ready error) http.Handler {
 			}
 			return map[string]string{"asked": q.Get("leistung")}, nil
 		},
-		Reload: func(context.Context) (any, error) { *reloads++; return map[string]bool{"ok": true}, nil },
+		Reload: func(context.Context, string) (any, error) { *reloads++; return map[string]bool{"ok": true}, nil },
 	})
 }
 

@@ -55,8 +55,9 @@ type Bin struct {
 // Source is one registry source.
 type Source struct {
 	Name        string
-	Success     time.Time // when it was last read well; zero = never
-	Quarantined int       // rows
+	Success     time.Time     // when it was last read well; zero = never
+	Interval    time.Duration // how often it is asked; 0 = it is read when it changes
+	Quarantined int           // rows
 	Refused     map[string]int
 }
 
@@ -109,6 +110,7 @@ func families() [][]string {
 		{"pvgate_retries_total", "Requests sent to a backend a second time, or not for want of a budget (refused), by result.", "result"},
 		{"pvgate_registry_age_seconds", "Time since the source was last read well.", "source"},
 		{"pvgate_registry_last_success_timestamp_seconds", "When the source was last read well.", "source"},
+		{"pvgate_registry_interval_seconds", "How often the source is asked.", "source"},
 		{"pvgate_registry_refused_total", "Deliveries of the source that were refused, by cause.", "source", "cause"},
 		{"pvgate_registry_quarantined", "Rows of the source that could not be read.", "source"},
 		{"pvgate_registry_entries", "Entries in service, by Land and kind.", "land", "kind"},
@@ -380,6 +382,9 @@ func (s sink) state(st State, now time.Time) {
 		if !src.Success.IsZero() {
 			s.gauge("pvgate_registry_age_seconds", now.Sub(src.Success).Seconds(), src.Name)
 			s.gauge("pvgate_registry_last_success_timestamp_seconds", seconds(src.Success), src.Name)
+		}
+		if src.Interval > 0 {
+			s.gauge("pvgate_registry_interval_seconds", src.Interval.Seconds(), src.Name)
 		}
 		s.gauge("pvgate_registry_quarantined", float64(src.Quarantined), src.Name)
 		for cause, n := range src.Refused {

@@ -73,7 +73,7 @@ func (c crowd) state() metrics.State {
 		st.Certificates[fmt.Sprintf("%d.pem", i)] = now
 	}
 	for i := range c.sources {
-		s := metrics.Source{Name: fmt.Sprintf("source-%d", i), Success: now, Refused: map[string]int{}}
+		s := metrics.Source{Name: fmt.Sprintf("source-%d", i), Success: now, Interval: time.Hour, Refused: map[string]int{}}
 		for _, cause := range strings.Fields(causes) {
 			s.Refused[cause] = 1
 		}
@@ -174,7 +174,7 @@ func (c crowd) ceiling() int {
 	fixed := int(exchange.Protocols)*byProtocol + reason.Count*meter.Lands + parserReasons + len(meter.Meter{}.Removed) + int(exchange.Accounts) - 1 + histogram(meter.QueueBuckets())
 	const (
 		byLoop   = 10
-		bySource = 3
+		bySource = 4
 		others   = 1 + 2 + 4 + int(conn.Causes) + 6 + 4 + 2 + int(dns.Results) + 4 + 2*meter.Lands + 3 + 4 + 4 // log, memory, connections, closed ones, ended tunnels, upstreams, retries, names, entries, blocked and overrides, config and upgrades, TLS
 	)
 	return (c.backends+1)*byBackend + c.backends*(limits+endpoints) + fixed + c.loops*byLoop + c.sources*(bySource+len(strings.Fields(causes))) + c.certificates + others

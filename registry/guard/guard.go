@@ -42,13 +42,11 @@ type Refusal struct {
 	Cause source.Cause
 	// Source is whose delivery is to blame; "" if no single one is.
 	Source string
-	// Text names the place, the figure, its limit, and what to do.
+	// Text names the figure, its limit, and what to do; the source is for who tells it.
 	Text string
 	// Final: nobody may accept it.
 	Final bool
 }
-
-func (r *Refusal) Error() string { return r.Text }
 
 // Check compares a registry with the one that is applied, nil if there is none. No refusal means that it may be applied.
 // Sources that the configuration has dropped are the caller's to leave out of old.
@@ -75,11 +73,7 @@ type checker struct {
 }
 
 func (c *checker) refuse(cause source.Cause, from string, format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	if from != "" {
-		text = fmt.Sprintf("source %q: %s", from, text)
-	}
-	c.refusals = append(c.refusals, Refusal{Cause: cause, Source: from, Text: text})
+	c.refusals = append(c.refusals, Refusal{Cause: cause, Source: from, Text: fmt.Sprintf(format, args...)})
 }
 
 // final refuses what no digest makes good.
@@ -165,7 +159,7 @@ func (c *checker) source(old, now *bundle.Meta) {
 		}
 		for land := range o.Lands {
 			was, is := total(&o.Lands[land]), total(&n.Lands[land])
-			if is == 0 && was > 0 || tooFew(was, is, limit) {
+			if is == 0 && was > Few || tooFew(was, is, limit) {
 				c.refuse(source.CauseShrunkLand, o.Name, "Land %02d has %d entries, %d before (%s fewer, at most %s may be lost)", land, is, was, percent(was, is), percentOf(limit))
 			}
 		}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// buildTime is more than the largest registry takes.
+const buildTime = time.Hour
+
+// buildInChild is buildBundle in a process of its own, on one core that everybody else may have first: what building needs is
+// many times what the index keeps, and it must not make loops wait. The process is the binary that runs, even where the
+// file at its path is another one by now.
+func buildInChild(ctx context.Context, p *registryPlan, to string) (*buildReport, error) {
+	plan, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, buildTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "/proc/self/exe")
+	cmd.Args = []string{"pvgate", "registry", "build", "--plan", "-", "-o", "json", to}
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), notForChildren), "GOMAXPROCS=1")
+	cmd.Stdin = bytes.NewReader(plan)
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	// It ends with this process, and is a group of its own so that all of its threads can be told to be nice.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	cmd.WaitDelay = time.Second
+	if err := cmd.Run(); err != nil {
+		return nil, errors.Join(context.Cause(ctx), fmt.Errorf("process that builds: %w: %s", err, strings.TrimSpace(said.String())))
+	}
+	report := &buildReport{}
+	if err := json.Unmarshal(out.Bytes(), report); err != nil {
+		return nil, fmt.Errorf("process that builds: %w", err)
+	}
+	return report, nil
+}
+
+// notForChildren are the variables by which this process was given sockets and tells others how it is.
+func notForChildren(variable string) bool {
+	name, _, _ := strings.Cut(variable, "=")
+	return name == predecessorVariable || name == "GOMAXPROCS" || name == "NOTIFY_SOCKET" || name == "WATCHDOG_USEC" || name == "WATCHDOG_PID" || strings.HasPrefix(name, "LISTEN_")
+}
+
+// niceness of a process that builds.
+const niceness = 10
+
+// beNice lets everybody else go first: all threads of a process that is a group of its own.
+func beNice() error { return syscall.Setpriority(syscall.PRIO_PGRP, 0, niceness) }
