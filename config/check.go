@@ -280,6 +280,9 @@ func (l *loader) checkOffers(f *RouteFile, n *names) {
 		if l.refer("offer", o.V.Successor, n.offers) && o.V.Successor.V == o.Name.V {
 			l.fail(o.V.Successor.Origin, "offer %q cannot follow itself; name another or remove successor", o.Name.V)
 		}
+		if p := &o.V.Provider; p.Via.V != "" && strings.EqualFold(p.Via.V, p.Name.V) {
+			l.fail(p.Via.Origin, "via %q is the provider itself; it names with whom others contract instead of the provider: remove it", p.Via.V)
+		}
 	}
 	for i := range f.Blocks.Adoptions.List {
 		l.refer("offer", f.Blocks.Adoptions.List[i].Offer, n.offers)

@@ -2,6 +2,8 @@
 
 package registry
 
+import "slices"
+
 // State is how far an offer has come on the Marktplatz, or its reuse by an area. Only what is live on both sides makes
 // routes, and only a live offer closes its backend (R9).
 type State uint8
@@ -26,4 +28,9 @@ func ParseState(word string) (State, bool) {
 		}
 	}
 	return Live, word == ""
+}
+
+// Adopts says whether the adoption takes a Leistung of its offer.
+func (a *Adoption) Adopts(l Leistung) bool {
+	return len(a.Leistungen) == 0 || slices.Contains(a.Leistungen, l)
 }

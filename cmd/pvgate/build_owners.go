@@ -116,6 +116,15 @@ func (b *routesBuilder) rivals() {
 	if b.owners == nil {
 		return
 	}
+	signed := map[string]string{} // by file: a file has many rules
+	owner := func(o registry.Origin) string {
+		name, known := signed[o.File]
+		if !known {
+			name = b.cfg.OwnerOf(o.File)
+			signed[o.File] = name
+		}
+		return name
+	}
 	said := map[ruled][]ownRule{}
 	say := func(k ruled, r ownRule) {
 		for _, other := range said[k] {
@@ -129,7 +138,7 @@ func (b *routesBuilder) rivals() {
 	}
 	for i := range b.in.Entries {
 		e := &b.in.Entries[i]
-		say(ruled{e.Leistung, e.Area, e.Kind}, ownRule{b.cfg.OwnerOf(e.Origin.File), e.Begin, e.End, e.Origin})
+		say(ruled{e.Leistung, e.Area, e.Kind}, ownRule{owner(e.Origin), e.Begin, e.End, e.Origin})
 	}
 	for i := range b.in.Adoptions {
 		a := &b.in.Adoptions[i]
@@ -138,11 +147,11 @@ func (b *routesBuilder) rivals() {
 			continue
 		}
 		for l := range o.Leistungen {
-			if len(a.Leistungen) > 0 && !slices.Contains(a.Leistungen, l) {
+			if !a.Adopts(l) {
 				continue
 			}
 			for _, at := range a.Areas {
-				say(ruled{l, at.Area, registry.Service}, ownRule{b.cfg.OwnerOf(a.Origin.File), a.Begin, a.End, a.Origin})
+				say(ruled{l, at.Area, registry.Service}, ownRule{owner(a.Origin), a.Begin, a.End, a.Origin})
 			}
 		}
 	}

@@ -38,17 +38,9 @@ func closedRows(built *routes, now time.Time) config.Errors {
 			when = fmt.Sprintf(" once it is live (it is %s)", o.State)
 		}
 		out = append(out, config.At(configOrigin(o.Origin), "offer %s would close %s without an adoption%s, the first at %s (leistung %s, area %s); pvgate marktplatz adopt --from-registry %s prints adoptions for them",
-			o.Name, plural(c.rows, "live row"), when, c.first.Origin, c.first.Leistung, built.areas.ARS(c.first.Area), o.Name))
+			o.Name, counted(c.rows, "live row", "live rows"), when, c.first.Origin, c.first.Leistung, built.areas.ARS(c.first.Area), o.Name))
 	}
 	return out
-}
-
-// plural is "1 live row" or "214 live rows".
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // eachClosed visits the live rows that an offer closes, or will once it is
@@ -125,7 +117,7 @@ func coversOf(built *routes, now time.Time) covers {
 			continue
 		}
 		for l := range o.Leistungen {
-			if len(a.Leistungen) > 0 && !slices.Contains(a.Leistungen, l) {
+			if !a.Adopts(l) {
 				continue
 			}
 			for _, at := range a.Areas {

@@ -48,7 +48,7 @@ func rivalOffers(built *routes, now time.Time) config.Errors {
 	for k, r := range found {
 		area := built.areas.Area(r.first.area)
 		out = append(out, config.At(configOrigin(r.at.Origin), "offers %s and %s are both adopted in %s for one leistung, the first %s %s for %s: the citizen is asked to choose; narrow one adoption by leistungen: or without:",
-			k.a, k.b, plural(r.places, "place"), area.ARS, area.Short(), r.first.leistung))
+			k.a, k.b, counted(r.places, "place", "places"), area.ARS, area.Short(), r.first.leistung))
 	}
 	slices.SortFunc(out, func(a, b *config.Error) int { return strings.Compare(a.Text, b.Text) })
 	return out
@@ -64,7 +64,7 @@ func eachAdopted(built *routes, now time.Time, visit func(a *registry.Adoption, 
 			continue
 		}
 		for l := range o.Leistungen {
-			if len(a.Leistungen) > 0 && !slices.Contains(a.Leistungen, l) {
+			if !a.Adopts(l) {
 				continue
 			}
 			for _, at := range a.Areas {

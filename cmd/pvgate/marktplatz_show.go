@@ -186,17 +186,10 @@ func printOffer(w io.Writer, o *offerReport) {
 			line("", "also offered by %s", strings.Join(l.Rivals, ", "))
 		}
 	}
-	line("adopted", "%s, %s, %d inhabitants; %d planned", plural(o.Adopted, "area"), count(o.Gemeinden, "Gemeinde", "Gemeinden"), o.Inhabitants, o.Planned)
+	line("adopted", "%s, %s, %d inhabitants; %d planned", counted(o.Adopted, "area", "areas"), counted(o.Gemeinden, "Gemeinde", "Gemeinden"), o.Inhabitants, o.Planned)
 	if o.Closes > 0 {
-		line("closes", "%s without an adoption; pvgate marktplatz adopt --from-registry %s prints adoptions for them", plural(o.Closes, "live row"), o.Name)
+		line("closes", "%s without an adoption; pvgate marktplatz adopt --from-registry %s prints adoptions for them", counted(o.Closes, "live row", "live rows"), o.Name)
 	}
-}
-
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 // adopter is one area of an adoption.
