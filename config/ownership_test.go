@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: EUPL-1.2
 
-package config_test
+package config
 
 import (
 	"os"
@@ -10,8 +10,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/pvgate/pvgate/config"
 )
 
 const owned = "ownership:\n  required: true\n  owners:\n    hessen: {area: \"06\", keys: hessen.pem}\n    marburg: {area: \"065340014014\", keys: marburg.pem}\n"
@@ -56,10 +54,10 @@ func TestFolderFilesAreThoseThatAreJudged(t *testing.T) {
 		"routes.d/06/marburg/SIGNATURE":           "-> ..data/SIGNATURE",
 		"routes.d/06/marburg/marburg.yaml":        "-> ..data/marburg.yaml",
 	})
-	judged := map[string]map[string]config.Hash{}
-	cfg, err := config.Load(path, config.Options{Owner: func(_ *config.Config, f *config.Folder) (config.Seal, config.Errors) {
+	judged := map[string]map[string]Hash{}
+	cfg, err := Load(path, Options{Owner: func(_ *Config, f *Folder) (Seal, Errors) {
 		judged[f.Name] = f.Files
-		return config.Seal{Owner: string(f.Signature)}, nil
+		return Seal{Owner: string(f.Signature)}, nil
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +66,7 @@ func TestFolderFilesAreThoseThatAreJudged(t *testing.T) {
 		"routes.d/06":         {"06.yaml", "data.csv", "kreis/06534.yaml"},
 		"routes.d/06/marburg": {"marburg.yaml"},
 	} {
-		files, err := config.FolderFiles(filepath.Join(filepath.Dir(path), folder))
+		files, err := FolderFiles(filepath.Join(filepath.Dir(path), folder))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,11 +98,11 @@ func TestFolderFilesAreThoseThatAreJudged(t *testing.T) {
 func TestSignaturesThatNobodyJudges(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{"pvgate.yaml": owned, "routes.d/06/SIGNATURE": "x", "routes.d/06/06.yaml": "area: \"06\"\n"}
-	if _, err := config.Load(tree(t, files), config.Options{}); err == nil || !strings.Contains(err.Error(), "routes.d/06/SIGNATURE:1:1: nobody here can judge signatures") {
+	if _, err := Load(tree(t, files), Options{}); err == nil || !strings.Contains(err.Error(), "routes.d/06/SIGNATURE:1:1: nobody here can judge signatures") {
 		t.Errorf("without a judge: %v", err)
 	}
 	files["pvgate.yaml"] = "domain: gw.example.de\n"
-	if cfg, err := config.Load(tree(t, files), config.Options{}); err != nil || len(cfg.Folders) > 0 {
+	if cfg, err := Load(tree(t, files), Options{}); err != nil || len(cfg.Folders) > 0 {
 		t.Errorf("without ownership: %v, %d folders", err, len(cfg.Folders))
 	}
 }
@@ -116,8 +114,8 @@ func TestRowsOfACSVAreSignedByWhoNamesIt(t *testing.T) {
 		"routes.d/06/SIGNATURE": "hessen", "routes.d/06/m/SIGNATURE": "marburg",
 		"routes.d/06/06.yaml": "area: \"06\"\nadoptions: {csv: m/rows.csv}\n", "routes.d/06/m/rows.csv": "offer,area\no,06\n",
 	})
-	_, err := config.Load(path, config.Options{Owner: func(_ *config.Config, f *config.Folder) (config.Seal, config.Errors) {
-		return config.Seal{Owner: string(f.Signature)}, nil
+	_, err := Load(path, Options{Owner: func(_ *Config, f *Folder) (Seal, Errors) {
+		return Seal{Owner: string(f.Signature)}, nil
 	}})
 	if err == nil || !strings.Contains(err.Error(), `routes.d/06/06.yaml:2:18: csv "m/rows.csv" lies in a folder that is signed by itself`) {
 		t.Errorf("got %v", err)

@@ -29,7 +29,8 @@ func TestSignaturesOfFoldersAreJudged(t *testing.T) {
 		"an owner and a stranger": {both, marburg.Public().Line("m"), []*signing.Private{stranger, hessen}, ""},
 		"the next key": {
 			both + hessen.Public().Line("again"), marburg.Public().Line("m"),
-			[]*signing.Private{hessen}, "keys of owner hessen",
+			[]*signing.Private{hessen},
+			"keys of owner hessen",
 		},
 		"a stranger":     {both, marburg.Public().Line("m"), []*signing.Private{stranger}, "signed by " + stranger.Public().ID() + ", which is no owner's key; an owner signs the folder by pvgate config sign routes.d/06 --key KEY (owners: hessen, marburg)"},
 		"nobody":         {both, marburg.Public().Line("m"), nil, "it bears no signature; "},
