@@ -37,6 +37,7 @@ type onceFigures struct {
 	DyingForms int64            `json:"forms_to_dying_portals"`
 	Applied    map[string]int64 `json:"of_them_applied_by_phase"`
 	Answered   map[string]int64 `json:"of_them_answered_by_phase"`
+	Deaths     map[string]int64 `json:"deaths_by_phase"`
 	DyingTwice int64            `json:"of_them_applied_twice"`
 }
 
@@ -48,6 +49,7 @@ type portal struct {
 	rnd      *rand.Rand
 	applied  map[string]int
 	closed   int64 // idle connections
+	deaths   int64
 	wg       sync.WaitGroup
 }
 
@@ -69,11 +71,31 @@ func (p *portal) close() {
 	p.wg.Wait()
 }
 
-// dies says whether this connection is one that dies: one in two.
+// early reports that connections die before a form comes.
+func (p *portal) early() bool { return p.phase == phases[0] || p.phase == phases[1] }
+
+// dies says whether this connection is one that dies early, and counts it: one in two.
 func (p *portal) dies() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.phase != "" && p.rnd.IntN(2) == 0
+	if p.rnd.IntN(2) > 0 {
+		return false
+	}
+	p.deaths++
+	return true
+}
+
+// life is how many forms a connection of a dying portal answers first: none, one or two, so that every phase is met often.
+func (p *portal) life() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rnd.IntN(3)
+}
+
+func (p *portal) died() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deaths++
 }
 
 func (p *portal) accept() {
@@ -99,15 +121,18 @@ func (p *portal) accept() {
 
 // serve answers forms until the connection has waited long enough, or dies.
 func (p *portal) serve(c net.Conn) {
-	dies := p.dies()
-	if dies && p.phase == phases[1] {
+	if p.phase == phases[1] && p.dies() {
 		return
 	}
 	in := bufio.NewReader(c)
-	for {
+	for left := p.life(); ; left-- {
+		last := p.phase != "" && left <= 0
+		dies := last && !p.early()
 		_ = c.SetReadDeadline(time.Now().Add(onceIdle))
 		if dies && p.phase == phases[2] {
-			_, _ = in.Peek(20)
+			if _, err := in.Peek(20); err == nil {
+				p.died()
+			}
 			return
 		}
 		req, err := http.ReadRequest(in)
@@ -122,6 +147,7 @@ func (p *portal) serve(c net.Conn) {
 		_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 		if dies && p.phase == phases[3] {
 			_, _ = io.ReadFull(req.Body, make([]byte, 4))
+			p.died()
 			return
 		}
 		body, err := io.ReadAll(req.Body)
@@ -133,9 +159,14 @@ func (p *portal) serve(c net.Conn) {
 		p.applied[tag]++
 		p.mu.Unlock()
 		if dies {
+			p.died()
 			return
 		}
-		if _, err := fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(tag), tag); err != nil {
+		end := ""
+		if last { // the next one is drawn anew
+			end = "Connection: close\r\n"
+		}
+		if _, err := fmt.Fprintf(c, "HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s", end, len(tag), tag); err != nil || last {
 			return
 		}
 	}
@@ -189,7 +220,7 @@ func once(ctx context.Context, b *bed) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &onceFigures{Applied: map[string]int64{}, Answered: map[string]int64{}}
+	f := &onceFigures{Applied: map[string]int64{}, Answered: map[string]int64{}, Deaths: map[string]int64{}}
 	r := &onceRun{figures: f, plain: p.Address(0), secure: p.Address(1), seed: b.seed}
 	return f, end(p, r.measure(ctx, steady, dying))
 }
@@ -218,6 +249,9 @@ func (r *onceRun) measure(ctx context.Context, steady *portal, dying []*portal) 
 		n, twice := p.twice()
 		f.Applied[p.phase] = n
 		f.DyingTwice += twice
+		p.mu.Lock()
+		f.Deaths[p.phase] = p.deaths
+		p.mu.Unlock()
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -230,6 +264,9 @@ func (r *onceRun) measure(ctx context.Context, steady *portal, dying []*portal) 
 		return fmt.Errorf("the portal closed %d connections of %d forms: this rig sees nothing", f.Closed, f.Forms)
 	}
 	for _, phase := range phases {
+		if least := int64(proof.Count(20, 1000)); f.Deaths[phase] < least {
+			return fmt.Errorf("%s: %d connections died, at least %d should: this rig sees too little", phase, f.Deaths[phase], least)
+		}
 		if f.Answered[phase] == 0 || f.Answered[phase] == f.DyingForms/int64(len(phases)) {
 			return fmt.Errorf("%s: %d of %d answered: this rig sees nothing", phase, f.Answered[phase], f.DyingForms/int64(len(phases)))
 		}
