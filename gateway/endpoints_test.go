@@ -296,12 +296,40 @@ func TestBE03AllEndpointsAnswerBadly(t *testing.T) {
 	a.status, b.status = 500, 500
 	f.during(5*time.Second, 50*time.Millisecond, "/a", "/a")
 	f.all("/a", 0, 500, "")
+	if f.state(0) == endpoint.Outlier && f.state(1) == endpoint.Outlier {
+		t.Error("both are out for their answers, and nobody is left")
+	}
 	a.status, b.status = 200, 200
 	from := f.net.Now()
 	f.during(10*time.Second, 50*time.Millisecond, "/a", "/a")
 	f.all("/a", from, 200, "")
 	if f.state(0) != endpoint.InService || f.state(1) != endpoint.InService {
 		t.Errorf("10 s later they are %v and %v", f.state(0), f.state(1))
+	}
+}
+
+// TestBE03ABadAnswerIsBetterThanNone: of three one answers well and dies. Of the two that answer badly none is spared then,
+// and none is left alone with everything.
+func TestBE03ABadAnswerIsBetterThanNone(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, simBack, simDeaf, simDead)
+	f.start(simBack)
+	bad := [...]*fleetOrigin{f.start(simDeaf), f.start(simDead)}
+	for _, o := range bad {
+		o.status = 500
+	}
+	f.during(2*time.Second, 20*time.Millisecond, "/a", "/a")
+	if out := f.state(1) == endpoint.Outlier; out == (f.state(2) == endpoint.Outlier) {
+		t.Errorf("they are %v and %v, and one of them should be out", f.state(1), f.state(2))
+	}
+	f.kill(simBack)
+	f.during(2*time.Second, 20*time.Millisecond, "/a", "/a")
+	before := [...]int{bad[0].seen, bad[1].seen}
+	f.during(4*time.Second, 20*time.Millisecond, "/a", "/a")
+	for i, o := range bad {
+		if n := o.seen - before[i]; n < 400/4 {
+			t.Errorf("one that answers badly had %d of 400 requests, when nobody else was left", n)
+		}
 	}
 }
 

@@ -47,3 +47,25 @@ func TestRS05WantOfDescriptors(t *testing.T) {
 	st.write(last, "GET /own HTTP/1.1\r\nHost: a\r\n\r\n")
 	st.wants(last, 404, "own", false)
 }
+
+// RS-05: accepting ends while descriptors are left, or who is in could not be served.
+func TestRS05DescriptorsAreLeftForBackends(t *testing.T) {
+	t.Parallel()
+	const most = 10
+	st := newStageWith(t, func(o *Options) { o.MaxConnections = most })
+	st.net.Descriptors = most + 2
+	first := st.net.Dial(simFrom, simFront)
+	st.settle()
+	for range 40 {
+		st.net.Dial(simFrom, simFront)
+	}
+	st.settle()
+	if n := st.server.nodes[0].loop.Connections(); n != most {
+		t.Errorf("%d connections, want %d", n, most)
+	}
+	st.write(first, getA)
+	backend := st.accept()
+	backend.Read()
+	st.write(backend, okAnswer)
+	st.wants(first, 200, "", false)
+}
