@@ -101,8 +101,7 @@ func (b *Builder) Add(e *registry.Entry) error {
 		return nil
 	}
 	b.report.Rows++
-	b.keys.setLeistung(e.Leistung)
-	b.keys.setArea(b.areas.ARS(e.Area))
+	b.keys.set(e.Leistung, b.areas.ARS(e.Area))
 	if len(b.rows) == cap(b.rows) {
 		if len(b.rows) > 0 {
 			b.chunks = append(b.chunks, b.rows)

@@ -184,8 +184,7 @@ func (x *Index) AppendText(dst []byte, text uint32, l registry.Leistung, area ui
 	dst = x.texts.append(dst, text)
 	for _, c := range dst[at:] {
 		if c < markEnd {
-			k := keysOf(l, x.areas.ARS(registry.AreaID(area)))
-			return k.expand(dst, at)
+			return expand(dst, at, l, x.areas.ARS(registry.AreaID(area)))
 		}
 	}
 	return dst

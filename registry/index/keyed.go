@@ -32,31 +32,10 @@ type keys struct {
 	hasAGS   bool
 }
 
-func (k *keys) setLeistung(l registry.Leistung) { l.Append(k.leistung[:0]) }
-
-func (k *keys) setArea(a registry.ARS) {
+func (k *keys) set(l registry.Leistung, a registry.ARS) {
+	l.Append(k.leistung[:0])
 	a.AppendPadded(k.ars[:0])
-	copy(k.ags[:], "00000000") // what only a file can say that no Builder made
 	k.hasAGS = len(a.AppendAGS(k.ags[:0])) > 0
-}
-
-func keysOf(l registry.Leistung, a registry.ARS) (k keys) {
-	k.setLeistung(l)
-	k.setArea(a)
-	return k
-}
-
-// digits are what a mark stands for; nil if it is none.
-func (k *keys) digits(mark byte) []byte {
-	switch {
-	case mark == markLeistung:
-		return k.leistung[:]
-	case mark == markAGS:
-		return k.ags[:]
-	case mark >= markARS+minARS && mark <= markARS+arsDigits:
-		return k.ars[:mark-markARS]
-	}
-	return nil
 }
 
 // mark is what a run of digits is written as; 0 if it is none of the keys.
@@ -100,32 +79,61 @@ func (k *keys) appendKeyed(dst []byte, text string) (keyed []byte, marked bool) 
 	return dst, marked
 }
 
+// width is how many digits a mark stands for; 0 if it is none.
+func width(mark byte) int {
+	switch {
+	case mark == markLeistung:
+		return leistungDigits
+	case mark == markAGS:
+		return agsDigits
+	case mark >= markARS+minARS && mark <= markARS+arsDigits:
+		return int(mark - markARS)
+	}
+	return 0
+}
+
+// number is what the digits of a mark say at a place.
+func number(mark byte, l registry.Leistung, a registry.ARS) uint64 {
+	n := a.Number()
+	switch mark {
+	case markLeistung:
+		return l.Number()
+	case markAGS:
+		return n/1e7*1e3 + n%1e3
+	}
+	for range markARS + arsDigits - int(mark) {
+		n /= 10
+	}
+	return n
+}
+
 // expand replaces the marks of the keyed text dst[at:], in place where dst has room.
-func (k *keys) expand(dst []byte, at int) []byte {
+func expand(dst []byte, at int, l registry.Leistung, a registry.ARS) []byte {
 	if at < len(dst) && dst[at] == markPlain {
 		return dst[:at+copy(dst[at:], dst[at+1:])]
 	}
 	from, more := len(dst), 0
 	for _, c := range dst[at:] {
 		if c < markEnd {
-			more += len(k.digits(c)) - 1
+			more += width(c) - 1
 		}
 	}
-	if more == 0 {
-		return dst
-	}
 	dst = slices.Grow(dst, more)[:from+more]
-	for to := len(dst); from > at; { // from behind: what is read has not been written over
+	for to := len(dst); from < to; { // from behind: what is read has not been written over
 		from--
+		to--
 		c := dst[from]
 		if c >= markEnd {
-			to--
 			dst[to] = c
 			continue
 		}
-		d := k.digits(c)
-		to -= len(d)
-		copy(dst[to:], d)
+		n := number(c, l, a)
+		for range width(c) - 1 {
+			dst[to] = '0' + byte(n%10)
+			n /= 10
+			to--
+		}
+		dst[to] = '0' + byte(n%10)
 	}
 	return dst
 }
@@ -135,9 +143,8 @@ func wellKeyed(text []byte) bool {
 	if len(text) > 0 && text[0] == markPlain {
 		return true
 	}
-	var k keys
 	for _, c := range text {
-		if c < markEnd && k.digits(c) == nil {
+		if c < markEnd && width(c) == 0 {
 			return false
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"slices"
 	"sort"
+	"strings"
 )
 
 // texts are sorted texts, numbered from 1; number 0 is the empty one. Each says how many bytes it shares with the one
@@ -28,15 +29,23 @@ func (t *texts) append(dst []byte, n uint32) []byte {
 	n--
 	at, begin := t.heads[n/perHead], len(dst)
 	for i := uint32(0); ; i++ {
-		shared, a := binary.Uvarint(t.data[at:])
-		rest, b := binary.Uvarint(t.data[at+uint32(a):])
-		at += uint32(a + b)
-		dst = append(dst[:begin+int(shared)], t.data[at:at+uint32(rest)]...)
+		shared, next := t.number(at)
+		rest, next := t.number(next)
+		at = next + rest
+		dst = append(dst[:begin+int(shared)], t.data[next:at]...)
 		if i == n%perHead {
 			return dst
 		}
-		at += uint32(rest)
 	}
+}
+
+// number reads a length, nearly always of one byte.
+func (t *texts) number(at uint32) (n, next uint32) {
+	if b := t.data[at]; b < 0x80 {
+		return uint32(b), at + 1
+	}
+	long, size := binary.Uvarint(t.data[at:])
+	return uint32(long), at + uint32(size)
 }
 
 // put appends a text, which must sort after all others; last is the one before it.
@@ -104,7 +113,7 @@ func (x *ids) at(n uint32) string { return x.text[x.off[n]:x.off[n+1]] }
 // find gives the number of an id.
 func (x *ids) find(s string) (uint32, bool) {
 	n := len(x.off) - 1
-	i, ok := sort.Find(n, func(i int) int { return bytes.Compare([]byte(s), []byte(x.at(uint32(i)))) })
+	i, ok := sort.Find(n, func(i int) int { return strings.Compare(s, x.at(uint32(i))) })
 	return uint32(i), ok
 }
 
