@@ -265,7 +265,8 @@ func (w *walker) holeInside(q *Query, r *result) bool {
 		return false
 	}
 	backend := w.t.traitsOf(r.row).backend
-	for c := (cursor{parts: partPolicy + 1}); c.next(w); {
+	c := cursor{parts: partPolicy + 1}
+	for c.next(w) {
 		for row := c.first; row < c.end; row++ {
 			h := w.t.traitsOf(row)
 			if h.flags&flagAdopted == 0 || h.backend != backend || !w.t.valid[h.valid].Has(w.at) || w.excluded(row) {

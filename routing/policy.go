@@ -116,7 +116,8 @@ func (b blocks) none() bool { return b[partPolicy]&b[partIndex] == none }
 
 // find gives the blocks of a Leistung.
 func (t *Table) find(l registry.Leistung) blocks {
-	return blocks{t.policy.grid.Find(l), t.index.Find(l)}
+	h := index.Hash(l)
+	return blocks{t.policy.grid.FindHash(l, h), t.index.FindHash(l, h)}
 }
 
 // grid says where a part has rows.
@@ -125,17 +126,6 @@ func (t *Table) grid(part int) *index.Grid {
 		return t.policy.grid
 	}
 	return &t.index.Grid
-}
-
-// around gives the deepest group of a block at an area that contains id, and the area.
-func (t *Table) around(part int, block, id uint32) (group, area uint32) {
-	switch {
-	case block == none:
-		return none, 0
-	case part == partPolicy:
-		return t.policy.grid.Around(block, id)
-	}
-	return t.index.Around(block, id)
 }
 
 // exact gives the group of a block at an area.

@@ -172,7 +172,8 @@ func (w *walker) walkKey(r *result) (found, live bool) {
 	var page best
 	service := &r.best
 	missedAt := uint32(none) // the deepest area where a service is closed to the asked area
-	for c := w.start(); c.next(w); {
+	c := w.start()           // not the loop's own: it would be copied for each turn
+	for c.next(w) {
 		if service.found && c.area != service.area && w.rec == nil {
 			break
 		}
@@ -312,7 +313,8 @@ func (w *walker) cover(backend uint32) (why Why, ended int64) {
 	if !w.t.adopted(w.block) {
 		return why, 0
 	}
-	for c := (cursor{parts: partPolicy + 1}); c.next(w); {
+	c := cursor{parts: partPolicy + 1}
+	for c.next(w) {
 		for row := c.first; row < c.end; row++ {
 			h := w.t.traitsOf(row)
 			if h.flags&flagAdopted == 0 || h.backend != backend {
@@ -399,9 +401,9 @@ func (c *cursor) next(w *walker) bool {
 	}
 	if !c.started {
 		c.started = true
-		c.ahead = [parts]ahead{{group: none}, {group: none}}
-		for part := range c.parts {
-			c.look(w, part, w.area)
+		c.look(w, partPolicy, w.area)
+		if c.ahead[partIndex].group = none; c.parts > partIndex {
+			c.look(w, partIndex, w.area)
 		}
 	} else if last := &c.ahead[c.part]; last.area == 0 {
 		last.group = none
@@ -416,8 +418,12 @@ func (c *cursor) next(w *walker) bool {
 	return c.take(w, c.ahead[c.part].group, c.ahead[c.part].area)
 }
 
+// look finds the deepest group of a part at an area that contains id.
 func (c *cursor) look(w *walker, part int, id uint32) {
-	c.ahead[part].group, c.ahead[part].area = w.t.around(part, w.block[part], id)
+	a := &c.ahead[part]
+	if a.group = none; w.block[part] != none {
+		a.group, a.area = w.t.grid(part).Around(w.block[part], id)
+	}
 }
 
 // take makes a group the cursor's; false if there is none.

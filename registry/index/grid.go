@@ -69,8 +69,13 @@ const (
 const None = 1<<32 - 1
 
 // Find gives the number of a Leistung's block, or [None].
-func (x *Grid) Find(l registry.Leistung) uint32 {
-	h := mix(l.Number())
+func (x *Grid) Find(l registry.Leistung) uint32 { return x.FindHash(l, Hash(l)) }
+
+// Hash is what grids file a Leistung under, for who asks several.
+func Hash(l registry.Leistung) uint64 { return mix(l.Number()) }
+
+// FindHash is Find of a Leistung with its [Hash].
+func (x *Grid) FindHash(l registry.Leistung, h uint64) uint32 {
 	tag := uint32(h) & slotTag
 	mask := uint64(len(x.slots) - 1)
 	for i := h >> x.shift; ; i++ {

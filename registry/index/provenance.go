@@ -2,7 +2,10 @@
 
 package index
 
-import "errors"
+import (
+	"errors"
+	"math"
+)
 
 // provenance is the line of each row in its file: for each block the least line, and of its rows what they are more, in
 // as many bytes as the block's largest needs. Sources keep what belongs together near, so that is two or three.
@@ -56,7 +59,7 @@ func (p *provenance) add(lines []uint32) {
 
 var errProvenance = errors.New("the lines of rows are damaged")
 
-// check holds that the column has one line for each row.
+// check holds that the column has one line for each row, in the form that add gives it.
 func (p *provenance) check(g *Grid) error {
 	if len(p.lines) != len(g.blocks) {
 		return errProvenance
@@ -67,6 +70,17 @@ func (p *provenance) check(g *Grid) error {
 			return errProvenance
 		}
 		at += uint64(c.Width) * uint64(g.rowsOf(uint32(i)))
+		if at > uint64(len(p.data)) {
+			return errProvenance
+		}
+		least, most := uint32(1<<32-1), uint32(0)
+		for d := p.data[c.At:at]; len(d) > 0; d = d[c.Width:] {
+			n := littleEndian(d[:c.Width])
+			least, most = min(least, n), max(most, n)
+		}
+		if c.Width > 0 && (least != 0 || most>>(8*(c.Width-1)) == 0) || uint64(c.Least)+uint64(most) > math.MaxInt32 {
+			return errProvenance
+		}
 	}
 	if at != uint64(len(p.data)) {
 		return errProvenance
