@@ -87,8 +87,14 @@ func flagsOf(in index.Flags) (out rowFlags) {
 		in  index.Flags
 		out rowFlags
 	}{
-		{index.Page, flagPage}, {index.Inactive, flagInactive}, {index.Refused, flagBlocked}, {index.General, flagGeneral},
-		{index.OtherRole, flagOtherRole}, {index.Priority, flagPriority}, {index.HasContext, flagContext}, {index.HasOthers, flagOthers},
+		{index.Page, flagPage},
+		{index.Inactive, flagInactive},
+		{index.Refused, flagBlocked},
+		{index.General, flagGeneral},
+		{index.OtherRole, flagOtherRole},
+		{index.Priority, flagPriority},
+		{index.HasContext, flagContext},
+		{index.HasOthers, flagOthers},
 	} {
 		if in&f.in != 0 {
 			out |= f.out

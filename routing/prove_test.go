@@ -70,11 +70,11 @@ func TestTenMillionEntries(t *testing.T) { //nolint:paralleltest // see above
 	if f.IndexBytes > 12 || f.TotalBytes > 15 || f.Allocations > 0 {
 		t.Errorf("an entry takes %.2f bytes of index and %.2f in all, a decision %v allocations; want at most 12, 15 and 0", f.IndexBytes, f.TotalBytes, f.Allocations)
 	}
-	if !proof.Full() {
-		return
-	}
-	if f.LoadSeconds > 5 || f.BigNS > 500 || f.CoarseP999US > 2000 || f.CompileMS > 1000 {
+	if proof.Full() && (f.LoadSeconds > 5 || f.BigNS > 500 || f.CoarseP999US > 2000 || f.CompileMS > 1000) {
 		t.Errorf("too slow: %+v", f)
+	}
+	if t.Failed() {
+		return
 	}
 	if _, err := run.Write(f, false); err != nil {
 		t.Error(err)

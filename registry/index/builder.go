@@ -161,8 +161,15 @@ func (b *Builder) record(e *registry.Entry) uint32 {
 		flag Flags
 		on   bool
 	}{
-		{Page, e.Kind == registry.Page}, {Inactive, e.Inactive}, {Refused, refused != ""}, {General, !e.Specialised},
-		{OtherRole, x.role != 0}, {HasContext, r.Context != 0}, {Priority, e.Priority != 0}, {HasOthers, x.others != "" || x.lang != 0}, {Keyed, marked},
+		{Page, e.Kind == registry.Page},
+		{Inactive, e.Inactive},
+		{Refused, refused != ""},
+		{General, !e.Specialised},
+		{OtherRole, x.role != 0},
+		{HasContext, r.Context != 0},
+		{Priority, e.Priority != 0},
+		{HasOthers, x.others != "" || x.lang != 0},
+		{Keyed, marked},
 	} {
 		if f.on {
 			t.Flags |= f.flag
