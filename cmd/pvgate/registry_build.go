@@ -155,7 +155,7 @@ func deliver(ctx context.Context, c *courier, cfg *config.Config, i int, s *plan
 // buildTo makes a bundle and gives it its name when it is whole, signed and on disk.
 func buildTo(ctx context.Context, plan *registryPlan, file string, keys []*signing.Private) (*buildReport, error) {
 	unfinished := file + ".unfinished"
-	defer os.Remove(unfinished)
+	defer func() { _ = os.Remove(unfinished) }() // it is not there any more if all went well
 	report, err := buildBundle(ctx, plan, unfinished)
 	if err != nil || report.Digest == "" {
 		return report, err

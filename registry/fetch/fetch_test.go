@@ -203,6 +203,43 @@ func TestTransferGoesOnAtTheNextGet(t *testing.T) {
 	}
 }
 
+// A loss of power may leave more of a file than was written, or less; only what was certain is gone on with.
+func TestOnlyWhatIsOnDiskForCertainIsGoneOnWith(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		damage  func(part, about string) error
+		resumed bool
+	}{
+		"more bytes": {func(part, _ string) error {
+			f, err := os.OpenFile(part, os.O_APPEND|os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			_, err = f.Write(make([]byte, 1000))
+			return errors.Join(err, f.Close())
+		}, true},
+		"fewer bytes":      {func(part, _ string) error { return os.Truncate(part, 1000) }, false},
+		"no word about it": {func(_, about string) error { return os.Remove(about) }, false},
+		"half a word":      {func(_, about string) error { return os.Truncate(about, 10) }, false},
+		"no bytes":         {func(part, _ string) error { return os.Remove(part) }, false},
+	} {
+		server := &breaks{after: 20_000, etag: `"a"`, data: content()}
+		f := served(t, server.ServeHTTP)
+		if _, err := Get(t.Context(), f, Version{}); causeOf(err) != source.CauseTruncated {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := tc.damage(filepath.Join(f.Dir, partFile), filepath.Join(f.Dir, partAbout)); err != nil {
+			t.Fatal(err)
+		}
+		server.after = 1 << 20
+		g, err := Get(t.Context(), f, Version{})
+		if err != nil || (g.Resumed > 0) != tc.resumed {
+			t.Fatalf("%s: %+v, %v", name, g, err)
+		}
+		holds(t, g, content())
+	}
+}
+
 func TestTransferBeginsAnewWhereItCannotGoOn(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(b *breaks){

@@ -62,7 +62,7 @@ func Get(ctx context.Context, f File, have Version) (Got, error) {
 	}
 	t := transfer{File: f, part: loadPart(f.Dir, f.Place)}
 	for attempt := 1; ; attempt++ {
-		before := t.part.size
+		before := t.part.Size
 		got, err := t.once(ctx, have)
 		switch {
 		case err == nil:
@@ -72,7 +72,7 @@ func Get(ctx context.Context, f File, have Version) (Got, error) {
 		case ctx.Err() != nil:
 			return Got{}, fmt.Errorf("fetch %s: %w", Shown(f.Place), ctx.Err())
 		case errors.Is(err, errAgain) && attempt < maxAttempts:
-		case errors.Is(err, errBroken) && t.part.ETag != "" && t.part.size > before && attempt < maxAttempts:
+		case errors.Is(err, errBroken) && t.part.ETag != "" && t.part.Size > before && attempt < maxAttempts:
 			// It comes piece by piece: the rest is asked for at once.
 		default:
 			return Got{}, t.refusal(err)
@@ -162,7 +162,7 @@ func (t *transfer) once(ctx context.Context, have Version) (Got, error) {
 	}
 	r.Header.Set("Accept-Encoding", "identity")
 	r.Header.Set("User-Agent", "pvgate")
-	from := t.part.size
+	from := t.part.Size
 	switch {
 	case from > 0:
 		r.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
@@ -233,19 +233,26 @@ func (t *transfer) take(resp *http.Response, from, total int64) (Got, error) {
 	}
 	out := &writer{w: w}
 	n, err := io.Copy(out, io.LimitReader(resp.Body, t.MaxSize-from+1))
-	t.part.size = from + n
-	if err := errors.Join(out.err, w.Close()); err != nil {
-		return Got{}, fmt.Errorf("fetch %s: %w", Shown(t.Place), err)
+	t.part.Size = from + n
+	if err == nil && total >= 0 && t.part.Size != total {
+		err = fmt.Errorf("%d bytes are missing", total-t.part.Size)
+	}
+	disk := out.err
+	if err != nil && disk == nil { // what has come is of use later only if it is on disk for certain
+		disk = w.Sync()
+	}
+	if disk = errors.Join(disk, w.Close()); err != nil && disk == nil {
+		disk = t.part.keep()
 	}
 	switch {
+	case disk != nil:
+		return Got{}, fmt.Errorf("fetch %s: %w", Shown(t.Place), disk)
 	case errors.Is(err, errSlow):
 		return Got{}, err
 	case err != nil:
-		return Got{}, fmt.Errorf("%w after %d bytes: %w", errBroken, t.part.size, err)
-	case total >= 0 && t.part.size != total:
-		return Got{}, fmt.Errorf("%w after %d bytes of %d", errBroken, t.part.size, total)
+		return Got{}, fmt.Errorf("%w after %d bytes: %w", errBroken, t.part.Size, err)
 	}
-	if err := t.checkSize(t.part.size); err != nil {
+	if err := t.checkSize(t.part.Size); err != nil {
 		return Got{}, errors.Join(err, t.part.drop())
 	}
 	path, err := t.part.finish()

@@ -23,11 +23,11 @@ const (
 // part is what has come of a file. Only one with a strong entity-tag is gone on with: the server then says whether it still
 // is the same, byte by byte (RFC 9110, section 13.1.5).
 type part struct {
-	dir  string
-	size int64
+	dir string
 
 	Place string `json:"place"`
 	ETag  string `json:"etag"` // strong; "" = what comes is of no use when it breaks off
+	Size  int64  `json:"size"` // what is certain to be on disk, also after a loss of power
 }
 
 // loadPart is what an earlier transfer of the same place has left, or nothing.
@@ -39,10 +39,9 @@ func loadPart(dir, place string) part {
 		return nothing
 	}
 	st, err := os.Stat(filepath.Join(dir, partFile))
-	if err != nil || !st.Mode().IsRegular() {
+	if err != nil || !st.Mode().IsRegular() || st.Size() < p.Size || p.Size < 0 {
 		return nothing
 	}
-	p.size = st.Size()
 	return p
 }
 
@@ -50,20 +49,32 @@ func strong(etag string) bool { return len(etag) > 2 && etag[0] == '"' && len(et
 
 // begin starts anew with a file of this entity-tag.
 func (p *part) begin(etag string) error {
-	if err := p.drop(); err != nil || !strong(etag) {
-		return err
+	err := p.drop()
+	if strong(etag) {
+		p.ETag = etag
 	}
-	p.ETag = etag
+	return err
+}
+
+// keep writes down what has come, when that is on disk.
+func (p *part) keep() error {
+	if p.ETag == "" {
+		return p.drop()
+	}
 	data, err := json.Marshal(p)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(p.dir, partAbout), data, 0o600)
+	about := filepath.Join(p.dir, partAbout)
+	if err := os.WriteFile(about+".new", data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(about+".new", about)
 }
 
 // drop forgets what has come. What it is a part of goes first: without that the rest is nothing.
 func (p *part) drop() error {
-	p.size, p.ETag = 0, ""
+	p.Size, p.ETag = 0, ""
 	for _, name := range []string{partAbout, partFile} {
 		if err := os.Remove(filepath.Join(p.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -74,7 +85,14 @@ func (p *part) drop() error {
 
 // open opens the file to write behind what has come.
 func (p *part) open() (*os.File, error) {
-	return os.OpenFile(filepath.Join(p.dir, partFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(filepath.Join(p.dir, partFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Truncate(p.Size); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // continues says whether an answer is the rest of the same file, and how many bytes that has in all.
@@ -82,7 +100,7 @@ func (p *part) continues(resp *http.Response) (total int64, ok bool) {
 	if etag := resp.Header.Get("ETag"); etag != "" && etag != p.ETag {
 		return 0, false
 	}
-	rest, ok := strings.CutPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", p.size))
+	rest, ok := strings.CutPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", p.Size))
 	var last int64
 	if n, err := fmt.Sscanf(rest, "%d/%d", &last, &total); !ok || n != 2 || err != nil {
 		return 0, false
