@@ -283,6 +283,16 @@ func (p *Process) StopWithin(most time.Duration) error {
 	}
 }
 
+// Kill ends it by SIGKILL, as no process expects it, removes its folder and returns its output.
+func (p *Process) Kill() (output string, err error) {
+	if err := syscall.Kill(p.pid, syscall.SIGKILL); err != nil {
+		return "", fmt.Errorf("kill pvgate: %w", err)
+	}
+	p.exited <- <-p.exited
+	text, err := os.ReadFile(p.log)
+	return string(text), errors.Join(err, os.RemoveAll(p.dir))
+}
+
 // Panicked returns the first line of its output that tells of a crash, "" if there is none.
 func (p *Process) Panicked() string {
 	f, err := os.Open(p.log)

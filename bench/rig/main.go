@@ -14,6 +14,8 @@
 //	         of ten slows no other
 //	websockets  reloads with a thousand WebSockets open: all stay, in the same memory
 //	many     thousands of backends cost little more a request than a few
+//	registry  processes killed while they renew their registry: the next one knows every key; a large registry swapped under
+//	         load, and asked as fast as a small one
 //	loops    the loop's thread never blocks but in epoll, and the request path allocates nothing
 //	abort    clients that leave in every phase of a request; nothing of them stays
 //	once     forms over connections that a portal closes after 2 s, and to portals that die in five phases of one: none
@@ -67,6 +69,7 @@ var rigs = [...]rig{
 	{"drain", drain},
 	{"backends", backends},
 	{"websockets", websockets},
+	{"registry", registry},
 	{"loops", loops},
 	{"many", many},
 	{"abort", abort},
