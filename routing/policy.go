@@ -214,15 +214,6 @@ func (t *Table) sameTarget(a, b index.At) bool {
 	return t.index.SameURL(a, b)
 }
 
-// place is where a row stands. For rows of the index it searches.
-func (t *Table) place(row uint32) index.At {
-	if r := t.own(row); r != nil {
-		return index.At{Row: row, Leistung: r.leistung, Area: r.area}
-	}
-	l, area := t.index.Locate(row)
-	return index.At{Row: row, Leistung: l, Area: area}
-}
-
 // titleAt is a row's title as registered.
 func (t *Table) titleAt(at index.At) string {
 	if r := t.own(at.Row); r != nil {

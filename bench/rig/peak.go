@@ -87,25 +87,25 @@ func (f *peakFigures) run(ctx context.Context, address netip.AddrPort, pid int, 
 		return used.Seconds()
 	}
 	second := time.Duration(proof.Count(1, 5)) * time.Second
-	run := func(conns int, rate float64, d time.Duration, status int) (load.Result, error) {
+	run := func(conns int, rate float64, d time.Duration) (load.Result, error) {
 		return load.Run(ctx, load.Options{
-			Address: address, Conns: conns, Rate: rate, Poisson: true, Seed: seed, WarmUp: time.Second, Duration: d, WantStatus: status, WantLength: -1, MaxBacklog: 1e6,
+			Address: address, Conns: conns, Rate: rate, Poisson: true, Seed: seed, WarmUp: time.Second, Duration: d, WantStatus: http.StatusOK, WantLength: -1, MaxBacklog: 1e6,
 			Requests: [][]byte{[]byte("GET /16k HTTP/1.1\r\nHost: gw.example\r\nUser-Agent: rig\r\n\r\n")},
 		})
 	}
 	ms := func(d time.Duration) float64 { return float64(d) / 1e6 }
-	full, err := run(peakConns, 0, 2*second, http.StatusOK)
+	full, err := run(peakConns, 0, 2*second)
 	if err != nil {
 		return err
 	}
 	f.Peak = float64(full.Good) / full.Elapsed.Seconds()
-	half, err := run(peakConns, f.Peak/2, 2*second, http.StatusOK)
+	half, err := run(peakConns, f.Peak/2, 2*second)
 	if err != nil {
 		return err
 	}
 	f.BaseP99MS, f.Offered = ms(half.Latency.Quantile(.99)), flood*f.Peak
 	own, gateways, began := cpu(os.Getpid()), cpu(pid), time.Now()
-	most, err := run(floodConns, f.Offered, 3*second, http.StatusOK)
+	most, err := run(floodConns, f.Offered, 3*second)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (f *peakFigures) run(ctx context.Context, address netip.AddrPort, pid int, 
 	span := most.Elapsed.Seconds()
 	f.Goodput, f.Refused = float64(most.Good)/span/f.Peak, float64(most.Statuses[5])/span
 	f.AdmittedMS = ms(most.Latency.Quantile(.99))
-	after, err := run(peakConns, f.Peak/2, second, http.StatusOK)
+	after, err := run(peakConns, f.Peak/2, second)
 	if err != nil {
 		return err
 	}
