@@ -90,7 +90,7 @@ func (f *killFigures) run(ctx context.Context, b *bed, dir string) error {
 	state := filepath.Join(dir, "state")
 	config := fmt.Sprintf("listen: [{address: %q, hosts: any}]\nregistry: {state: %q}\nsources: [{name: hub, type: csv, url: \"http://%s/rows.csv\", every: 20ms, budget: 1000/s, columns: {area: ars, url: url}}]\n",
 		binary.AnyPort, state, l.Addr())
-	random := rand.New(rand.NewPCG(b.seed, 1)) //nolint:gosec // a seed repeats a run
+	random := rand.New(rand.NewPCG(b.seed, 1))
 	pairs := set.Pairs(killAsked)
 	for kills := proof.Count(10, 200); ; f.Kills++ {
 		p, err := binary.Start(ctx, binary.Options{Path: b.binary, Config: config})
