@@ -4,16 +4,19 @@ package registry
 
 import (
 	"net/url"
-	"regexp"
 	"strings"
 )
 
 // Finder reads a value back out of addresses like those that a [Template] makes.
 type Finder struct {
 	where where
-	name  string         // of the query parameter
-	form  *regexp.Regexp // of its value, of the path or of the fragment; its group is the value
+	name  string // of the query parameter
+	// before and after are what stands around the value: in the parameter's value, the path or the fragment.
+	before, after form
 }
+
+// form is literals and, between them, gaps: the values of other placeholders, any text without a slash. A gap is "".
+type form []string
 
 // Finder of a placeholder, such as "oe_id"; false if the template has none such.
 func (t Template) Finder(placeholder string) (Finder, bool) {
@@ -29,26 +32,65 @@ func (t Template) Finder(placeholder string) (Finder, bool) {
 	}
 	f := Finder{where: t.parts[at].where}
 	first, end := t.stretch(at)
-	var form strings.Builder
-	form.WriteString("^")
+	to := &f.before
 	for i := first; i < end; i++ {
 		p := &t.parts[i]
 		literal := p.literal
 		if i == first {
 			f.name, literal = f.strip(literal)
 		}
-		form.WriteString(regexp.QuoteMeta(literal))
+		to.literal(literal)
 		switch {
 		case i == at:
-			form.WriteString("([^/]+)")
+			to = &f.after
 		case p.value != valNone:
-			form.WriteString("[^/]*?")
+			*to = append(*to, "")
 		}
-		form.WriteString(regexp.QuoteMeta(p.tail))
+		to.literal(p.tail)
 	}
-	form.WriteString("$")
-	f.form = regexp.MustCompile(form.String())
 	return f, true
+}
+
+func (f *form) literal(s string) {
+	if s != "" {
+		*f = append(*f, s)
+	}
+}
+
+// ends are the places of a text up to which the form fits from its beginning.
+func (f form) ends(text string) []bool {
+	at := make([]bool, len(text)+1)
+	at[0] = true
+	for _, literal := range f {
+		next := make([]bool, len(at))
+		for i := range at {
+			if literal == "" {
+				next[i] = at[i] || i > 0 && next[i-1] && text[i-1] != '/'
+			} else if at[i] && strings.HasPrefix(text[i:], literal) {
+				next[i+len(literal)] = true
+			}
+		}
+		at = next
+	}
+	return at
+}
+
+// starts are the places of a text from which the form fits to its end.
+func (f form) starts(text string) []bool {
+	at := make([]bool, len(text)+1)
+	at[len(text)] = true
+	for n := len(f) - 1; n >= 0; n-- {
+		next := make([]bool, len(at))
+		for i := len(text); i >= 0; i-- {
+			if literal := f[n]; literal == "" {
+				next[i] = at[i] || i < len(text) && next[i+1] && text[i] != '/'
+			} else if strings.HasPrefix(text[i:], literal) {
+				next[i] = at[i+len(literal)]
+			}
+		}
+		at = next
+	}
+	return at
 }
 
 // stretch is the range of the parts that belong together with one: a query parameter, the path, or the fragment.
@@ -111,11 +153,23 @@ func (f *Finder) Find(address string) (string, bool) {
 	return "", false
 }
 
+// match takes the longest value that begins as early as it can.
 func (f *Finder) match(text string, unescape func(string) (string, error)) (string, bool) {
-	m := f.form.FindStringSubmatch(text)
-	if m == nil {
-		return "", false
+	ends, starts := f.before.ends(text), f.after.starts(text)
+	for from := range ends {
+		if !ends[from] {
+			continue
+		}
+		to := from
+		for n := from + 1; n <= len(text) && text[n-1] != '/'; n++ {
+			if starts[n] {
+				to = n
+			}
+		}
+		if to > from {
+			value, err := unescape(text[from:to])
+			return value, err == nil
+		}
 	}
-	value, err := unescape(m[1])
-	return value, err == nil
+	return "", false
 }

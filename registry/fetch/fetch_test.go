@@ -151,6 +151,23 @@ type breaks struct {
 	refuse bool // no ranges
 }
 
+// whole lets it answer all of its file.
+func whole(b *breaks) { b.after = 1 << 20 }
+
+// becomes changes the server between two requests.
+func (b *breaks) becomes(change func(b *breaks)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change(b)
+}
+
+// requests are the Range of each.
+func (b *breaks) requests() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.asked)
+}
+
 func (b *breaks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -180,8 +197,8 @@ func TestTransferThatBreaksGoesOnWhereItWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	holds(t, g, content())
-	if g.Resumed == 0 || len(server.asked) != 3 || server.asked[1] != "bytes=100000-" || server.asked[2] != "bytes=200000-" {
-		t.Errorf("resumed %d, asked %q", g.Resumed, server.asked)
+	if asked := server.requests(); g.Resumed == 0 || len(asked) != 3 || asked[1] != "bytes=100000-" || asked[2] != "bytes=200000-" {
+		t.Errorf("resumed %d, asked %q", g.Resumed, asked)
 	}
 }
 
@@ -198,8 +215,8 @@ func TestTransferGoesOnAtTheNextGet(t *testing.T) {
 		t.Fatal(err)
 	}
 	holds(t, g, content())
-	if len(server.asked) != 15 || slices.Index(server.asked[1:], "") >= 0 {
-		t.Errorf("asked %q", server.asked)
+	if asked := server.requests(); len(asked) != 15 || slices.Index(asked[1:], "") >= 0 {
+		t.Errorf("asked %q", asked)
 	}
 }
 
@@ -231,7 +248,7 @@ func TestOnlyWhatIsOnDiskForCertainIsGoneOnWith(t *testing.T) {
 		if err := tc.damage(filepath.Join(f.Dir, partFile), filepath.Join(f.Dir, partAbout)); err != nil {
 			t.Fatal(err)
 		}
-		server.after = 1 << 20
+		server.becomes(whole)
 		g, err := Get(t.Context(), f, Version{})
 		if err != nil || (g.Resumed > 0) != tc.resumed {
 			t.Fatalf("%s: %+v, %v", name, g, err)
@@ -254,8 +271,8 @@ func TestTransferBeginsAnewWhereItCannotGoOn(t *testing.T) {
 		if _, err := Get(t.Context(), f, Version{}); causeOf(err) != source.CauseTruncated {
 			t.Fatalf("%s: %v", name, err)
 		}
-		change(server)
-		server.after = 1 << 20
+		server.becomes(change)
+		server.becomes(whole)
 		g, err := Get(t.Context(), f, Version{})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
