@@ -64,7 +64,13 @@ func (s *service) askSource(ctx context.Context, src *config.Source) (end func()
 }
 
 // ask asks one source, and puts what is new in service under the configuration as it is.
-func (s *service) ask(ctx context.Context, name string) error {
+func (s *service) ask(ctx context.Context, name string) (err error) {
+	aside(func() { err = s.askNow(ctx, name) })
+	return err
+}
+
+// askNow is ask.
+func (s *service) askNow(ctx context.Context, name string) error {
 	l, _, _ := s.now()
 	src, ok := findSource(l.cfg, name)
 	if !ok {

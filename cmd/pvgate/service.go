@@ -178,7 +178,13 @@ func (s *service) took(l *live, how reloadResult) {
 // Reload builds the configuration whole and puts it in service, or leaves everything as it was and says why. When it
 // returns, the next request sees the change. accept is the digest of a delivery of the registry that may pass the guards
 // once; "" is none.
-func (s *service) Reload(ctx context.Context, accept string) (reloadResult, error) {
+func (s *service) Reload(ctx context.Context, accept string) (r reloadResult, err error) {
+	aside(func() { r, err = s.change(ctx, accept) })
+	return r, err
+}
+
+// change is Reload.
+func (s *service) change(ctx context.Context, accept string) (reloadResult, error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	s.tell(s.born.systemd.Reloading())
