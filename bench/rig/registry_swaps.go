@@ -75,10 +75,7 @@ func (f *swapFigures) run(ctx context.Context, b *bed, dir string) error {
 	f.LoadSeconds = time.Since(began).Seconds()
 	requests := requestsOf(set)
 	err = f.swaps(ctx, p, dir, current, requests, swaps)
-	if err == nil {
-		err = f.compare(ctx, b, p, requests)
-	}
-	return end(p, err)
+	return end(p, errors.Join(err, f.compare(ctx, b, p, requests)))
 }
 
 func bundleOf(dir string, n int) string { return filepath.Join(dir, strconv.Itoa(n)+".pvb") }
