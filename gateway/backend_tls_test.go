@@ -379,9 +379,9 @@ func TestRP05TLSThatFailsLeadsToAnotherEndpoint(t *testing.T) {
 			asked.Store(0)
 			forms.Store(0)
 			const n = 6
-			failed := 0
+			failed, asker := 0, client(t)
 			for range n {
-				resp, err := http.Post("http://"+addr+"/", "", bytes.NewReader(make([]byte, size)))
+				resp, err := asker.Post("http://"+addr+"/", "", bytes.NewReader(make([]byte, size)))
 				if err != nil || resp.StatusCode != 200 { // who is refused may still be writing
 					failed++
 				}

@@ -164,8 +164,9 @@ func TestConnectionsThatBodiesWereMovedOverAreUsedAgain(t *testing.T) {
 				edit(o, snap)
 			})
 			const n = 50
+			asker := client(t)
 			for range n {
-				resp, err := http.Post("http://"+addr+"/", "", bytes.NewReader(body))
+				resp, err := asker.Post("http://"+addr+"/", "", bytes.NewReader(body))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -105,7 +105,7 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 		dir: dir, path: path, verbs: verbs,
 		log:    filepath.Join(dir, "log"),
 		exited: make(chan error, 1),
-		client: &http.Client{Timeout: time.Minute},
+		client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{}},
 	}
 	if err := p.start(ctx, o); err != nil {
 		return nil, errors.Join(err, p.Stop())

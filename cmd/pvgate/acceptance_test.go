@@ -73,7 +73,7 @@ func TestSampleAnswersTheSameEverywhere(t *testing.T) {
 		}
 		at[i] = m[1]
 	}
-	client := &http.Client{Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := ownClient(t)
 	count := map[string]int{}
 	for _, row := range rows {
 		code, location := redirected(t, client, "http://"+at[0]+"/leistung/"+row.leistung+"/"+row.area)
@@ -119,6 +119,14 @@ func explained(t *testing.T, body []byte) (a answered) {
 		t.Fatalf("%v in %s", err, body)
 	}
 	return a
+}
+
+// ownClient returns a client that follows no redirect and whose connections are its own: those of http.DefaultTransport
+// belong to every test, and httptest's servers close them when they end.
+func ownClient(t *testing.T) *http.Client {
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 func fetchURL(t *testing.T, client *http.Client, address string) []byte {

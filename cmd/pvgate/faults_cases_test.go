@@ -422,7 +422,7 @@ func TestALossyNetworkDoublesNothing(t *testing.T) {
 	go func() { _ = portal.Serve(l) }()
 	t.Cleanup(func() { _ = portal.Close() })
 	b := newInjured(t, []*injury{{endpoint: "http://" + l.Addr().String(), conf: ", timeouts: {connect: 10s, first_byte: 20s, idle: 30s}"}})
-	client := &http.Client{Timeout: patience}
+	client := ownClient(t)
 	for i := range 40 {
 		form := fmt.Sprintf("form %d", i)
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+b.address+"/", strings.NewReader(form))

@@ -265,7 +265,7 @@ func (b *injured) logged(t *testing.T, traces []string) {
 // counted sees that the metrics have every reason, by backend where it is the backend's fault.
 func (b *injured) counted(t *testing.T) {
 	t.Helper()
-	resp, err := http.Get(b.admin + "/metrics")
+	resp, err := ownClient(t).Get(b.admin + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -251,7 +251,7 @@ func TestDemoBehindTLSRequestsAreAttributed(t *testing.T) {
 			}
 		}
 	}
-	resp, err := (&http.Client{Timeout: patience}).Get(operators[1] + "/metrics") //nolint:noctx // has its time
+	resp, err := ownClient(t).Get(operators[1] + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -163,12 +163,12 @@ func TestShelfGivesOutGoodBundlesOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	server := shelfOf(t, dir)
+	server, client := shelfOf(t, dir), ownClient(t)
 	for path, want := range map[string]int{
 		"/x.pvb": 200, "/": 404, "/none.pvb": 404, "/text.txt": 404, "/csv.pvb": 404, "/cut.pvb": 404, "/damaged.pvb": 404,
 		"/pipe.pvb": 404, "/link.pvb": 404, "/../x.pvb": 404, "/%2e%2e%2fx.pvb": 404, "/a/x.pvb": 404, "/.pvb": 404,
 	} {
-		resp, err := http.Get(server.URL + path)
+		resp, err := client.Get(server.URL + path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -181,14 +181,14 @@ func TestShelfGivesOutGoodBundlesOnly(t *testing.T) {
 			t.Errorf("%s: %v", path, resp.Header)
 		}
 	}
-	resp, err := http.Post(server.URL+"/x.pvb", "text/plain", nil)
+	resp, err := client.Post(server.URL+"/x.pvb", "text/plain", nil)
 	if err != nil || resp.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("%v, %v", resp, err)
 	}
 	resp.Body.Close()
 	one := shelfOf(t, good)
 	for path, want := range map[string]int{"/x.pvb": 200, "/csv.pvb": 404, "/y.pvb": 404} {
-		resp, err := http.Head(one.URL + path)
+		resp, err := client.Head(one.URL + path)
 		if err != nil || resp.StatusCode != want {
 			t.Errorf("%s: %v, %v", path, resp, err)
 		}

@@ -132,7 +132,9 @@ func (f *adminFlags) call(ctx context.Context, method, path string) ([]byte, err
 		return nil, fmt.Errorf("admin listener: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
+	// One question, one connection, and no proxy: the admin listener is this node's.
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("admin listener: %w; is pvgate serve running with this configuration?", err)
 	}

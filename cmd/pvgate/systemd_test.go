@@ -87,9 +87,10 @@ func TestSystemdPassesSocketsAndHearsHowTheServiceIs(t *testing.T) {
 	ln.Close() // systemd would keep it
 	m.hears("^READY=1\nSTATUS=serves snapshot ")
 	m.hears("^WATCHDOG=1$")
+	client := ownClient(t)
 	asked := func() {
 		t.Helper()
-		res, err := http.Get("http://" + address + "/_pv/health")
+		res, err := client.Get("http://" + address + "/_pv/health")
 		if err != nil {
 			t.Fatal(err)
 		}

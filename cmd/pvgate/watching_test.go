@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -282,7 +281,7 @@ type watched struct {
 
 // ask asks Prometheus for the present value; it returns how many series there are.
 func (w *watched) ask(query string) (int, error) {
-	res, err := http.PostForm(w.prometheus+"/api/v1/query", url.Values{"query": {query}})
+	res, err := ownClient(w.t).PostForm(w.prometheus+"/api/v1/query", url.Values{"query": {query}})
 	if err != nil {
 		return 0, err
 	}
@@ -354,7 +353,7 @@ func TestDashboardShowsSomething(t *testing.T) {
 // rulesAreWell sees that Prometheus has had no trouble with any rule.
 func (w *watched) rulesAreWell() {
 	w.t.Helper()
-	res, err := http.Get(w.prometheus + "/api/v1/rules")
+	res, err := ownClient(w.t).Get(w.prometheus + "/api/v1/rules")
 	if err != nil {
 		w.t.Fatal(err)
 	}
