@@ -28,6 +28,7 @@ registry/registrytest: registry registry/source registry/bundle registry/signing
 registry/bundle: registry registry/source registry/signing
 registry/refresh: registry/source
 registry/guard: registry/bundle registry/source
+registry/lookup: registry registry/source
 registry/generate: registry
 registry/fetch: registry registry/source
 registry/index: registry registry/bundle

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+// Package lookup stands between routing and registries that are asked for one key at a time (R15).
+//
+// A [Source] asks one registry; its clients are the subpackages. The package knows no transport and no format.
+package lookup
+
+import (
+	"context"
+	"time"
+
+	"github.com/pvgate/pvgate/registry"
+)
+
+// Key is what is asked: a Leistung for an area. Comparable.
+type Key struct {
+	Leistung registry.Leistung
+	Area     registry.ARS
+}
+
+// Source asks a registry for one key. Safe for concurrent use.
+type Source interface {
+	// Name is the source's in the configuration.
+	Name() string
+	// Look asks once, and not again by itself. That the registry knows nothing of the key is an empty answer and no error.
+	// An error is a *source.Refusal: its Cause says what was wrong, its RetryAfter when the registry wants to be asked again.
+	// The quota is what was told with the answer, or with the error; zero = nothing was. Look returns soon after ctx ends.
+	Look(ctx context.Context, k Key) (Answer, Quota, error)
+}
+
+// Answer is what a registry says about a key. Once a source has returned it nobody may change it, nor what it points to:
+// all who ask for the key share it.
+type Answer struct {
+	Entries  []registry.Entry // of the key's Leistung, each at the area that it names itself, else at the key's
+	Contexts []Context
+	At       time.Time // when it was given; a source leaves it to the cache
+}
+
+// Negative says whether the registry knows nothing of the key.
+func (a *Answer) Negative() bool { return len(a.Entries) == 0 && len(a.Contexts) == 0 }
+
+// Context is who is responsible for a key. It adds to what a route says and never is one (R15).
+type Context struct {
+	DestinationID string // of FIT-Connect
+	Authority     string // its name
+	Imprint       string // URLs of the authority, which everybody may see
+	Privacy       string
+	Accessibility string
+	OE            string       // id of the organisation unit
+	Area          registry.ARS // where it is responsible; the key's if it did not say
+	Origin        registry.Origin
+}
+
+// Quota is how often a registry says it may be asked (RateLimit-Limit, -Remaining, -Reset).
+type Quota struct {
+	Limit     int           // calls in a window
+	Remaining int           // of them
+	Reset     time.Duration // to the end of the window; 0 = no quota was told
+}
