@@ -149,6 +149,16 @@ func (a ARS) verband() uint64 { return a.n / 1e3 % 1e4 }
 // MarshalText gives [ARS.String].
 func (a ARS) MarshalText() ([]byte, error) { return a.Append(nil), nil }
 
+// UnmarshalText is [ParseARS]; an empty text is the Bund.
+func (a *ARS) UnmarshalText(text []byte) (err error) {
+	if len(text) == 0 {
+		*a = ARS{}
+		return nil
+	}
+	*a, err = ParseARS(text)
+	return err
+}
+
 // Level is how deep the area lies.
 func (a ARS) Level() Level { return a.level }
 

@@ -2,7 +2,9 @@
 
 // Package lookup stands between routing and registries that are asked for one key at a time (R15).
 //
-// A [Source] asks one registry; its clients are the subpackages. The package knows no transport and no format.
+// A [Source] asks one registry; its clients are the subpackages. A [Cache] stands before it: [Cache.Get] answers at once
+// whatever the source does, [Cache.Want] is for those who can wait. It asks once for a key and its time, as often as the
+// source allows, and gives its last answer as long as there is no better one. The package knows no transport and no format.
 package lookup
 
 import (
@@ -31,7 +33,7 @@ type Source interface {
 // Answer is what a registry says about a key. Once a source has returned it nobody may change it, nor what it points to:
 // all who ask for the key share it.
 type Answer struct {
-	Entries  []registry.Entry // of the key's Leistung, each at the area that it names itself, else at the key's
+	Entries  []registry.Entry // of the key's Leistung, each at the area that its AreaKey names, else at the key's; Area means nothing
 	Contexts []Context
 	At       time.Time // when it was given; a source leaves it to the cache
 }
