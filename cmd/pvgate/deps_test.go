@@ -33,7 +33,7 @@ registry/generate: registry
 registry/fetch: registry registry/source
 registry/index: registry registry/bundle
 registry/signing: registry
-registry/xzufi: registry
+registry/xzufi: registry registry/source
 registry/internal/rows:
 registry/internal/mkareas: registry registry/gv100ad
 registry: registry/internal/rows

@@ -240,7 +240,7 @@ type Message struct {
 	Sender, Recipient string
 	Transaction       string // transaktionID
 	Position          string // transaktionPosition
-	Counts            Counts
+	Counts
 }
 
 // Counts are what became of the objects of a message.
