@@ -3,10 +3,16 @@
 package gateway_test
 
 import (
+	"bytes"
+	"crypto/tls"
+	"errors"
 	"net"
+	"net/netip"
+	"os"
 	"testing"
 	"time"
 
+	"github.com/pvgate/pvgate/bench/quicraw"
 	"github.com/pvgate/pvgate/gateway"
 	"github.com/pvgate/pvgate/gateway/conn"
 	"github.com/pvgate/pvgate/gateway/gatewaytest"
@@ -72,4 +78,61 @@ func TestRS01NetworkLimitOverHTTP3(t *testing.T) {
 		}
 	}
 	ask()
+}
+
+// h3/extra/8: an address that a client only claims to have gets three times what has come from there at most (RFC 9000, section
+// 8.2.2). Who sends as much as it gets has an answer.
+func TestPathProbesAreNotAmplified(t *testing.T) {
+	t.Parallel()
+	p := gatewaytest.HTTP3(t)
+	_, address := start(t, repeat(t), func(o *gateway.Options, _ *gateway.Snapshot) {
+		o.Listen = []gateway.Listener{p.Listener(t, "a.example")}
+	})
+	c, err := quicraw.Dial(t.Context(), quicraw.Options{Server: netip.MustParseAddrPort(address), TLS: &tls.Config{
+		ServerName: "a.example", NextProtos: []string{"h3"}, MinVersion: tls.VersionTLS13, InsecureSkipVerify: true,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Stop() })
+	if err := c.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	ids := quicraw.AppendNewConnectionID(nil, 1, 0, []byte("another1"))
+	if _, err := c.Send(quicraw.OneRTT, quicraw.AppendNewConnectionID(ids, 2, 0, []byte("another2"))); err != nil {
+		t.Fatal(err)
+	}
+	other, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = other.Close() })
+	challenge := append(quicraw.AppendFrame(nil, quicraw.FramePathChallenge), "8 octets"...)
+	said, before := 0, c.Octets
+	for range 60 {
+		packet, _, err := c.Seal(quicraw.OneRTT, challenge, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said += len(packet)
+		if err := c.SendFrom(other, packet); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.ReceiveAt(other, 5*time.Millisecond); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+	}
+	if came := c.Octets - before; came > 3*said || came == 0 {
+		t.Errorf("%d octets came for %d", came, said)
+	}
+	packet, _, err := c.Seal(quicraw.OneRTT, append(bytes.Clone(challenge), make([]byte, 1200)...), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SendFrom(other, packet); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ReceiveAt(other, 10*time.Second); err != nil {
+		t.Errorf("nobody answers a probe as long as the answer: %v", err)
+	}
 }

@@ -173,8 +173,8 @@ func retireFlood(ctx context.Context, q *quicBed, report *quicFlood) error {
 const strangers = 5
 
 // challengeFlood challenges the server on its path and on others (CVE-2023-49295). Whatever it answers, it must not gather
-// answers. Those to other addresses are longer than what asks for them: that is reported, for quic-go fills them up to 1200
-// octets where RFC 9000, section 8.2.2, says that the limit of section 8.1 goes first.
+// answers, nor send an address that it does not know more than three times what came from there (RFC 9000, section 8.2.2):
+// quic-go fills probes up to 1200 octets.
 func challengeFlood(ctx context.Context, q *quicBed, report *quicFlood) error {
 	c, err := q.connected(ctx)
 	if err != nil {
@@ -214,6 +214,9 @@ func challengeFlood(ctx context.Context, q *quicBed, report *quicFlood) error {
 	}
 	for i, octets := range f.came[1:] {
 		report.Amplification = max(report.Amplification, float64(octets)/float64(f.said[1+i]))
+	}
+	if report.Amplification > mostAmplified {
+		return fmt.Errorf("an address was sent %.1f times what came from there", report.Amplification)
 	}
 	c.Withhold = false
 	if err := goesOn(c); err != nil {

@@ -16,5 +16,6 @@
 // which is then not read on; a body is read a piece at a time, when its backend has taken the piece before; a client has a
 // new stream only when the exchange of an old one is over.
 //
-// It deliberately decides nothing about a request, and knows nothing of QUIC's packets.
+// It deliberately decides nothing about a request, and knows nothing of QUIC's packets, but how long they are where quic-go
+// would reflect them (amplification.go).
 package http3

@@ -141,6 +141,9 @@ func (s *Server) Listen(socketOf net.PacketConn, index int, webSocket bool, secu
 	reset, token := quic.StatelessResetKey(s.key("stateless reset")), quic.TokenGeneratorKey(s.key("address token"))
 	k := &socket{index: index, heads: s.options.Limits.HeadLimits, config: secure}
 	k.heads.WebSocket = webSocket
+	if u, ok := socketOf.(*net.UDPConn); ok {
+		socketOf = newFrugal(u)
+	}
 	k.transport = &quic.Transport{
 		Conn: socketOf, StatelessResetKey: &reset, TokenGeneratorKey: &token,
 		VerifySourceAddress: func(net.Addr) bool { return s.handshaking.Load() > retryAbove },
