@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/pvgate/pvgate/bench/proc"
@@ -291,7 +292,7 @@ func probeAck(ctx context.Context, q *quicBed, report *quicFlood) error {
 	}
 	c.Withhold = true
 	for end := time.Now().Add(holdTime); len(probes) == 0; {
-		packet, _, err := c.Seal(quicraw.OneRTT, pathChallenge, 0)
+		packet, _, err := c.Seal(quicraw.OneRTT, slices.Concat(pathChallenge, make([]byte, leastDatagram)), 0) // long enough for an answer
 		if err != nil {
 			return err
 		}
