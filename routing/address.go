@@ -84,7 +84,7 @@ func (t *Table) address(lang string, d *Decision) (url address, have string) {
 	}
 	x := t.extraOf(r)
 	have = t.langOf(x.lang)
-	for _, o := range t.policy.others[x.othersAt : x.othersAt+x.othersN] {
+	for _, o := range t.othersOf(x) {
 		if better(t.langOf(o.lang), lang, &have) {
 			url = address{n: o.url}
 		}
@@ -147,7 +147,7 @@ func (t *Table) appendLiteral(dst []byte, url address) []byte {
 	if url.indexed {
 		return t.index.AppendText(dst, url.n, url.at.Leistung, url.at.Area)
 	}
-	return append(dst, t.strings.at(url.n)...)
+	return append(dst, t.text(url.n)...)
 }
 
 // values are what a template is filled with: R11's context, the key and the area that were decided on.

@@ -19,6 +19,9 @@ type Input struct {
 	Sources []string
 	// Marktplatz is the place in Sources of the entries that adoptions make.
 	Marktplatz int
+	// Lookups are the places in Sources of those that are asked for one key at a time (R15); with any, Resolve may answer
+	// Pending.
+	Lookups []int
 
 	// Index has the entries of the sources, built with these areas; nil = none. Its sources are known by their names.
 	// The table keeps it: snapshots of one registry share it.
@@ -121,10 +124,12 @@ const (
 	NoRoute
 	TargetRefused
 	Gone
+	// Pending is no answer: Decision.Key has to be looked up in the asked area first (R15), see [Table.With].
+	Pending
 )
 
 // Verdicts is one more than the largest verdict.
-const Verdicts = int(Gone) + 1
+const Verdicts = int(Pending) + 1
 
 // Note is what is worth saying beside an answer.
 type Note uint8

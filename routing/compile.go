@@ -33,7 +33,7 @@ func Compile(in Input) (*Table, []Problem) {
 	c.rows()
 	c.rank()
 	c.help()
-	c.t.strings = c.strings.table()
+	c.t.strings, c.t.hosts, c.t.lookups = c.strings.table(), c.hosts, slices.Clone(c.in.Lookups)
 	if !c.failed {
 		c.warn()
 	}
@@ -228,10 +228,18 @@ func (c *compiler) sound(e *registry.Entry) bool {
 
 // finish sets the flags that an entry itself gives.
 func (c *compiler) finish(d *draft) {
+	d.flags |= entryFlags(d)
+	if d.backend >= 0 && int(d.backend) < c.t.nConf && c.t.backends[d.backend].closed {
+		d.flags |= flagClosed
+	}
+}
+
+// entryFlags are those that an entry itself gives.
+func entryFlags(d *draft) (flags rowFlags) {
 	e := d.e
 	set := func(f rowFlags, on bool) {
 		if on {
-			d.flags |= f
+			flags |= f
 		}
 	}
 	set(flagPage, e.Kind == registry.Page)
@@ -243,9 +251,7 @@ func (c *compiler) finish(d *draft) {
 	set(flagPriority, e.Priority != 0)
 	set(flagContext, e.OE != "" || e.LB != "" || e.OD != "")
 	set(flagOthers, len(e.Others) > 0 || e.Lang != "" && e.Lang != "de")
-	if d.backend >= 0 && int(d.backend) < c.t.nConf {
-		set(flagClosed, c.t.backends[d.backend].closed)
-	}
+	return flags
 }
 
 // implicit numbers the implicit backends in the order of their names, so that no input order shows.

@@ -102,8 +102,9 @@ type counting struct {
 	now   Online // of the Leistung that is being counted
 }
 
-// CoverageOf counts at a moment.
+// CoverageOf counts at a moment. Nothing is looked up.
 func CoverageOf(m Moment, o CoverageOptions) *Coverage {
+	m.Table = m.Table.Bulk()
 	c := &counting{Moment: m, p: layOut(m, m), lands: m.Table.lands(), turns: newTurnSet(m.Table.areas), q: Query{At: m.At}}
 	c.rises = make([]int, len(c.p.list)+1)
 	c.live, c.people = make([]int, 1), make([]int, 1)

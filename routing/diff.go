@@ -85,8 +85,9 @@ type compared struct {
 	old, new Decision
 }
 
-// Diff compares two moments.
+// Diff compares two moments. Nothing is looked up.
 func Diff(old, new Moment, o DiffOptions) (*Difference, error) {
+	old.Table, new.Table = old.Table.Bulk(), new.Table.Bulk()
 	c := &comparison{o: o, old: old, new: new, p: layOut(old, new), lands: old.Table.lands(), turns: newTurnSet(old.Table.areas)}
 	c.before = Query{At: old.At, Sender: o.Sender}
 	c.after = Query{At: new.At, Sender: o.Sender}

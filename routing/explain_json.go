@@ -28,21 +28,22 @@ type (
 		Exit       int             `json:"exit"`
 	}
 	verdictJSON struct {
-		Reason    string `json:"reason"`
-		Status    int    `json:"status"`
-		Fault     string `json:"fault,omitempty"`
-		Backend   string `json:"backend,omitempty"`
-		Kind      string `json:"kind,omitempty"`
-		URL       string `json:"url,omitempty"`
-		Candidate int    `json:"candidate,omitempty"`
-		Key       string `json:"key,omitempty"`
-		Note      string `json:"note,omitempty"`
-		Tied      []int  `json:"tied,omitempty"`
-		Offer     string `json:"offer,omitempty"`
-		Joined    *int   `json:"joined_count,omitempty"`
-		Ended     string `json:"ended,omitempty"`
-		Successor string `json:"successor,omitempty"`
-		Why       string `json:"why,omitempty"`
+		Reason    string   `json:"reason"`
+		Status    int      `json:"status"`
+		Fault     string   `json:"fault,omitempty"`
+		Backend   string   `json:"backend,omitempty"`
+		Kind      string   `json:"kind,omitempty"`
+		URL       string   `json:"url,omitempty"`
+		Candidate int      `json:"candidate,omitempty"`
+		Key       string   `json:"key,omitempty"`
+		Note      string   `json:"note,omitempty"`
+		Tied      []int    `json:"tied,omitempty"`
+		Offer     string   `json:"offer,omitempty"`
+		Joined    *int     `json:"joined_count,omitempty"`
+		Ended     string   `json:"ended,omitempty"`
+		Successor string   `json:"successor,omitempty"`
+		Why       string   `json:"why,omitempty"`
+		Sources   []string `json:"sources,omitempty"`
 	}
 	askedJSON struct {
 		Leistung string   `json:"leistung"`
@@ -118,7 +119,7 @@ func (e *Explanation) MarshalJSON() ([]byte, error) {
 		if h := e.t.HelpFor(e.Query.Area); h.Portal != "" {
 			out.Help = append(out.Help, helpJSON{h.Title, h.Portal})
 		}
-	case Handover, Ambiguous, TargetRefused:
+	case Handover, Ambiguous, TargetRefused, Pending:
 	}
 	if l := e.Asked.Live; l != nil {
 		out.Now, out.Snapshot = &nowJSON{l.Maintenance, append([]LiveLimit{}, l.Limits...)}, l.Snapshot
@@ -172,6 +173,8 @@ func (e *Explanation) verdictJSON() verdictJSON {
 		}
 	case Gone:
 		v.Why = e.t.GoneWhy(d)
+	case Pending:
+		v.Key, v.Sources = d.Key.String(), e.t.lookupNames()
 	case AreaRequired, NotAnApplication, UnknownLeistung, NoRoute:
 	}
 	return v

@@ -69,6 +69,9 @@ func (e *Explanation) textNext(p *textWriter) {
 	switch e.Decision.Verdict {
 	case Handover, Ambiguous:
 		return
+	case Pending:
+		p.line("next", "ask the running gateway, which asks the source: --live; or a bulk source that has the key")
+		return
 	case AreaRequired:
 		e.textInside(p)
 		return
@@ -99,7 +102,7 @@ func (e *Explanation) textNext(p *textWriter) {
 	case UnknownLeistung, NoRoute:
 		p.line("next", `if somebody is responsible: add an entry for %s in a file with area "%s" or above it`,
 			e.Query.Leistung, e.t.areaKey(e.Query.Area))
-	case Handover, AreaRequired, Ambiguous, Expired, NotAnApplication, TargetRefused, Gone:
+	case Handover, AreaRequired, Ambiguous, Expired, NotAnApplication, TargetRefused, Gone, Pending:
 	}
 }
 
@@ -127,6 +130,8 @@ func (e *Explanation) textInside(p *textWriter) {
 	if in := e.inside; in != nil {
 		place := e.keyAndName(registry.AreaID(in.area))
 		switch {
+		case in.lookup:
+			p.line("differs", "perhaps: %s is asked for a Gemeinde only", and(t.lookupNames()))
 		case in.row != none:
 			r := t.Row(RowID(in.row))
 			p.line("differs", "%s: %s to %s, %s", place, r.Kind, t.BackendName(r.Backend), r.Origin)

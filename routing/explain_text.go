@@ -61,7 +61,7 @@ func (e *Explanation) textVerdict(p *textWriter) {
 		return
 	}
 	mark := "✗"
-	if d.Verdict == Ambiguous || d.Verdict == AreaRequired {
+	if d.Verdict == Ambiguous || d.Verdict == AreaRequired || d.Verdict == Pending {
 		mark = "?"
 	}
 	head := fmt.Sprintf("%s %s %d", mark, d.Verdict, answers[d.Verdict].status)
@@ -109,6 +109,8 @@ func (e *Explanation) textSummary() string {
 		return fmt.Sprintf("%s is responsible, but %s (%s)", cmp.Or(t.BackendName(d.Backend), "an entry"), cause, from)
 	case Gone:
 		return t.GoneWhy(d)
+	case Pending:
+		return fmt.Sprintf("%s would be asked about %s in %s", and(t.lookupNames()), d.Key, place)
 	case NoRoute, Handover:
 	}
 	return "nothing is responsible for " + what + " in " + place

@@ -40,7 +40,7 @@ const (
 	Lost
 	Tied
 	Refused  // won, but its target is refused (R7)
-	Withheld // would win, but the answer differs inside the asked area (R12)
+	Withheld // would win, but the answer differs inside the asked area (R12), or something has to be looked up first (R15)
 )
 
 // Considered is one candidate of an Explanation.

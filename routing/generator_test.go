@@ -100,7 +100,44 @@ func (g *generator) world(n int, embedded bool) *vector {
 		g.overrides(v)
 	}
 	g.states(v)
+	g.lookups(v)
 	return v
+}
+
+// lookups gives some worlds a source that is asked for one key at a time. What is drawn otherwise does not depend on it.
+func (g *generator) lookups(v *vector) {
+	own := &generator{Rand: rand.New(rand.NewPCG(uint64(len(v.Entries)), uint64(len(v.Overrides))+7*uint64(len(v.Aliases))+99)), areas: g.areas}
+	if own.chance(35) {
+		v.Sources = slices.Insert(v.Sources, own.IntN(3), "live")
+		v.Lookups = []string{"live"}
+	}
+}
+
+// answers draws what that source says about each key in the area of a question: about some nothing, and rarely it fails.
+func (g *generator) answers(v *vector, number int) {
+	v.Answers = nil
+	if len(v.Lookups) == 0 || v.Ask.Area == nil {
+		return
+	}
+	own := &generator{Rand: rand.New(rand.NewPCG(uint64(number), uint64(len(v.Entries)))), areas: g.areas}
+	for i, l := range someLeistungen {
+		a := vectorAnswer{Source: "live", Leistung: l, Area: *v.Ask.Area, Fails: own.chance(15)}
+		for j := range own.IntN(4) {
+			e := own.entry(j)
+			e.ID, e.Source, e.Leistung, e.URL = fmt.Sprintf("live%d-%d", i, j), "", l, pick(own, someURLs)
+			if e.Area = ""; own.chance(60) {
+				e.Area = pick(own, own.areas)
+			}
+			if own.chance(40) {
+				e.Area = (*v.Ask.Area)[:min(len(*v.Ask.Area), pick(own, []int{2, 5, 12}))]
+			}
+			if _, err := registry.ParseARS(e.Area); err != nil || l[:2] != "99" && strings.Trim(e.Area, "0") == "" {
+				e.Area = ""
+			}
+			a.Entries = append(a.Entries, e)
+		}
+		v.Answers = append(v.Answers, a)
+	}
 }
 
 // states says of some offers and adoptions that they are not live. The questions to come do not depend on it.
@@ -309,7 +346,18 @@ func (g *generator) below(upper string) string {
 }
 
 // answer asks the table and describes what it says as the oracle does.
-func (l *loaded) answer(table *routing.Table, q *routing.Query) oAnswer {
+func (l *loaded) answer(v *vector, table *routing.Table, q *routing.Query) oAnswer {
+	table, asked, failed := l.lookUp(v, table, q)
+	if failed {
+		return oAnswer{verdict: "registry_unavailable", asked: asked}
+	}
+	a := l.said(table, q)
+	a.asked = asked
+	return a
+}
+
+// said is the answer of a table that has all that it needs.
+func (l *loaded) said(table *routing.Table, q *routing.Query) oAnswer {
 	x := table.Explain(q, routing.Asked{})
 	d := table.Resolve(q)
 	a := oAnswer{verdict: d.Verdict.String()}
@@ -346,10 +394,10 @@ func (l *loaded) answer(table *routing.Table, q *routing.Query) oAnswer {
 // visible drops what only an inner state of the oracle tells.
 func (a oAnswer) visible() string {
 	if a.verdict != "handover" {
-		a = oAnswer{verdict: a.verdict, tied: a.tied, losers: a.losers}
+		a = oAnswer{verdict: a.verdict, tied: a.tied, losers: a.losers, asked: a.asked}
 	}
-	return fmt.Sprintf("%s backend=%s url=%s kind=%s area=%s key=%s winner=%s oe=%s tied=%v losers=%v",
-		a.verdict, a.backend, a.url, a.kind, a.area, a.key, a.winner, a.oe, a.tied, a.losers)
+	return fmt.Sprintf("%s backend=%s url=%s kind=%s area=%s key=%s winner=%s oe=%s tied=%v losers=%v asked=%v",
+		a.verdict, a.backend, a.url, a.kind, a.area, a.key, a.winner, a.oe, a.tied, a.losers, a.asked)
 }
 
 // trial is one registry and how many questions it is asked.
@@ -397,9 +445,13 @@ func TestTableAgreesWithOracle(t *testing.T) {
 		if l.err != nil || table == nil {
 			t.Fatalf("PVGATE_SEED=%d: does not load: %v %v\n%s", seed, l.err, problems, asJSON(v))
 		}
-		w := oracleWorld(v, directory(v), mutantNone)
-		for range tr.questions {
+		dir := directory(v)
+		w := oracleWorld(v, dir, mutantNone)
+		for n := range tr.questions {
 			v.Ask = g.ask(v)
+			if g.answers(v, n); len(v.Lookups) > 0 {
+				w.answers = oracleWorld(&vector{Backends: v.Backends, Sources: v.Sources, Lookups: v.Lookups, Answers: v.Answers}, dir, mutantNone).answers
+			}
 			q, reason, _ := oAsk(&v.Ask, w.dir)
 			if reason != "" {
 				continue
@@ -411,7 +463,7 @@ func TestTableAgreesWithOracle(t *testing.T) {
 			}
 			want := w.resolve(q, mutantNone)
 			verdicts[want.verdict]++
-			if got, want := l.answer(table, &query).visible(), want.visible(); got != want {
+			if got, want := l.answer(v, table, &query).visible(), want.visible(); got != want {
 				t.Errorf("PVGATE_SEED=%d:\n got %s\nwant %s\n%s", seed, got, want, asJSON(v))
 				if failures++; failures == 3 {
 					t.FailNow()
@@ -421,8 +473,12 @@ func TestTableAgreesWithOracle(t *testing.T) {
 	}
 	t.Logf("%d questions: %v", asked, verdicts)
 	for v := routing.Handover; int(v) < routing.Verdicts; v++ {
-		if n := verdicts[v.String()]; n*50 < asked {
-			t.Errorf("verdict %s: %d of %d questions, want at least 2 %%", v, n, asked)
+		name := v.String()
+		if v == routing.Pending { // what it ends with at worst
+			name = "registry_unavailable"
+		}
+		if n := verdicts[name]; n*50 < asked {
+			t.Errorf("verdict %s: %d of %d questions, want at least 2 %%", name, n, asked)
 		}
 	}
 }
@@ -466,8 +522,13 @@ func TestGeneratedQuestionsCatchMutants(t *testing.T) {
 				v := g.world(5+int(seed%40), false)
 				d := directory(v)
 				right, wrong := oracleWorld(v, d, mutantNone), oracleWorld(v, d, m.mutant)
-				for range 50 {
+				for n := range 50 {
 					a := g.ask(v)
+					if v.Ask = a; len(v.Lookups) > 0 {
+						g.answers(v, n)
+						right.answers = oracleWorld(&vector{Backends: v.Backends, Sources: v.Sources, Lookups: v.Lookups, Answers: v.Answers}, d, mutantNone).answers
+						wrong.answers = right.answers
+					}
 					if q, reason, _ := oAsk(&a, d); reason == "" && right.resolve(q, mutantNone).visible() != wrong.resolve(q, m.mutant).visible() {
 						return
 					}

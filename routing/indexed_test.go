@@ -52,7 +52,7 @@ func TestPartsOfATableDoNotMatter(t *testing.T) {
 			}
 			for i := range questions {
 				q := &questions[i]
-				if got, want := l.answer(other, q), l.answer(one, q); got.visible() != want.visible() {
+				if got, want := l.said(other, q), l.said(one, q); got.visible() != want.visible() {
 					t.Fatalf("%+v:\n got %s\nwant %s", q, got.visible(), want.visible())
 				}
 			}

@@ -54,7 +54,7 @@ func (w *walker) overriddenInside(q *Query, d *Decision, answered int) bool {
 		if answered >= 0 {
 			a := &w.t.overrides[answered]
 			if a.gone != o.gone || a.text != o.text {
-				w.found = inside{o.area, none, o.id}
+				w.found = inside{area: o.area, row: none, override: o.id}
 				return true
 			}
 			continue
@@ -62,7 +62,7 @@ func (w *walker) overriddenInside(q *Query, d *Decision, answered int) bool {
 		same := d.Verdict == Handover && o.gone == "" && len(o.weights) == 0 &&
 			o.backend == d.Backend && (o.url == 0 || w.t.leadsTo(d, o.url))
 		if !same {
-			w.found = inside{o.area, none, o.id}
+			w.found = inside{area: o.area, row: none, override: o.id}
 			return true
 		}
 	}
@@ -121,7 +121,7 @@ func (w *walker) rowInside(first, end uint32, last int, same index.At, service b
 		}
 		look := scan{same: like, noPages: service && i == last}
 		for _, look.covered = range [2]bool{false, true} {
-			for part := range parts {
+			for part := range partFound {
 				if w.hasOther(part, &look) && w.anyInside(part, first, end, func(at, after, native, area uint32) bool {
 					return w.otherTarget(at, after, native, area, &look)
 				}) {
@@ -169,11 +169,11 @@ func (w *walker) liveInside(first, end uint32) bool {
 	if !w.begin(w.keys[0]) {
 		return false
 	}
-	for part := range parts {
+	for part := range partFound {
 		if w.block[part] != none && w.anyInside(part, first, end, func(at, after, _, area uint32) bool {
 			for row := at; row < after; row++ {
-				if h := w.t.traitsOf(row); h.flags&flagInactive == 0 && w.t.valid[h.valid].Has(w.at) {
-					w.found = inside{area, row, -1}
+				if h := w.t.traitsOf(row); h.flags&flagInactive == 0 && w.t.spanOf(h).Has(w.at) {
+					w.found = inside{area: area, row: row, override: -1}
 					return true
 				}
 			}
@@ -239,7 +239,7 @@ func (w *walker) otherTarget(first, end, native, area uint32, look *scan) bool {
 			continue
 		}
 		if w.isCandidate(row, h, area) {
-			w.found = inside{area, row, -1}
+			w.found = inside{area: area, row: row, override: -1}
 			return true
 		}
 	}
@@ -269,12 +269,12 @@ func (w *walker) holeInside(q *Query, r *result) bool {
 	for c.next(w) {
 		for row := c.first; row < c.end; row++ {
 			h := w.t.traitsOf(row)
-			if h.flags&flagAdopted == 0 || h.backend != backend || !w.t.valid[h.valid].Has(w.at) || w.excluded(row) {
+			if h.flags&flagAdopted == 0 || h.backend != backend || !w.t.spanOf(h).Has(w.at) || w.excluded(row) {
 				continue
 			}
 			for _, out := range w.t.adoptionOf(row).without {
 				if w.isInside(out) && w.elsewhere(q, out, r) {
-					w.found = inside{out, none, -1}
+					w.found = inside{area: out, row: none, override: -1}
 					return true
 				}
 			}

@@ -24,6 +24,13 @@ const (
 	mutantWithoutIgnored
 	mutantExclusionIgnored
 	mutantLosersUnsorted
+	mutantLookupAtAsked
+	mutantPageStopsLookup
+	mutantClosedStopsLookup
+	mutantBlockedIsNoService
+	mutantFailureIsEmpty
+	mutantAskedKeyOnly
+	mutantCoarseWithoutLookups
 )
 
 var mutants = []struct {
@@ -46,6 +53,13 @@ var mutants = []struct {
 	{"without is not looked at", mutantWithoutIgnored},
 	{"an exclusion inside is not looked at", mutantExclusionIgnored},
 	{"losers come in any order", mutantLosersUnsorted},
+	{"what a look-up finds counts at the asked area", mutantLookupAtAsked},
+	{"nothing is looked up where there is a page", mutantPageStopsLookup},
+	{"nothing is looked up where a service is closed to the area", mutantClosedStopsLookup},
+	{"a blocked service is looked up", mutantBlockedIsNoService},
+	{"a look-up that fails has found nothing", mutantFailureIsEmpty},
+	{"successor and parent are not looked up", mutantAskedKeyOnly},
+	{"a coarse area is answered without look-ups", mutantCoarseWithoutLookups},
 }
 
 func TestVectorsCatchMutants(t *testing.T) {

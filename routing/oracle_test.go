@@ -59,6 +59,8 @@ type oOverride struct {
 
 // oWorld is everything a question is asked of.
 type oWorld struct {
+	lookups   bool // there are sources that are asked for one key at a time
+	answers   []oLookup
 	dir       *oDirectory
 	rows      []*oRow // adoption-made ones last
 	adoptions []*oAdoption
@@ -76,12 +78,19 @@ type oQuery struct {
 	sender, lang   string
 }
 
+// oLookup is what a look-up source says when it is asked for a Leistung in an area; about all else it knows nothing.
+type oLookup struct {
+	leistung, area string
+	fails          bool
+	rows           []*oRow
+}
+
 type oLoser struct{ id, why string }
 
 type oAnswer struct {
 	verdict, backend, url, kind, area, key string
 	winner, oe                             string
-	tied                                   []string
+	tied, asked                            []string
 	losers                                 []oLoser
 }
 
@@ -99,8 +108,69 @@ type seat struct {
 	live  bool   // by R7 alone
 }
 
-// resolve answers one question.
+// resolve answers one question: R15, and everything else of what is known then.
 func (w *oWorld) resolve(q oQuery, m mutant) oAnswer {
+	known := *w
+	var asked []string
+	for {
+		key := known.lookUp(q, asked, m)
+		if key == "" {
+			a := known.answer(q, m)
+			a.asked = asked
+			return a
+		}
+		asked = append(asked, key+"@"+q.area)
+		for _, a := range w.answers {
+			if a.leistung != key || a.area != q.area {
+				continue
+			}
+			if a.fails && m != mutantFailureIsEmpty {
+				return oAnswer{verdict: "registry_unavailable", asked: asked}
+			}
+			for _, r := range a.rows {
+				if m == mutantLookupAtAsked {
+					moved := *r
+					moved.area, r = q.area, &moved
+				}
+				known.rows = append(slices.Clone(known.rows), r)
+			}
+		}
+	}
+}
+
+// lookUp is R15: the key that has to be looked up before there can be an answer, "" if there is none. That is the first
+// one of the list, for a Gemeinde, for which the first walk is empty, if nothing of a key before it answers.
+func (w *oWorld) lookUp(q oQuery, asked []string, m mutant) string {
+	chain := w.dir.chain(q.area)
+	if !w.lookups || len(q.area) != 12 || w.override(q, chain, m) != nil {
+		return ""
+	}
+	keys := w.keys(q, chain, m)
+	seats := w.seats(q, chain, keys, m)
+	has := func(key int, kind registry.Kind) bool {
+		return slices.ContainsFunc(seats, func(s *seat) bool {
+			closed := s.why == "not_joined" || s.why == "left"
+			return s.key == key && s.row.kind == kind && (s.why == "" || m == mutantClosedStopsLookup && closed) &&
+				!(m == mutantBlockedIsNoService && s.row.refused)
+		})
+	}
+	for i, key := range keys {
+		page := has(i, registry.Page)
+		if has(i, registry.Service) || m == mutantPageStopsLookup && page {
+			return ""
+		}
+		if !slices.Contains(asked, key+"@"+q.area) && !(m == mutantAskedKeyOnly && i > 0) {
+			return key
+		}
+		if page {
+			return ""
+		}
+	}
+	return ""
+}
+
+// answer is what is said of the rows that are known.
+func (w *oWorld) answer(q oQuery, m mutant) oAnswer {
 	chain := w.dir.chain(q.area)
 	keys := w.keys(q, chain, m)
 	seats := w.seats(q, chain, keys, m)
@@ -112,7 +182,8 @@ func (w *oWorld) resolve(q oQuery, m mutant) oAnswer {
 	}
 	won := w.walk(seats, len(keys), len(chain), m)
 	tied, a := w.tie(q, won, keys, m)
-	if w.differsInside(q, keys, tied, a, nil, m) {
+	unsaid := w.lookups && len(q.area) != 12 && !(len(won) > 0 && won[0].row.kind == registry.Service) // R12 with R15
+	if unsaid && m != mutantCoarseWithoutLookups || w.differsInside(q, keys, tied, a, nil, m) {
 		a = oAnswer{verdict: "area_required"}
 	}
 	if a.verdict == "" {

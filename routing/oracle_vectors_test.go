@@ -92,7 +92,7 @@ func oracleWorld(v *vector, d *oDirectory, m mutant) *oWorld {
 		w.types[i.Key], w.successor[i.Key] = i.Types, i.Successor
 	}
 	sources := append([]string{"operator", "marktplatz"}, v.Sources...)
-	for _, e := range v.Entries {
+	read := func(e *vectorEntry) {
 		area, _ := d.native(e.Area)
 		r := &oRow{
 			id: e.ID, leistung: oLeistung(e.Leistung), area: area, url: e.URL, backend: e.Backend, title: e.Title, lang: e.Lang,
@@ -115,6 +115,10 @@ func oracleWorld(v *vector, d *oDirectory, m mutant) *oWorld {
 			w.rows = append(w.rows, r)
 		}
 	}
+	for i := range v.Entries {
+		read(&v.Entries[i])
+	}
+	w.readLookups(v, read)
 	w.readMarktplatz(v, m)
 	for _, o := range v.Overrides {
 		area, _ := d.native(cmp.Or(o.Area, o.File))
@@ -138,6 +142,22 @@ func oracleWorld(v *vector, d *oDirectory, m mutant) *oWorld {
 		w.overrides = append(w.overrides, x)
 	}
 	return w
+}
+
+// readLookups reads what look-up sources will say, with what reads an entry into w.rows.
+func (w *oWorld) readLookups(v *vector, read func(*vectorEntry)) {
+	own := w.rows
+	w.lookups = len(v.Lookups) > 0
+	for _, a := range v.Answers {
+		w.rows = nil
+		area, _ := w.dir.native(a.Area)
+		for _, e := range a.Entries {
+			e.Source, e.Area = a.Source, cmp.Or(e.Area, a.Area) // where it says itself, else at the asked area
+			read(&e)
+		}
+		w.answers = append(w.answers, oLookup{leistung: oLeistung(a.Leistung), area: area, fails: a.Fails, rows: w.rows})
+	}
+	w.rows = own
 }
 
 // isLive says whether the offer closes its backend and can be reused.
@@ -285,6 +305,9 @@ func disagreements(v *vector, a oAnswer) []string {
 		differ("area", a.area, v.Want.Area)
 		differ("key", a.key, v.Want.Key)
 		differ("oe_id", a.oe, v.Want.OE)
+	}
+	if !slices.Equal(a.asked, v.Want.Asked) {
+		list = append(list, "asked: got "+strings.Join(a.asked, " ")+", want "+strings.Join(v.Want.Asked, " "))
 	}
 	if a.verdict == "ambiguous" && !slices.Equal(a.tied, v.Want.Candidates) {
 		list = append(list, "candidates: got "+strings.Join(a.tied, " ")+", want "+strings.Join(v.Want.Candidates, " "))

@@ -80,6 +80,7 @@ func (t *Table) Near(q *Query) []registry.Leistung {
 		return nil
 	}
 	group := q.Leistung.Number() / 1e6
+	t = t.Bulk() // a look-up for help would be dear
 	var list []registry.Leistung
 	tried := 0
 	for l := range t.leistungenFrom(group * 1e6) {
@@ -133,7 +134,7 @@ func (t *Table) offerBehind(q *Query, s *settled) (name string, live []uint32) {
 			if name == "" {
 				name = t.offers[t.adoptionOf(row).offer].name
 			}
-			if t.valid[o.valid].Has(at) {
+			if t.spanOf(o).Has(at) {
 				live = append(live, row)
 			}
 		}

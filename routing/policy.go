@@ -13,6 +13,7 @@ import (
 const (
 	partPolicy = iota
 	partIndex
+	partFound // what look-ups have found (R15), see lookup.go; it is last, so that a walk may leave it out
 	parts
 )
 
@@ -112,15 +113,15 @@ func (h *traits) needsCover() bool { return h.flags&(flagClosed|flagAdopted) == 
 // blocks are the numbers of a Leistung's blocks in both parts.
 type blocks [parts]uint32
 
-func (b blocks) none() bool { return b[partPolicy]&b[partIndex] == none }
+func (b blocks) none() bool { return b[partPolicy]&b[partIndex]&b[partFound] == none }
 
 // find gives the blocks of a Leistung.
 func (t *Table) find(l registry.Leistung) blocks {
 	h := index.Hash(l)
-	return blocks{t.policy.grid.FindHash(l, h), t.index.FindHash(l, h)}
+	return blocks{t.policy.grid.FindHash(l, h), t.index.FindHash(l, h), t.found.find(l)}
 }
 
-// grid says where a part has rows.
+// grid says where a part has rows, not that of look-ups.
 func (t *Table) grid(part int) *index.Grid {
 	if part == partPolicy {
 		return t.policy.grid
@@ -135,14 +136,30 @@ func (t *Table) exact(part int, block, id uint32) (group uint32) {
 		return none
 	case part == partPolicy:
 		return t.policy.grid.Exact(block, id)
+	case part == partFound:
+		return t.found.exact(block, id)
 	}
 	return t.index.Exact(block, id)
 }
 
+// around gives the deepest group of a block at an area that contains id, and that area.
+func (t *Table) around(part int, block, id uint32) (group, area uint32) {
+	switch part {
+	case partPolicy:
+		return t.policy.grid.Around(block, id)
+	case partFound:
+		return t.found.around(t.places, block, id)
+	}
+	return t.index.Around(block, id)
+}
+
 // rows gives the rows of a group: first ≤ r < end.
 func (t *Table) rows(part int, group uint32) (first, end uint32) {
-	if part == partPolicy {
+	switch part {
+	case partPolicy:
 		return t.policy.of(group)
+	case partFound:
+		return t.found.of(group)
 	}
 	return t.index.Rows(group)
 }
@@ -153,23 +170,48 @@ func (p *policy) of(group uint32) (first, end uint32) {
 	return first, first + to - from
 }
 
-// own is a row of the policy; nil if it is the index's.
+// own is a row of the policy, or of a look-up; nil if it is the index's.
 func (t *Table) own(row uint32) *policyRow {
 	if row < t.policy.first {
 		return nil
 	}
-	return &t.policy.rows[row-t.policy.first]
+	return element(t.policy.rows, t.found.rows, row-t.policy.first)
 }
 
 func (t *Table) traitsOf(row uint32) *traits {
 	if row < t.policy.first {
 		return &t.traits[t.index.TraitsOf(row)]
 	}
-	return &t.traits[t.policy.rows[row-t.policy.first].traits]
+	return element(t.traits, t.found.traits, t.own(row).traits)
 }
 
-// extraOf is the policy's extra of a row of it.
-func (t *Table) extraOf(r *policyRow) *extraRow { return &t.policy.extra[r.extra] }
+// spanOf is when a row is live by its dates.
+func (t *Table) spanOf(h *traits) *span { return element(t.valid, t.found.valid, h.valid) }
+
+// text is a text of the policy, or of a look-up.
+func (t *Table) text(n uint32) string {
+	if own := uint32(t.strings.len()); n >= own {
+		return t.found.texts[n-own]
+	}
+	return t.strings.at(n)
+}
+
+// backend is one of the table's, not NoBackend.
+func (t *Table) backend(id uint32) *backend { return element(t.backends, t.found.backends, id) }
+
+// extraOf is the extra of a row that is not the index's.
+func (t *Table) extraOf(r *policyRow) *extraRow {
+	return element(t.policy.extra, t.found.extra, r.extra)
+}
+
+// othersOf are the further addresses of such a row.
+func (t *Table) othersOf(x *extraRow) []otherURL {
+	if own := uint32(len(t.policy.others)); x.othersAt >= own {
+		at := x.othersAt - own
+		return t.found.others[at : at+x.othersN]
+	}
+	return t.policy.others[x.othersAt : x.othersAt+x.othersN]
+}
 
 // priorityOf is the priority of a row with flagPriority.
 func (t *Table) priorityOf(row uint32) int32 {
@@ -191,7 +233,7 @@ func (t *Table) contextOf(row uint32) (oe, lb, od uint32) {
 // id is the text of an id: the index's come first.
 func (t *Table) id(n uint32) string {
 	if own := t.index.IDs(); n >= own {
-		return t.strings.at(n - own)
+		return t.text(n - own)
 	}
 	return t.index.ID(n)
 }
@@ -205,11 +247,11 @@ func (t *Table) sameTarget(a, b index.At) bool {
 	r, s := t.own(a.Row), t.own(b.Row)
 	switch {
 	case r != nil && s != nil:
-		return r.url == s.url
+		return r.url == s.url || len(t.found.texts) > 0 && (r.url|s.url)&isTemplate == 0 && t.text(r.url) == t.text(s.url)
 	case r != nil:
-		return r.url&isTemplate == 0 && t.index.HasURL(b, t.strings.at(r.url))
+		return r.url&isTemplate == 0 && t.index.HasURL(b, t.text(r.url))
 	case s != nil:
-		return s.url&isTemplate == 0 && t.index.HasURL(a, t.strings.at(s.url))
+		return s.url&isTemplate == 0 && t.index.HasURL(a, t.text(s.url))
 	}
 	return t.index.SameURL(a, b)
 }
@@ -217,7 +259,7 @@ func (t *Table) sameTarget(a, b index.At) bool {
 // titleAt is a row's title as registered.
 func (t *Table) titleAt(at index.At) string {
 	if r := t.own(at.Row); r != nil {
-		return t.strings.at(r.title)
+		return t.text(r.title)
 	}
 	return t.index.Text(t.index.Record(at.Row).Title, at.Leistung, at.Area)
 }
@@ -225,7 +267,7 @@ func (t *Table) titleAt(at index.At) string {
 // refusedAt is why a row's target is refused (R7), "" if it is not.
 func (t *Table) refusedAt(at index.At) string {
 	if r := t.own(at.Row); r != nil {
-		return t.strings.at(t.extraOf(r).refused)
+		return t.text(t.extraOf(r).refused)
 	}
 	if t.traitsOf(at.Row).flags&flagBlocked == 0 {
 		return ""

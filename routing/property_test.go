@@ -75,7 +75,7 @@ func TestOrderOfInputDoesNotMatter(t *testing.T) {
 		shuffled := compile(t, other)
 		for i := range questions {
 			q := &questions[i]
-			if got, want := l.answer(shuffled, q), l.answer(table, q); got.visible() != want.visible() {
+			if got, want := l.said(shuffled, q), l.said(table, q); got.visible() != want.visible() {
 				t.Fatalf("%+v:\n got %s\nwant %s", q, got.visible(), want.visible())
 			}
 		}

@@ -114,7 +114,10 @@ type settled struct {
 
 // outcome of a row that could have won.
 func (rec *recorder) outcome(t *Table, r *recorded) (Outcome, Why) {
-	if !rec.won {
+	switch {
+	case rec.verdict == Pending:
+		return Withheld, WhyNone
+	case !rec.won:
 		return Lost, WhyOverride // without one, what can win wins
 	}
 	o, why := rec.compare(t, r)
@@ -159,7 +162,7 @@ func (rec *recorder) compare(t *Table, r *recorded) (Outcome, Why) {
 func (rec *recorder) tie(t *Table, rows []settled) {
 	same := func(a, b *settled) bool { return t.sameTarget(a.at, b.at) }
 	if !rec.result.tied {
-		needs := t.backends[t.traitsOf(rec.result.row).backend].require
+		needs := t.backend(t.traitsOf(rec.result.row).backend).require
 		same = func(a, b *settled) bool {
 			oe, lb, od := t.contextOf(a.row)
 			oe2, lb2, od2 := t.contextOf(b.row)

@@ -16,7 +16,8 @@ func (t *Table) Resolve(q *Query) Decision { return t.resolve(q, nil) }
 //
 //  1. An override that matches answers and ends it (R6).
 //  2. A local key without an area needs one (R12).
-//  3. The walk finds the deepest service, else the deepest page (R8–R10), or nothing.
+//  3. The walk finds the deepest service, else the deepest page (R8–R10), or nothing. A key for which it finds no service
+//     has to be looked up before anything else may answer, if there are sources for that (R15).
 //  4. For an asked area above Gemeinde the answer must hold everywhere inside (R12).
 //  5. What won is checked once more: one target, not refused, its context complete (R7, R10, R11). What did not win
 //     has its reason (R13).
@@ -38,16 +39,22 @@ func (t *Table) resolve(q *Query, rec *recorder) Decision {
 	if q.Area == registry.Bund && !q.Leistung.Federal() {
 		return nothing(q, AreaRequired)
 	}
+	w.looks = len(t.lookups) > 0 && !coarse
 	var r result
 	won := w.walk(q.Leistung, &r)
 	rec.done(&w, &r, won)
 	var d Decision
+	if w.waits() {
+		d = nothing(q, Pending)
+		d.Key = w.pending
+		return d
+	}
 	if won {
 		w.decide(q, &r, &d)
 	} else {
 		d = nothing(q, NoRoute)
 	}
-	if coarse && w.differs(q, &d, &r, won, -1) {
+	if coarse && (len(t.lookups) > 0 && w.unsaid(&r, won) || w.differs(q, &d, &r, won, -1)) {
 		rec.coarse(&d, w.found)
 		return nothing(q, AreaRequired)
 	}
@@ -83,7 +90,7 @@ func (w *walker) decide(q *Query, r *result, d *Decision) {
 		d.Verdict = Ambiguous
 	case h.flags&flagBlocked != 0:
 		d.Verdict = TargetRefused
-	case h.flags&flagTemplate != 0 && t.backends[h.backend].require&^d.context() != 0:
+	case h.flags&flagTemplate != 0 && t.backend(h.backend).require&^d.context() != 0:
 		d.Verdict = Ambiguous
 	case h.flags&(flagTemplate|flagOthers) != 0 && !t.fillable(q, d):
 		d.Verdict = TargetRefused
@@ -155,7 +162,7 @@ func (w *walker) answer(q *Query, i int) (d Decision, r result, won bool) {
 			w.decide(q, &r, &d)
 			d.Override, d.Note = o.id, NoteNone
 		} else {
-			d.Backend, d.url = b, t.backends[b].root
+			d.Backend, d.url = b, t.backend(uint32(b)).root
 		}
 	}
 	wantsPath := d.Verdict == Handover && !won && o.url == 0 && t.BackendProxy(d.Backend)
@@ -201,7 +208,7 @@ func (t *Table) isPath(url uint32) bool {
 func (t *Table) leadsTo(d *Decision, url uint32) bool {
 	a := t.urlOf(d)
 	if a.indexed {
-		return t.index.HasURL(a.at, t.strings.at(url))
+		return t.index.HasURL(a.at, t.text(url))
 	}
 	return a.n == url
 }

@@ -17,6 +17,9 @@ type stringTable struct {
 // at gives text i without copying it.
 func (s *stringTable) at(i uint32) string { return s.text[s.off[i]:s.off[i+1]] }
 
+// len is how many texts there are.
+func (s *stringTable) len() int { return len(s.off) - 1 }
+
 // interner builds a stringTable.
 type interner struct {
 	text  strings.Builder

@@ -20,6 +20,7 @@ type Table struct {
 
 	index   *index.Index // the sources' rows
 	policy  policy       // the operators' rows
+	found   found        // what look-ups have found for one question; it continues the lists of the table
 	traits  []traits     // the index's, then the policy's own
 	valid   []span       // likewise
 	strings stringTable  // the policy's
@@ -31,7 +32,9 @@ type Table struct {
 	nConf     int
 	selfHosts []string // in lower case
 	sources   []string
-	market    uint16 // the source of rows made by adoptions
+	market    uint16           // the source of rows made by adoptions
+	hosts     map[string]int32 // whose they are, by host (R16)
+	lookups   []int            // places of the sources that are asked for one key at a time (R15)
 
 	offers    []offer
 	adoptions []adoption
@@ -90,7 +93,7 @@ type adoption struct {
 }
 
 // Backends is the number of backends, implicit ones included.
-func (t *Table) Backends() int { return len(t.backends) }
+func (t *Table) Backends() int { return len(t.backends) + len(t.found.backends) }
 
 // Configured is the number of backends that Input named; their ids come first.
 func (t *Table) Configured() int { return t.nConf }
@@ -100,14 +103,14 @@ func (t *Table) BackendName(id BackendID) string {
 	if id < 0 {
 		return ""
 	}
-	return t.backends[id].name
+	return t.backend(uint32(id)).name
 }
 
 // BackendProxy says whether requests for the backend are forwarded.
-func (t *Table) BackendProxy(id BackendID) bool { return id >= 0 && t.backends[id].proxy }
+func (t *Table) BackendProxy(id BackendID) bool { return id >= 0 && t.backend(uint32(id)).proxy }
 
 // BackendOwner is the area whose file defined the backend; the Bund for implicit ones.
-func (t *Table) BackendOwner(id BackendID) registry.AreaID { return t.backends[id].owner }
+func (t *Table) BackendOwner(id BackendID) registry.AreaID { return t.backend(uint32(id)).owner }
 
 // BackendByName finds a configured backend.
 func (t *Table) BackendByName(name string) (BackendID, bool) {
@@ -116,7 +119,7 @@ func (t *Table) BackendByName(name string) (BackendID, bool) {
 }
 
 // Closed says whether an offer names the backend (R9).
-func (t *Table) Closed(id BackendID) bool { return id >= 0 && t.backends[id].closed }
+func (t *Table) Closed(id BackendID) bool { return id >= 0 && t.backend(uint32(id)).closed }
 
 // Areas is the table's Gemeindeverzeichnis.
 func (t *Table) Areas() *registry.Areas { return t.areas }
@@ -186,7 +189,7 @@ func (t *Table) Title(l registry.Leistung) string {
 		b := &t.policy.blocks[n]
 		for _, r := range t.policy.rows[b.first:b.end] {
 			if r.title != 0 {
-				return t.strings.at(r.title)
+				return t.text(r.title)
 			}
 		}
 	}
@@ -226,18 +229,18 @@ func (t *Table) indexRow(row uint32, e *registry.Entry) Row {
 
 func (t *Table) policyRow(row uint32) Row {
 	p := t.own(row)
-	h, x := t.traitsOf(row), t.extraOf(p)
+	h, x, origin := t.traitsOf(row), t.extraOf(p), element(t.origins, t.found.origins, p.origin)
 	r := Row{
-		ID: RowID(row), Leistung: p.leistung, Area: registry.AreaID(p.area), AreaKey: t.strings.at(x.areaKey), Kind: h.kind(),
-		Backend: h.backendID(), Title: t.strings.at(p.title), Lang: t.id(x.lang), Inactive: h.flags&flagInactive != 0,
-		Role: t.strings.at(x.role), Specialised: h.flags&flagGeneral == 0, Priority: int(x.priority),
-		OE: t.id(p.oe), LB: t.id(p.lb), OD: t.id(p.od), Source: int(h.source), Refused: t.strings.at(x.refused),
+		ID: RowID(row), Leistung: p.leistung, Area: registry.AreaID(p.area), AreaKey: t.text(x.areaKey), Kind: h.kind(),
+		Backend: h.backendID(), Title: t.text(p.title), Lang: t.id(x.lang), Inactive: h.flags&flagInactive != 0,
+		Role: t.text(x.role), Specialised: h.flags&flagGeneral == 0, Priority: int(x.priority),
+		OE: t.id(p.oe), LB: t.id(p.lb), OD: t.id(p.od), Source: int(h.source), Refused: t.text(x.refused),
 		Origin: registry.Origin{
-			Source: t.origins[p.origin].source, File: t.origins[p.origin].file, Line: int32(p.line), Col: int32(p.col),
+			Source: origin.source, File: origin.file, Line: int32(p.line), Col: int32(p.col),
 		},
 	}
 	r.URL, r.Template = t.addressText(t.rowAddress(index.At{Row: row}))
-	r.Begin, r.End = t.valid[h.valid].Times()
+	r.Begin, r.End = t.spanOf(h).Times()
 	if x.adoption > 0 {
 		r.Offer = t.offers[t.adoptions[x.adoption-1].offer].name
 	}

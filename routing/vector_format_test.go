@@ -22,12 +22,14 @@ type vector struct {
 	ParentKey  []string          `json:"parent_key"`
 	SelfHosts  []string          `json:"self_hosts"`
 	Sources    []string          `json:"sources"`
+	Lookups    []string          `json:"lookups"` // of them, those that are asked for one key at a time
 	Backends   []vectorBackend   `json:"backends"`
 	Entries    []vectorEntry     `json:"entries"`
 	Offers     []vectorOffer     `json:"offers"`
 	Adoptions  []vectorAdoption  `json:"adoptions"`
 	Overrides  []vectorOverride  `json:"overrides"`
-	State      map[string]string `json:"state"` // of backends; nothing here may read it (R14)
+	Answers    []vectorAnswer    `json:"answers"` // of look-ups
+	State      map[string]string `json:"state"`   // of backends; nothing here may read it (R14)
 	Ask        vectorAsk         `json:"ask"`
 	Want       vectorWant        `json:"want"`
 }
@@ -96,6 +98,15 @@ type vectorEntry struct {
 	LB           string      `json:"lb_id"`
 	OD           string      `json:"od_id"`
 	Refused      string      `json:"refused"`
+}
+
+// vectorAnswer is what a look-up source says when it is asked for a Leistung in an area; about all else it knows nothing.
+type vectorAnswer struct {
+	Source   string        `json:"source"`
+	Leistung string        `json:"leistung"`
+	Area     string        `json:"area"`
+	Fails    bool          `json:"fails"`
+	Entries  []vectorEntry `json:"entries"`
 }
 
 type vectorURL struct {
@@ -198,6 +209,7 @@ type vectorWant struct {
 	Near           []string      `json:"near"`
 	SuccessorOffer string        `json:"successor_offer"`
 	Losers         []vectorLoser `json:"losers"`
+	Asked          []string      `json:"asked"`
 }
 
 type vectorLoser struct {

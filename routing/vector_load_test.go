@@ -82,6 +82,9 @@ func load(v *vector) *loaded {
 	for i := range v.Overrides {
 		l.override(&v.Overrides[i])
 	}
+	for _, s := range v.Lookups {
+		l.in.Lookups = append(l.in.Lookups, slices.Index(l.in.Sources, s))
+	}
 	return l
 }
 
@@ -133,6 +136,39 @@ func (l *loaded) end(s string) (t time.Time) {
 	return t
 }
 
+// lookUp does what a request does while the table says that a key has to be looked up: it asks the sources, which answer as
+// the vector says. It returns the table that decides, the keys that were asked for, and whether a source failed.
+func (l *loaded) lookUp(v *vector, base *routing.Table, q *routing.Query) (t *routing.Table, asked []string, failed bool) {
+	var said []routing.Lookup
+	for t = base; ; t = base.With(q.Area, said) {
+		d := t.Resolve(q)
+		if d.Verdict != routing.Pending {
+			return t, asked, false
+		}
+		asked = append(asked, d.Key.String()+"@"+l.areas.ARS(q.Area).String())
+		one := routing.Lookup{Leistung: d.Key}
+		for i := range v.Answers {
+			a := &v.Answers[i]
+			if l.leistung(a.Leistung) != d.Key || l.area(a.Area) != q.Area {
+				continue
+			}
+			if a.Fails {
+				return t, asked, true
+			}
+			rows := routing.LookupRows{Source: slices.Index(l.in.Sources, a.Source)}
+			for j := range a.Entries {
+				e := &a.Entries[j]
+				out := l.row(e)
+				out.Area, out.Source = registry.AreaID(l.areas.Len()+1), -1 // nothing may read them
+				out.Origin = l.origin(e.ID, a.Source)
+				rows.Entries = append(rows.Entries, out)
+			}
+			one.Rows = append(one.Rows, rows)
+		}
+		said = append(said, one)
+	}
+}
+
 // below is the loader's rule that all in a file lies at or below the file's area (S74).
 func (l *loaded) below(file string, area registry.AreaID) {
 	if file == "" {
@@ -145,14 +181,22 @@ func (l *loaded) below(file string, area registry.AreaID) {
 }
 
 func (l *loaded) entry(v *vector, e *vectorEntry) {
-	out := registry.Entry{
-		Leistung: l.leistung(e.Leistung), Area: l.area(e.Area), AreaKey: e.Area, URL: e.URL, Backend: e.Backend, Path: e.Path,
-		Title: e.Title, Lang: e.Lang, Begin: l.begin(e.Begin), End: l.end(e.End), Inactive: e.Inactive, Role: e.Role,
-		Specialised: e.Specialised, Priority: e.Priority, OE: e.OE, LB: e.LB, OD: e.OD, Refused: e.Refused,
-		Source: slices.Index(l.in.Sources, cmp.Or(e.Source, "operator")), Template: e.Source == "",
-	}
+	out := l.row(e)
+	out.Area, out.Source, out.Template = l.area(e.Area), slices.Index(l.in.Sources, cmp.Or(e.Source, "operator")), e.Source == ""
 	if out.Source < 0 {
 		l.fail("source "+e.Source, errors.New("not listed"))
+	}
+	out.Origin = l.origin(e.ID, e.Source)
+	l.below(e.File, out.Area)
+	l.in.Entries = append(l.in.Entries, out)
+}
+
+// row is an entry without its place in a table.
+func (l *loaded) row(e *vectorEntry) registry.Entry {
+	out := registry.Entry{
+		Leistung: l.leistung(e.Leistung), AreaKey: e.Area, URL: e.URL, Backend: e.Backend, Path: e.Path,
+		Title: e.Title, Lang: e.Lang, Begin: l.begin(e.Begin), End: l.end(e.End), Inactive: e.Inactive, Role: e.Role,
+		Specialised: e.Specialised, Priority: e.Priority, OE: e.OE, LB: e.LB, OD: e.OD, Refused: e.Refused,
 	}
 	if e.Kind == "page" {
 		out.Kind = registry.Page
@@ -160,9 +204,7 @@ func (l *loaded) entry(v *vector, e *vectorEntry) {
 	for _, u := range e.URLs {
 		out.Others = append(out.Others, registry.LangURL{Lang: u.Lang, URL: u.URL})
 	}
-	out.Origin = l.origin(e.ID, e.Source)
-	l.below(e.File, out.Area)
-	l.in.Entries = append(l.in.Entries, out)
+	return out
 }
 
 func (l *loaded) marktplatz(v *vector) {

@@ -4,6 +4,7 @@ package routing
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/pvgate/pvgate/registry"
@@ -26,6 +27,9 @@ type walker struct {
 	block blocks            // its
 	rec   *recorder
 
+	looks   bool              // a key without a service has to be looked up first (R15)
+	pending registry.Leistung // one that has
+
 	facts facts
 	found inside
 }
@@ -35,6 +39,7 @@ type inside struct {
 	area     uint32
 	row      uint32 // or none
 	override int32  // into Input.Overrides, or -1
+	lookup   bool   // only a look-up for a Gemeinde can say (R15)
 }
 
 // facts are what R13 chooses from when nothing won.
@@ -102,7 +107,7 @@ func (w *walker) ask(t *Table, q *Query, rec *recorder) {
 // candidate wins. With a recorder it goes on after that, for the losers' sake.
 func (w *walker) walk(asked registry.Leistung, r *result) (won bool) {
 	live := w.tryKey(asked, r, &won)
-	if won && w.rec == nil {
+	if won && w.rec == nil || w.waits() {
 		return won
 	}
 	w.facts.known = !w.t.find(asked).none()
@@ -111,7 +116,7 @@ func (w *walker) walk(asked registry.Leistung, r *result) (won bool) {
 			w.tryKey(s, r, &won)
 		}
 	}
-	if won && w.rec == nil {
+	if won && w.rec == nil || w.waits() {
 		return won
 	}
 	if p := w.t.parentOf(asked, w.area); !p.IsZero() && p != w.keys[w.nKeys-1] {
@@ -125,21 +130,29 @@ func (w *walker) walk(asked registry.Leistung, r *result) (won bool) {
 func (w *walker) tryKey(key registry.Leistung, r *result, won *bool) (live bool) {
 	w.keys[w.nKeys] = key
 	w.nKeys++
-	if !w.begin(key) {
-		return false
-	}
-	if *won {
+	there := w.begin(key)
+	switch {
+	case *won && there:
 		var late result // for the recorder only
 		_, live = w.walkKey(&late)
 		return live
+	case *won:
+		return false
+	case there:
+		missed := w.facts.missed
+		if *won, live = w.walkKey(r); *won {
+			r.key = w.nKeys - 1
+			r.missed = r.missed || missed
+		}
 	}
-	missed := w.facts.missed
-	if *won, live = w.walkKey(r); *won {
-		r.key = w.nKeys - 1
-		r.missed = r.missed || missed
+	if w.looks && (!*won || r.traits.kind() == registry.Page) && !slices.Contains(w.t.found.asked, key) {
+		w.pending, *won = key, false
 	}
 	return live
 }
+
+// waits says whether the walk has come to a key that has to be looked up first.
+func (w *walker) waits() bool { return !w.pending.IsZero() }
 
 // begin sets the key that is walked; false if nobody has rows of it.
 func (w *walker) begin(key registry.Leistung) bool {
@@ -203,7 +216,7 @@ func (w *walker) walkKey(r *result) (found, live bool) {
 					missedAt = c.area
 				}
 			case WhyExpired:
-				live = live || h.flags&flagInactive == 0 && w.t.valid[h.valid].Has(w.at) // its cover has ended, not the row
+				live = live || h.flags&flagInactive == 0 && w.t.spanOf(h).Has(w.at) // its cover has ended, not the row
 				w.facts.end(ended)
 			}
 		}
@@ -281,7 +294,7 @@ func (t *Table) rank(row uint32, h *traits, alias bool) uint64 {
 // (R7, R9).
 func (w *walker) state(row uint32, h *traits) (why Why, ended int64) {
 	if h.valid != 0 {
-		switch s := w.t.valid[h.valid]; {
+		switch s := w.t.spanOf(h); {
 		case w.at < s.Begin:
 			return WhyNotYet, 0
 		case w.at >= s.End:
@@ -320,7 +333,7 @@ func (w *walker) cover(backend uint32) (why Why, ended int64) {
 			if h.flags&flagAdopted == 0 || h.backend != backend {
 				continue
 			}
-			s, out := w.t.valid[h.valid], w.excluded(row)
+			s, out := w.t.spanOf(h), w.excluded(row)
 			switch {
 			case w.at < s.Begin:
 			case w.at < s.End && !out:
@@ -392,7 +405,12 @@ type cursor struct {
 // ahead is a group up the chain, none if there is no further one.
 type ahead struct{ group, area uint32 }
 
-func (w *walker) start() cursor { return cursor{parts: parts} }
+func (w *walker) start() cursor {
+	if w.block[partFound] == none {
+		return cursor{parts: partFound}
+	}
+	return cursor{parts: parts}
+}
 
 // next moves to the next group of the chain; false at the end.
 func (c *cursor) next(w *walker) bool {
@@ -405,6 +423,9 @@ func (c *cursor) next(w *walker) bool {
 		if c.ahead[partIndex].group = none; c.parts > partIndex {
 			c.look(w, partIndex, w.area)
 		}
+		if c.ahead[partFound].group = none; c.parts > partFound {
+			c.look(w, partFound, w.area)
+		}
 	} else if last := &c.ahead[c.part]; last.area == 0 {
 		last.group = none
 	} else {
@@ -415,6 +436,9 @@ func (c *cursor) next(w *walker) bool {
 	if own.group != none && (other.group == none || own.area >= other.area) { // deeper areas have larger ids
 		c.part = partPolicy
 	}
+	if f := &c.ahead[partFound]; f.group != none && (c.ahead[c.part].group == none || f.area > c.ahead[c.part].area) {
+		c.part = partFound
+	}
 	return c.take(w, c.ahead[c.part].group, c.ahead[c.part].area)
 }
 
@@ -422,7 +446,7 @@ func (c *cursor) next(w *walker) bool {
 func (c *cursor) look(w *walker, part int, id uint32) {
 	a := &c.ahead[part]
 	if a.group = none; w.block[part] != none {
-		a.group, a.area = w.t.grid(part).Around(w.block[part], id)
+		a.group, a.area = w.t.around(part, w.block[part], id)
 	}
 }
 
@@ -439,9 +463,17 @@ func (c *cursor) take(w *walker, group, native uint32) bool {
 	return true
 }
 
-// shared says whether a further group may count at the same area: the index's after the policy's, or by a dated change.
+// shared says whether a further group may count at the same area: that of another part, or by a dated change.
 func (c *cursor) shared(w *walker) bool {
-	return w.dated || c.part == partPolicy && c.ahead[partIndex].group != none && c.ahead[partIndex].area == c.area
+	if w.dated {
+		return true
+	}
+	for part := c.part + 1; part < c.parts; part++ {
+		if a := &c.ahead[part]; a.group != none && a.area == c.area {
+			return true
+		}
+	}
+	return false
 }
 
 // nextDated looks up each place of the chain by itself: its own key unless that means something else by now, and the

@@ -5,7 +5,7 @@ package routing
 var verdictWords = [Verdicts]string{
 	Handover: "handover", AreaRequired: "area_required", Ambiguous: "ambiguous", NotJoined: "not_joined",
 	Expired: "expired", NotAnApplication: "not_an_application", UnknownLeistung: "unknown_leistung",
-	NoRoute: "no_route", TargetRefused: "target_refused", Gone: "gone",
+	NoRoute: "no_route", TargetRefused: "target_refused", Gone: "gone", Pending: "pending",
 }
 
 // String is the reason code of the HTTP contract.
@@ -25,6 +25,7 @@ var answers = [Verdicts]struct {
 	Handover: {303, ""}, AreaRequired: {400, "client"}, Ambiguous: {300, "registry"}, NotJoined: {404, "registry"},
 	Expired: {410, "registry"}, NotAnApplication: {404, ""}, UnknownLeistung: {404, "registry"},
 	NoRoute: {404, "registry"}, TargetRefused: {502, "registry"}, Gone: {410, "operator"},
+	Pending: {503, "registry"}, // registry_unavailable, if nothing more is heard
 }
 
 var whyWords = [...]string{

@@ -167,7 +167,7 @@ func (m *market) gaps(only asked) []gap {
 // online says whether a citizen is led to an Onlinedienst, or can choose one.
 func (m *market) online(l registry.Leistung, area registry.AreaID) (verdict string, ok bool) {
 	q := routing.Query{Leistung: l, Area: area, At: m.now}
-	d := m.table.Resolve(&q)
+	d := m.table.Bulk().Resolve(&q)
 	led := d.Verdict == routing.Handover || d.Verdict == routing.Ambiguous
 	verdict = d.Verdict.String()
 	if led && d.Kind == registry.Page {

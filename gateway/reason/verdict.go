@@ -28,6 +28,8 @@ func OfVerdict(v routing.Verdict) Code {
 		return TargetRefused
 	case routing.Gone:
 		return Gone
+	case routing.Pending: // what had to be looked up was not found out
+		return RegistryUnavailable
 	default:
 		return Internal
 	}

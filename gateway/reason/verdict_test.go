@@ -15,7 +15,7 @@ func TestEveryVerdictHasTheReasonOfItsName(t *testing.T) {
 		if c == Internal {
 			t.Errorf("verdict %d has no reason", v)
 		}
-		if c.String() != v.String() {
+		if c.String() != v.String() && (v != routing.Pending || c != RegistryUnavailable) {
 			t.Errorf("verdict %v became %v", v, c)
 		}
 	}
