@@ -41,7 +41,7 @@ func TestCoverageIsThatOfAllPairs(t *testing.T) {
 			leistungen[key] += 0
 			for _, ars := range gemeinden {
 				q := routing.Query{Leistung: key, Area: l.area(ars), At: m.At}
-				if d := table.Resolve(&q); (d.Verdict == routing.Handover || d.Verdict == routing.Ambiguous) && d.Kind == registry.Service {
+				if d := table.Bulk().Resolve(&q); (d.Verdict == routing.Handover || d.Verdict == routing.Ambiguous) && d.Kind == registry.Service {
 					leistungen[key]++
 					lands[ars[:2]]++
 					kreise[ars[:5]]++

@@ -121,7 +121,7 @@ func naiveAnswer(m routing.Moment, l registry.Leistung, area, sender string, see
 		panic(err)
 	}
 	q := routing.Query{Leistung: l, Area: id, At: m.At, Sender: sender, Seed: seed}
-	d := m.Table.Resolve(&q)
+	d := m.Table.Bulk().Resolve(&q)
 	a := naive{name: d.Verdict.String(), split: d.Override >= 0}
 	if d.Verdict == routing.Handover {
 		url, err := m.Table.AppendURL(nil, &q, &d)
