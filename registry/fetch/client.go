@@ -9,6 +9,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -32,6 +33,8 @@ type Policy struct {
 	Roots   *x509.CertPool         // whom to believe; nil = the system's
 	// Stall is the longest time to the head of an answer, and the time in which MinBytes must come of its body.
 	Stall time.Duration // 0 = DefaultStall
+	// Idle is how many connections wait for a further request; 0 = 2.
+	Idle int
 	// Before is called before each request, redirects and resumptions included; an error takes its place. It may wait.
 	Before func(context.Context) error
 }
@@ -76,17 +79,18 @@ func Client(p Policy) *http.Client {
 	if p.Stall <= 0 {
 		p.Stall = DefaultStall
 	}
+	idle := cmp.Or(p.Idle, 2)
 	var only1 http.Protocols
 	only1.SetHTTP1(true)
 	return &http.Client{
 		Transport: &transport{p, &http.Transport{
 			DialContext: p.dial, TLSHandshakeTimeout: p.Stall, ResponseHeaderTimeout: p.Stall, MaxResponseHeaderBytes: maxHead,
 			TLSClientConfig: &tls.Config{RootCAs: p.Roots, MinVersion: tls.VersionTLS12}, Protocols: &only1, DisableCompression: true,
-			MaxIdleConns: 2, IdleConnTimeout: p.Stall,
+			MaxIdleConns: idle, MaxIdleConnsPerHost: idle, IdleConnTimeout: max(p.Stall, DefaultStall),
 		}},
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			if first := via[0].URL; r.URL.Scheme != first.Scheme || r.URL.Host != first.Host || len(via) > maxRedirects {
-				return &RedirectError{r.URL.Redacted()}
+				return &RedirectError{Shown(r.URL.Redacted())}
 			}
 			return nil
 		},

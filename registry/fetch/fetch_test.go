@@ -601,7 +601,7 @@ func TestRetryAfterIsSecondsOrADate(t *testing.T) {
 		"": 0, "0": 0, "90": 90 * time.Second, "-1": 0, "x": 0, "99999999": 24 * time.Hour,
 		"Sun, 22 Nov 2026 12:00:05 GMT": 5 * time.Second, "Sun, 22 Nov 2026 11:00:00 GMT": 0, "Sun, 22 Nov 2027 11:00:00 GMT": 24 * time.Hour,
 	} {
-		if got := retryAfter(text, now); got != want {
+		if got := RetryAfter(text, now); got != want {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}

@@ -191,7 +191,7 @@ func (t *transfer) once(ctx context.Context, have Version) (Got, error) {
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && from > 0:
 		return Got{}, errors.Join(errAgain, t.part.drop())
 	default:
-		return Got{}, &Status{resp.StatusCode, retryAfter(resp.Header.Get("Retry-After"), t.Now())}
+		return Got{}, &Status{resp.StatusCode, RetryAfter(resp.Header.Get("Retry-After"), t.Now())}
 	}
 	if err := t.judge(resp, from); err != nil {
 		return Got{}, err
@@ -328,8 +328,8 @@ func bare(err error) error {
 // maxRetryAfter bounds what a server may ask for.
 const maxRetryAfter = 24 * time.Hour
 
-// retryAfter reads Retry-After (RFC 9110, section 10.2.3): seconds or a date; 0 if it says nothing of use.
-func retryAfter(text string, now time.Time) time.Duration {
+// RetryAfter reads the field of that name (RFC 9110, section 10.2.3): seconds or a date; 0 if it says nothing of use.
+func RetryAfter(text string, now time.Time) time.Duration {
 	d := time.Duration(0)
 	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
 		d = time.Duration(n) * time.Second
