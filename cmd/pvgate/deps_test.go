@@ -29,6 +29,9 @@ registry/bundle: registry registry/source registry/signing
 registry/refresh: registry/source
 registry/guard: registry/bundle registry/source
 registry/lookup: registry registry/source
+registry/lookup/rest: registry registry/fetch registry/lookup registry/source
+registry/lookup/pvog: registry registry/lookup registry/lookup/rest registry/source
+registry/lookup/fitconnect: registry registry/lookup registry/lookup/rest registry/source
 registry/generate: registry
 registry/fetch: registry registry/source
 registry/index: registry registry/bundle
@@ -88,6 +91,7 @@ cmd/pvgate: registry/... routing gateway/... config
 
 // What tests may import beyond the line of their package: their own folder, and what lies below it in the direction.
 const directionOfTests = `
+registry/lookup/...: registry/... bench/scripted
 registry/...: registry/...
 routing/...: routing/... registry/... bench/proof
 gateway/...: gateway/... routing/... registry/... bench/quicraw
