@@ -322,6 +322,23 @@ func TestPagesOfTwoStates(t *testing.T) {
 	}
 }
 
+// The first page announced three descriptions, the second says that there are two, and two came.
+func TestPagesWithTwoTotals(t *testing.T) {
+	t.Parallel()
+	o := New(options(t)).o
+	d := newReading(&o, key(t, gewerbe, "065340014014"), noon())
+	for number, body := range []string{`{"content":[{"leikakeys":["99050012104000"]}],"totalElements":3,"last":false}`, `{"content":[{"leikakeys":["99050012104000"]},{"leikakeys":["99050012104000"]}],"totalElements":2,"last":true}`} {
+		var p page
+		if err := json.Unmarshal([]byte(body), &p); err != nil {
+			t.Fatal(err)
+		}
+		_, err := d.take(t.Context(), number, &p)
+		if r := (*source.Refusal)(nil); errors.As(err, &r) != (number == 1) {
+			t.Errorf("page %d: %v", number, err)
+		}
+	}
+}
+
 // Every fault of the service is an error and ends in bounded time, requests and memory.
 func TestEveryFaultIsAnError(t *testing.T) {
 	t.Parallel()

@@ -105,6 +105,31 @@ func patience(f scripted.Fault) time.Duration {
 	return time.Minute
 }
 
+// What is too long is left with its server.
+func TestNoMoreIsTakenThanIsAllowed(t *testing.T) {
+	t.Parallel()
+	sent := make(chan int, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		n, some := 0, make([]byte, 64<<10)
+		defer func() { sent <- n }()
+		w.Header().Set("Content-Type", "application/json")
+		for n < 256<<20 {
+			if _, err := w.Write(some); err != nil {
+				return
+			}
+			n += len(some)
+		}
+	}))
+	t.Cleanup(server.Close)
+	_, err := client(t, fetch.Policy{HTTP: true}).Get(t.Context(), server.URL, new(any))
+	if r := refusal(t, "endless", err); r.Cause != source.CauseOversized {
+		t.Errorf("%v", r)
+	}
+	if n := <-sent; n > 64<<20 { // the limit, and what fits into the sockets
+		t.Errorf("%d bytes were taken", n)
+	}
+}
+
 func TestWhoeverLeavesIsNoFaultOfTheService(t *testing.T) {
 	t.Parallel()
 	s := &scripted.Service{}
