@@ -32,7 +32,7 @@ registry/lookup: registry registry/source
 registry/lookup/rest: registry registry/fetch registry/lookup registry/source
 registry/lookup/pvog: registry registry/lookup registry/lookup/rest registry/source
 registry/lookup/fitconnect: registry registry/lookup registry/lookup/rest registry/source
-registry/generate: registry
+registry/generate: registry registry/xzufi
 registry/fetch: registry registry/source
 registry/index: registry registry/bundle
 registry/signing: registry
