@@ -16,7 +16,8 @@ import (
 
 // Row is one row of a registry as it is written; empty = absent. The bytes are not kept.
 type Row struct {
-	Line                int // from 1
+	Line                int    // from 1
+	From                string // what it was made of, in provenance and messages instead of the file; "" = the file
 	Leistung, Area      []byte
 	URL                 []byte // of the Onlinedienst: gives a service entry
 	Page                []byte // of the source portal: gives a page entry
@@ -38,6 +39,7 @@ type Builder struct {
 	pending [2]registry.Entry // by kind: the last entry, until it is certain that no other language follows
 	waiting [2]bool
 	texts   map[string]string
+	from    string // Row.From of the row that is judged
 }
 
 // maxTexts bounds the memory for texts that occur again and again.
@@ -50,6 +52,7 @@ func NewBuilder(o *Options, emit Emit) *Builder {
 
 // Add takes the next row. An error ends the reading: the context's, emit's or a *[Refusal].
 func (b *Builder) Add(ctx context.Context, r *Row) error {
+	b.from = r.From
 	if err := b.count(ctx, r.Line); err != nil {
 		return err
 	}
@@ -140,8 +143,17 @@ func (b *Builder) quarantine(line int, value []byte, reason string) {
 	b.report.Quarantined++
 	if len(b.report.Faults) < MaxFaults {
 		v := strings.ToValidUTF8(string(value[:min(len(value), 64)]), "")
-		b.report.Faults = append(b.report.Faults, registry.Fault{Origin: b.o.origin(line), Value: v, Reason: reason})
+		b.report.Faults = append(b.report.Faults, registry.Fault{Origin: b.origin(line), Value: v, Reason: reason})
 	}
+}
+
+// origin is that of the row that is judged.
+func (b *Builder) origin(line int) registry.Origin {
+	o := b.o.origin(line)
+	if b.from != "" {
+		o.File = b.from
+	}
+	return o
 }
 
 // entry reads all but the target. On an error value is what was wrong.
@@ -180,7 +192,7 @@ func (b *Builder) entry(r *Row) (e registry.Entry, value []byte, err error) {
 		e.Role = "0" + e.Role // a spreadsheet ate the zero
 	}
 	e.OE, e.LB, e.OD = b.text(r.OE), b.text(r.LB), b.text(r.OD)
-	e.Source, e.Origin = b.o.Order, b.o.origin(r.Line)
+	e.Source, e.Origin = b.o.Order, b.origin(r.Line)
 	return e, nil, nil
 }
 

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package objects
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"strings"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/pvgate/pvgate/registry/source"
+)
+
+// A file of rows: its name, then each row as lengths and texts of its fields, where 0 stands for what the row before has; its
+// end and CRC-32C of all. The same objects give the same bytes.
+const rowsName = "pvgate rows of objects 1\n"
+
+// maxField bounds a text of a row in bytes; no target is as long, and of a title it is enough.
+const maxField = 8200
+
+// fields are a row's texts in the order of the file.
+func (r *row) fields() [15]*string {
+	return [...]*string{
+		&r.leistung, &r.area, &r.url, &r.page, &r.title, &r.lang, &r.begin, &r.end, &r.role, &r.oe, &r.lb, &r.od, nil, &r.from, &r.with,
+	}
+}
+
+const specialisedField = 12
+
+// Export writes the store's rows, in an order and with bytes that depend on its objects alone.
+func (s *Store) Export(ctx context.Context, w io.Writer) (RowCounts, error) {
+	sum := crc32.New(castagnoli())
+	out := bufio.NewWriterSize(io.MultiWriter(w, sum), 64<<10)
+	var last row
+	var buf []byte
+	_, _ = out.WriteString(rowsName) // bufio keeps its error
+	counts, err := s.rows(ctx, func(r *row) error {
+		buf = append(buf[:0], 1)
+		before, now := last.fields(), r.fields()
+		for i := range now {
+			text, same := "", last.specialised == r.specialised
+			if i == specialisedField {
+				if r.specialised {
+					text = "1"
+				}
+			} else {
+				text = clipped(*now[i])
+				same = text == *before[i]
+				*before[i] = text
+			}
+			if same {
+				buf = append(buf, 0)
+				continue
+			}
+			buf = binary.AppendUvarint(buf, uint64(len(text))+1)
+			buf = append(buf, text...)
+		}
+		last.specialised = r.specialised
+		_, err := out.Write(buf)
+		return err
+	})
+	if err != nil {
+		return counts, err
+	}
+	if err := out.WriteByte(0); err != nil {
+		return counts, err
+	}
+	if err := out.Flush(); err != nil {
+		return counts, err
+	}
+	_, err = w.Write(binary.LittleEndian.AppendUint32(nil, sum.Sum32()))
+	return counts, err
+}
+
+// rows gives the rows of the store.
+func (s *Store) rows(ctx context.Context, give func(*row) error) (counts RowCounts, err error) {
+	sorter, err := s.sorting()
+	if err != nil {
+		return counts, err
+	}
+	defer func() { err = errors.Join(err, sorter.close()) }()
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		r := &rows{tx: tx, sorter: sorter, give: give}
+		err := r.run(ctx)
+		counts = r.counts
+		return err
+	})
+	return counts, err
+}
+
+func clipped(s string) string {
+	if len(s) <= maxField {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxField], "")
+}
+
+// Entries gives the store's entries as a reader of any source does, in the order of their Leistung and area.
+func (s *Store) Entries(ctx context.Context, o source.Options, emit source.Emit) (source.Report, error) {
+	b := source.NewBuilder(&o, emit)
+	n := 0
+	if _, err := s.rows(ctx, func(r *row) error {
+		n++
+		return b.Add(ctx, r.source(n))
+	}); err != nil {
+		return b.Report(), err
+	}
+	return b.Finish(ctx)
+}
+
+// source is a row as readers of sources understand it.
+func (r *row) source(line int) *source.Row {
+	out := &source.Row{
+		Line: line, From: r.from, Leistung: []byte(r.leistung), Area: []byte(r.area), URL: []byte(r.url), Page: []byte(r.page), Title: []byte(r.title),
+		Lang: []byte(r.lang), Begin: []byte(r.begin), End: []byte(r.end), Role: []byte(r.role), OE: []byte(r.oe), LB: []byte(r.lb), OD: []byte(r.od),
+	}
+	if r.specialised {
+		out.Specialised = []byte("1")
+	}
+	return out
+}
+
+// Read reads a file of rows, as every format is read. A row's line is its number.
+func Read(ctx context.Context, in io.Reader, o source.Options, emit source.Emit) (source.Report, error) {
+	b := source.NewBuilder(&o, emit)
+	err := eachRow(in, &o, func(n int, r *row) error { return b.Add(ctx, r.source(n)) })
+	if err != nil {
+		return b.Report(), err
+	}
+	return b.Finish(ctx)
+}
+
+// Made names the objects that a row of a file is made of.
+func Made(in io.Reader, number int) (string, error) {
+	found := ""
+	err := eachRow(in, &source.Options{}, func(n int, r *row) error {
+		if n == number {
+			found = strings.TrimSuffix(r.from+", "+r.with, ", ")
+			return errFound
+		}
+		return nil
+	})
+	if errors.Is(err, errFound) {
+		err = nil
+	} else if err == nil {
+		err = fmt.Errorf("there is no row %d", number)
+	}
+	return found, err
+}
+
+var errFound = errors.New("found")
+
+// eachRow gives the rows of a file with their numbers. A row is valid during the call.
+func eachRow(in io.Reader, o *source.Options, give func(n int, r *row) error) error {
+	f := &rowReader{r: bufio.NewReaderSize(in, 64<<10), o: o}
+	name := make([]byte, len(rowsName))
+	n, err := io.ReadFull(f.r, name)
+	switch {
+	case n == 0 && errors.Is(err, io.EOF):
+		return o.Refuse(source.CauseEmpty, 0, "the file is empty")
+	case string(name[:n]) != rowsName[:n]:
+		return o.Refuse(source.CauseSchema, 0, "it is no file of rows that pvgate has made")
+	case err != nil:
+		return f.refuse(err)
+	}
+	f.crc = crc32.Update(0, castagnoli(), name)
+	r := &row{}
+	for {
+		f.row++
+		more, err := f.read(r)
+		if err != nil || !more {
+			return err
+		}
+		if err := give(f.row, r); err != nil {
+			return err
+		}
+	}
+}
+
+type rowReader struct {
+	r   *bufio.Reader
+	o   *source.Options
+	crc uint32
+	row int
+	buf []byte
+}
+
+var errRowForm = errors.New("a row is not in its form")
+
+func (f *rowReader) refuse(err error) error {
+	switch {
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return f.o.Refuse(source.CauseTruncated, f.row, "the file breaks off")
+	case errors.Is(err, errRowForm):
+		return f.o.Refuse(source.CauseSchema, f.row, "%v", err)
+	}
+	r := f.o.Refuse(source.CauseTruncated, f.row, "cannot be read to its end: %v", err)
+	r.Err = err
+	return r
+}
+
+// read goes to the next row; false is the end of a whole file.
+func (f *rowReader) read(r *row) (bool, error) {
+	mark, err := f.r.ReadByte()
+	if err != nil {
+		return false, f.refuse(err)
+	}
+	f.crc = crc32.Update(f.crc, castagnoli(), []byte{mark})
+	if mark == 0 {
+		return false, f.end()
+	}
+	if mark != 1 {
+		return false, f.refuse(errRowForm)
+	}
+	f.buf = f.buf[:0]
+	for i, to := range r.fields() {
+		n, err := binary.ReadUvarint(f.r)
+		if err != nil {
+			return false, f.refuse(err)
+		}
+		if n > maxField+1 {
+			return false, f.refuse(errRowForm)
+		}
+		f.buf = binary.AppendUvarint(f.buf, n)
+		if n == 0 {
+			continue
+		}
+		at := len(f.buf)
+		f.buf = append(f.buf, make([]byte, n-1)...)
+		if _, err := io.ReadFull(f.r, f.buf[at:]); err != nil {
+			return false, f.refuse(err)
+		}
+		if i == specialisedField {
+			r.specialised = n > 1
+		} else {
+			*to = string(f.buf[at:])
+		}
+	}
+	f.crc = crc32.Update(f.crc, castagnoli(), f.buf)
+	return true, nil
+}
+
+func (f *rowReader) end() error {
+	var sum [4]byte
+	if _, err := io.ReadFull(f.r, sum[:]); err != nil {
+		return f.refuse(err)
+	}
+	if binary.LittleEndian.Uint32(sum[:]) != f.crc {
+		return f.o.Refuse(source.CauseChecksum, 0, "the file is damaged")
+	}
+	return nil
+}
