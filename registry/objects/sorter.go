@@ -25,7 +25,6 @@ type sorter struct {
 	spans []span
 	runs  []string
 	added int
-	keep  bool // records of one key are all given, in the order in which they were added
 }
 
 // span is a record in the arena: key, then value.
@@ -55,9 +54,6 @@ func (s *sorter) add(key, value []byte) error {
 			return err
 		}
 	}
-	if s.arena == nil {
-		s.arena = make([]byte, 0, s.limit)
-	}
 	s.spans = append(s.spans, span{uint32(len(s.arena)), uint32(len(key)), uint32(len(value))})
 	s.arena = append(append(s.arena, key...), value...)
 	s.added++
@@ -71,9 +67,6 @@ func (s *sorter) valueOf(p span) []byte { return s.arena[p.at+p.key : p.at+p.key
 // order sorts what is held; of one key the last stays.
 func (s *sorter) order() {
 	slices.SortStableFunc(s.spans, func(a, b span) int { return bytes.Compare(s.keyOf(a), s.keyOf(b)) })
-	if s.keep {
-		return
-	}
 	out := s.spans[:0]
 	for i, p := range s.spans {
 		if i+1 < len(s.spans) && bytes.Equal(s.keyOf(p), s.keyOf(s.spans[i+1])) {
@@ -149,8 +142,7 @@ func (s *sorter) merge(give func(key, value []byte) error) (err error) {
 	for len(h) > 0 {
 		r := h[0]
 		// Equal keys stand in the order of their runs: the last of them is the one that another key follows.
-		last := s.keep || !h.nextEquals(r.key)
-		if last {
+		if !h.nextEquals(r.key) {
 			if err := give(r.key, r.value); err != nil {
 				return err
 			}

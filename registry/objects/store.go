@@ -99,13 +99,15 @@ var (
 func bucketOf(c xzufi.Class) []byte { return []byte{byte(c)} }
 
 // Open opens the store of a folder, and makes it if there is none. An import that was interrupted is ended first.
-func Open(ctx context.Context, dir string) (*Store, error) {
+func Open(ctx context.Context, dir string) (*Store, error) { return open(ctx, dir, lockTime) }
+
+func open(ctx context.Context, dir string, wait time.Duration) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	// The pages that are free stand in the file, so that a large store is not read through when it is opened.
 	db, err := bbolt.Open(filepath.Join(dir, dbFile), 0o600, &bbolt.Options{
-		Timeout: lockTime, FreelistType: bbolt.FreelistMapType, NoStatistics: false,
+		Timeout: wait, FreelistType: bbolt.FreelistMapType,
 	})
 	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, fmt.Errorf("%s: %w", dir, ErrBusy)
