@@ -451,7 +451,7 @@ func TestNoTokenNoPage(t *testing.T) {
 		"no service":     {func(p *publisher) { p.ill["/token"] = status(503) }, source.CauseUnreachable},
 		"elsewhere":      {func(p *publisher) { p.ill["/token"] = status(307, "Location", "http://192.0.2.1/token") }, source.CauseURLPolicy},
 		"silence": {func(p *publisher) {
-			p.ill["/token"] = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+			p.ill["/token"] = func(http.ResponseWriter, *http.Request) { time.Sleep(600 * time.Millisecond) }
 		}, source.CauseTimeout},
 		"a token that is no good": {func(p *publisher) { p.ill["/v3"] = status(401) }, source.CauseUnreachable},
 	} {

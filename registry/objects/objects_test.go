@@ -87,7 +87,7 @@ func opened(t *testing.T, dir string) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.db.NoSync = true // tests kill no kernel
+	s.db.NoSync = true                  // tests kill no kernel
 	t.Cleanup(func() { _ = s.Close() }) // also closed in the test
 	return s
 }
