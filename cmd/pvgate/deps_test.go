@@ -37,6 +37,8 @@ registry/fetch: registry registry/source
 registry/index: registry registry/bundle
 registry/signing: registry
 registry/xzufi: registry registry/source
+registry/objects: registry registry/guard registry/source registry/xzufi
+registry/delivery: registry registry/fetch registry/objects registry/source
 registry/internal/rows:
 registry/internal/mkareas: registry registry/gv100ad
 registry: registry/internal/rows
