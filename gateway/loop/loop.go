@@ -196,6 +196,7 @@ func (l *Loop) Run() {
 	runtime.LockOSThread()
 	defer close(l.done)
 	l.stats.ThreadID = syscall.Gettid()
+	goFirst()
 	l.now, l.wall = l.kernel.Now()
 	l.since = l.now
 	for !l.stop {
