@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"io/fs"
@@ -327,33 +326,3 @@ func LoadAliases(file, name string) ([]Alias, error) {
 
 // valueOf is the addressable reflection of what p points to.
 func valueOf[T any](p *T) reflect.Value { return reflect.ValueOf(p).Elem() }
-
-// Digest is the digest over files as they are now; one that is missing, or is
-// no regular file, counts as such and is no error.
-func Digest(files []string) (Hash, error) {
-	sum := sha256.New()
-	var out Hash
-	for _, name := range files {
-		st, err := os.Stat(name)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && !st.Mode().IsRegular() { // a pipe may have no end
-			addDigest(sum, name, nil)
-			continue
-		}
-		if err != nil {
-			return out, fmt.Errorf("digest of the configuration: %w", err)
-		}
-		f, err := os.Open(name)
-		if err != nil {
-			return out, fmt.Errorf("digest of the configuration: %w", err)
-		}
-		one := sha256.New()
-		_, err = io.Copy(one, f)
-		_ = f.Close() // read only
-		if err != nil {
-			return out, fmt.Errorf("digest of the configuration: %w", err)
-		}
-		addDigest(sum, name, one.Sum(nil))
-	}
-	sum.Sum(out[:0])
-	return out, nil
-}

@@ -23,8 +23,11 @@ type WatchOptions struct {
 	// Their folders are watched too. Nil means only what Path tells.
 	Inputs func() []string
 	// Loaded is the digest over Inputs, taken before they were read: what is as it
-	// was then is no change. Nil means there is none.
+	// was then is no change. It may wait for a load that is under way. Nil means
+	// there is none.
 	Loaded func() Hash
+	// Digests takes the digests; nil is one of its own.
+	Digests *Digests
 	// Quiet is how long nothing may happen before a change counts as complete;
 	// 0 is 150 ms. Writers that never pause are cut short after ten times that.
 	Quiet time.Duration
@@ -62,11 +65,14 @@ func NewWatcher(o WatchOptions) (*Watcher, error) {
 	if o.Quiet == 0 {
 		o.Quiet = defaultQuiet
 	}
+	if o.Digests == nil {
+		o.Digests = &Digests{}
+	}
 	w := &Watcher{w: fw, o: o, look: make(chan struct{}, 1)}
 	w.addFolders()
-	w.roots, _ = Digest(w.rootFiles()) // an unreadable state differs from any later one
+	w.roots, _ = o.Digests.Of(w.rootFiles()) // an unreadable state differs from any later one
 	if o.Loaded == nil {
-		w.inputs, _ = Digest(w.inputFiles())
+		w.inputs, _ = o.Digests.Of(w.inputFiles())
 	}
 	w.Look() // at what has been read since
 	return w, nil
@@ -137,10 +143,13 @@ func (w *Watcher) changed() bool {
 	// New folders first: a file that appears in one after the digest then makes
 	// an event of its own.
 	w.addFolders()
-	roots, rootsErr := Digest(w.rootFiles())
-	inputs, inputsErr := Digest(w.inputFiles())
-	same := rootsErr == nil && inputsErr == nil && roots == w.roots &&
-		(inputs == w.inputs || w.o.Loaded != nil && inputs == w.o.Loaded())
+	loaded := w.inputs
+	if w.o.Loaded != nil { // it waits; what is looked at before would be old
+		loaded = w.o.Loaded()
+	}
+	roots, rootsErr := w.o.Digests.Of(w.rootFiles())
+	inputs, inputsErr := w.o.Digests.Of(w.inputFiles())
+	same := rootsErr == nil && inputsErr == nil && roots == w.roots && (inputs == w.inputs || inputs == loaded)
 	w.roots, w.inputs = roots, inputs
 	return !same
 }

@@ -222,7 +222,7 @@ func TestWatcherFollowsFilesThatAreNamedLater(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		names = []string{file}
-		loaded, _ = Digest(names)
+		loaded, _ = new(Digests).Of(names)
 	}
 	for _, f := range []string{first, second, third} {
 		write(t, f, "1")
@@ -270,7 +270,7 @@ func TestDigestPassesOverWhatIsNoFile(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Digest([]string{dir, pipe, "/dev/zero", filepath.Join(dir, "none")}); err != nil {
+	if _, err := new(Digests).Of([]string{dir, pipe, "/dev/zero", filepath.Join(dir, "none")}); err != nil {
 		t.Error(err)
 	}
 }

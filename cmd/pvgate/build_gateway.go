@@ -48,6 +48,7 @@ type books struct {
 	endpoints endpoint.Book
 	names     *dns.Resolver // of endpoints
 	trusts    trusts
+	digests   config.Digests // of files
 }
 
 // newBooks returns empty books; their resolver is to be closed.
@@ -67,7 +68,7 @@ type own struct {
 // buildLive builds everything a configuration asks for; nothing of it is in service yet. The error is a config.Errors
 // with every fault. The routes are returned even then, for their warnings.
 func buildLive(ctx context.Context, cfg *config.Config, books *books, own own) (*live, error) {
-	digest, unread := config.Digest(cfg.Inputs())
+	digest, unread := books.digests.Of(cfg.Inputs())
 	rt, err := buildRoutes(ctx, cfg, own.registry)
 	l := &live{cfg: cfg, routes: rt, limits: map[string]limit.Limits{}, digest: digest}
 	if err != nil {

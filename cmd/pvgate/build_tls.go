@@ -31,7 +31,7 @@ type edge struct {
 func buildEdge(cfg *config.Config, issuer *certs.Issuer, now time.Time) (*edge, error) {
 	b := edgeBuilder{cfg: cfg, out: &edge{}, at: map[string]config.Text{}}
 	var err error
-	if b.out.digest, err = config.Digest(edgeFiles(cfg)); err != nil {
+	if b.out.digest, err = new(config.Digests).Of(edgeFiles(cfg)); err != nil {
 		b.out.digest = config.Hash{} // what cannot be read is told below
 	}
 	for i := range cfg.Root.Listen {

@@ -46,7 +46,7 @@ func TestCP03ReloadsUnderLoadLoseNothingAndKeepNothing(t *testing.T) { // not pa
 	}
 	write(0)
 	load := func() (*config.Config, error) { return config.Load(path, config.Options{Reasons: reasonNames()}) }
-	s, err := newService(t.Context(), load, slog.New(slog.DiscardHandler), streams{io.Discard, io.Discard}, &birth{keys: randomKeys()})
+	s, err := newService(t.Context(), load, newBooks(nil), slog.New(slog.DiscardHandler), streams{io.Discard, io.Discard}, &birth{keys: randomKeys()})
 	if err != nil {
 		t.Fatal(err)
 	}

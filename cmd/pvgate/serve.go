@@ -76,6 +76,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	defer signal.Stop(usr1)
 	var watcher *config.Watcher
 	var s *service
+	kept := newBooks(o.log)
 	if o.watch != "" {
 		var err error
 		watcher, err = config.NewWatcher(config.WatchOptions{Path: o.watch, Inputs: func() []string {
@@ -83,12 +84,13 @@ func serve(ctx context.Context, o serveOptions) error {
 				return nil
 			}
 			return s.inputs()
-		}, Loaded: func() config.Hash { return s.digest() }})
+		}, Loaded: func() config.Hash { return s.digest() }, Digests: &kept.digests})
 		if err != nil {
+			kept.names.Close()
 			return err
 		}
 	}
-	s, err := newService(ctx, o.load, o.log, streams{o.out, o.err}, o.born)
+	s, err := newService(ctx, o.load, kept, o.log, streams{o.out, o.err}, o.born)
 	if err != nil {
 		if watcher != nil {
 			err = errors.Join(err, watcher.Close())
@@ -133,15 +135,17 @@ func (s *service) wait(ctx context.Context, watcher *config.Watcher, hup <-chan 
 		if watcher == nil {
 			return
 		}
-		err := watcher.Run(ctx, func() {
-			select {
-			case changed <- struct{}{}:
-			default: // a reload is due already
+		aside(func() { // it takes the digests of large files
+			err := watcher.Run(ctx, func() {
+				select {
+				case changed <- struct{}{}:
+				default: // a reload is due already
+				}
+			})
+			if err != nil {
+				s.log.Error("changes of files are not seen any more; use SIGHUP or pvgate reload", "error", err.Error())
 			}
 		})
-		if err != nil {
-			s.log.Error("changes of files are not seen any more; use SIGHUP or pvgate reload", "error", err.Error())
-		}
 	})
 	beside.Go(func() { s.watchTLS(ctx) })
 	beside.Go(func() { s.askSources(ctx) })

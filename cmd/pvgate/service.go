@@ -69,9 +69,9 @@ type reloadResult struct {
 	Warnings []finding `json:"warnings,omitempty"`
 }
 
-// newService builds the configuration and starts to serve it.
-func newService(ctx context.Context, load func() (*config.Config, error), log *slog.Logger, to streams, b *birth) (_ *service, err error) {
-	s := &service{load: load, log: log, books: newBooks(log), registry: newKeeper(log), sources: make(chan struct{}, 1), born: b, stop: func() {}, upgrade: succession{life: ctx, done: make(chan *successor, 1)}}
+// newService builds the configuration and starts to serve it. The books are its own from now on.
+func newService(ctx context.Context, load func() (*config.Config, error), kept *books, log *slog.Logger, to streams, b *birth) (_ *service, err error) {
+	s := &service{load: load, log: log, books: kept, registry: newKeeper(log), sources: make(chan struct{}, 1), born: b, stop: func() {}, upgrade: succession{life: ctx, done: make(chan *successor, 1)}}
 	s.keys = b.keys.context()
 	defer func() {
 		if err != nil {
@@ -130,6 +130,9 @@ func newService(ctx context.Context, load func() (*config.Config, error), log *s
 	s.wards.checker.Apply(l.checks)
 	s.issue(ctx, l.cfg) // only now can a CA come in and see that the names are ours
 	s.took(l, reloadResult{OK: true, Time: time.Now(), Snapshot: l.snapshot.ID, Changed: true, Warnings: findings(l.routes.warnings)})
+	// What reading a registry needs is several times what its table keeps. Later the collector gives that back by itself: to
+	// be asked for it disturbs those who are served [10 million entries: their p99 beside a swap from 0.8 to 1.2 ms].
+	debug.FreeOSMemory()
 	return s, nil
 }
 
@@ -171,7 +174,6 @@ func (s *service) took(l *live, how reloadResult) {
 	for _, w := range l.routes.warnings {
 		s.log.Warn("configuration", "at", w.Origin.String(), "what", w.Text)
 	}
-	debug.FreeOSMemory() // what a build needs is many times what its table keeps
 	s.log.Info("snapshot in service", "snapshot", l.snapshot.ID, "rows", l.routes.table.Rows(), "backends", len(l.routes.backends))
 }
 
@@ -283,10 +285,11 @@ func (s *service) inputs() []string {
 	return s.live.cfg.Inputs()
 }
 
-// digest is that over inputs, just before they were read.
+// digest is that over inputs, just before they were read. It waits for a reload that is under way, which may have read the
+// change that somebody asks it for.
 func (s *service) digest() config.Hash {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	return s.live.digest
 }
 

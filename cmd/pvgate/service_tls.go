@@ -140,7 +140,7 @@ func (s *service) issue(ctx context.Context, cfg *config.Config) {
 func (s *service) renew() {
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	if now, err := config.Digest(edgeFiles(s.live.cfg)); err == nil && now == s.tls.edge.digest {
+	if now, err := new(config.Digests).Of(edgeFiles(s.live.cfg)); err == nil && now == s.tls.edge.digest {
 		s.noteTLS(false) // a reload has put them in service already, or they are again as they were
 		return
 	}
