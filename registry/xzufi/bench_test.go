@@ -22,7 +22,7 @@ func part(t testing.TB) [][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := generate.NewDelivery(areas, generate.DeliveryOptions{Seed: 1, Leistungen: 80, Zustaendigkeiten: 8000, PerFile: 4000})
+	d, err := generate.NewDelivery(areas, generate.DeliveryOptions{Seed: 1, Leistungen: 40, Zustaendigkeiten: 3000, PerFile: 2000})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ package xzufi
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/pvgate/pvgate/registry/source"
@@ -108,6 +109,9 @@ func (s *scanner) chars(text want) bool {
 			run = run[:end]
 		} else if !s.eof {
 			run = run[:len(run)-heldBack(run)]
+		} else if text != noText {
+			s.cutOff()
+			return false
 		}
 		if length += int64(len(run)); length > s.limits.Text {
 			s.refuse(source.CauseOversized, s.pos, "a text has more than %d bytes", s.limits.Text)
@@ -274,7 +278,7 @@ func (s *scanner) markup(text want) (again bool) {
 	case bytes.HasPrefix(b, []byte(cdata)) && len(s.opens) > 0:
 		s.pos += len(cdata)
 		s.until("]]>", text)
-	case len(b) < len(cdata) && !s.eof:
+	case len(b) < len(cdata) && (!s.eof || strings.HasPrefix(comment, string(b)) || strings.HasPrefix(cdata, string(b))):
 		return true
 	case bytes.HasPrefix(b, []byte("<!DOCTYPE")):
 		s.broken(s.pos, "a document type declaration; a message has none")

@@ -20,6 +20,8 @@ type Options struct {
 	Limits Limits
 	// Fault takes the objects that are put aside. An error ends the reading. nil: they are only counted.
 	Fault func(Fault) error
+
+	window int // bytes read at a time, for tests; 0 = the constant
 }
 
 // Emit takes an object and the line in which it begins. The object is valid during the call; its strings may be kept. An

@@ -69,8 +69,12 @@ type attr struct {
 func newScanner(ctx context.Context, in io.Reader, o *Options) *scanner {
 	limits := o.Limits
 	limits.setDefaults()
+	size := window
+	if o.window > 0 {
+		size = o.window
+	}
 	return &scanner{
-		ctx: ctx, in: in, limits: limits, line: 1, buf: make([]byte, 0, window),
+		ctx: ctx, in: in, limits: limits, line: 1, buf: make([]byte, 0, size),
 		origin: registry.Origin{Source: o.Source, File: o.File},
 	}
 }
@@ -120,7 +124,7 @@ func (s *scanner) more() bool {
 		return false
 	}
 	if s.pos == 0 && len(s.buf)+s.tail == cap(s.buf) {
-		s.refuse(source.CauseOversized, 0, "a tag has more than %d KiB", window>>10)
+		s.refuse(source.CauseOversized, 0, "a tag has more than %d bytes", cap(s.buf))
 		return false
 	}
 	if len(s.opens) > 1 && s.base+int64(s.pos)-s.began > s.limits.Object {

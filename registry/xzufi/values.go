@@ -19,7 +19,7 @@ type texts struct {
 	table []string
 }
 
-const textPlaces = 1 << 14 // × MaxID bytes at most
+const textPlaces = 1 << 12 // × MaxID bytes at most
 
 func (t *texts) of(b []byte) string {
 	if len(b) == 0 {
