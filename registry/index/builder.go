@@ -3,6 +3,7 @@
 package index
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -150,12 +151,12 @@ func (b *Builder) record(e *registry.Entry) uint32 {
 	x := extra{lang: b.id(langOf(e.Lang)), role: b.plain(roleOf(e.Role)), priority: int32(min(max(e.Priority, math.MinInt32), math.MaxInt32))}
 	r := Record{Origin: b.originOf(e.Origin), Context: b.contexts.put(Context{b.id(e.OE), b.id(e.LB), b.id(e.OD)})}
 	var marked bool
-	r.Title, _ = b.text(e.Title)
-	r.URL, marked = b.text(e.URL)
+	r.Title, _ = b.text(e.Title, 0)
+	r.URL, marked = b.text(e.URL, authorityEnd(e.URL))
 	refused := b.target(e, &t, &x)
-	x.refused, _ = b.text(refused)
+	x.refused, _ = b.text(refused, 0)
 	if e.AreaKey != "" && e.AreaKey != b.areas.ARS(e.Area).String() {
-		x.areaKey, _ = b.text(e.AreaKey)
+		x.areaKey, _ = b.text(e.AreaKey, 0)
 	}
 	for _, f := range [...]struct {
 		flag Flags
@@ -195,51 +196,59 @@ func roleOf(s string) string {
 
 // target reads the hosts of the entry's URLs, and gives why they cannot be a target (R7, R16), "" if they can.
 func (b *Builder) target(e *registry.Entry, t *Traits, x *extra) (refused string) {
-	hosts := b.buf[:0]
-	look := func(url string) {
-		u, err := registry.ParseTarget(url)
-		if err != nil {
-			if refused == "" {
-				refused = err.Error()
-			}
-			return
-		}
-		if u.HasFrag {
-			t.Flags |= Fragment
-		}
-		host := strings.TrimSuffix(u.Host, ".")
-		if len(hosts) == 0 {
-			hosts = append(hosts, host...)
-		} else if !slices.Contains(strings.Fields(string(hosts)), host) {
-			hosts = append(append(hosts, ' '), host...)
-		}
-	}
-	look(e.URL)
+	all := targets{hosts: b.buf[:0]}
+	all.add(e.URL)
 	for _, o := range e.Others {
-		look(o.URL)
+		all.add(o.URL)
 	}
-	b.buf = hosts
-	t.Hosts = b.texts.put(hosts)
+	b.buf = all.hosts
+	t.Hosts = b.texts.put(all.hosts)
+	t.Flags |= all.fragment
 	for _, o := range e.Others {
-		url, _ := b.text(o.URL)
+		url, _ := b.text(o.URL, authorityEnd(o.URL))
 		x.others += string(pair(b.id(langOf(o.Lang)), url))
 	}
 	b.foreignKeys(e)
-	if e.Refused != "" {
+	switch {
+	case e.Refused != "":
 		return e.Refused
+	case all.err != nil:
+		b.warn(e, "%s cannot be a target: %v", quoted(e.URL), all.err)
+		return all.err.Error()
 	}
-	if refused != "" {
-		b.warn(e, "%s cannot be a target: %s", quoted(e.URL), refused)
-	}
-	return refused
+	return ""
 }
 
-// text gives the number of a text in keyed form.
-func (b *Builder) text(s string) (n uint32, marked bool) {
+// targets are what the URLs of a row say together.
+type targets struct {
+	hosts    []byte // as Traits.Hosts has them
+	fragment Flags  // Fragment if one has a fragment
+	err      error  // of the first that cannot be a target
+}
+
+func (t *targets) add(url string) {
+	u, err := registry.ParseTarget(url)
+	if err != nil {
+		t.err = cmp.Or(t.err, err)
+		return
+	}
+	if u.HasFrag {
+		t.fragment = Fragment
+	}
+	host := strings.TrimSuffix(u.Host, ".")
+	if len(t.hosts) == 0 {
+		t.hosts = append(t.hosts, host...)
+	} else if !slices.Contains(strings.Fields(string(t.hosts)), host) {
+		t.hosts = append(append(t.hosts, ' '), host...)
+	}
+}
+
+// text gives the number of a text in keyed form, without marks before from.
+func (b *Builder) text(s string, from int) (n uint32, marked bool) {
 	if s == "" {
 		return 0, false
 	}
-	b.buf, marked = b.keys.appendKeyed(b.buf[:0], s)
+	b.buf, marked = b.keys.appendKeyed(b.buf[:0], s, from)
 	return b.texts.put(b.buf), marked
 }
 
@@ -249,7 +258,7 @@ func (b *Builder) plain(s string) uint32 {
 		return 0
 	}
 	b.buf = append(b.buf[:0], s...)
-	if slices.ContainsFunc(b.buf, func(c byte) bool { return c < markEnd }) {
+	if firstMark(b.buf) >= 0 {
 		b.buf = append(append(b.buf[:0], markPlain), s...)
 	}
 	return b.texts.put(b.buf)

@@ -5,6 +5,7 @@ package index
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"github.com/pvgate/pvgate/registry"
 )
@@ -51,8 +52,8 @@ func (k *keys) mark(run []byte) byte {
 	return 0
 }
 
-// appendKeyed appends a row's text in keyed form, and says whether it has a mark.
-func (k *keys) appendKeyed(dst []byte, text string) (keyed []byte, marked bool) {
+// appendKeyed appends a row's text in keyed form, and says whether it has a mark. What is before from has none.
+func (k *keys) appendKeyed(dst []byte, text string, from int) (keyed []byte, marked bool) {
 	at := len(dst)
 	run := at // where the digits before the next byte begin
 	end := func() {
@@ -67,7 +68,7 @@ func (k *keys) appendKeyed(dst []byte, text string) (keyed []byte, marked bool) 
 		if c < markEnd {
 			return append(append(dst[:at], markPlain), text...), false
 		}
-		if c < '0' || c > '9' {
+		if c < '0' || c > '9' || i < from {
 			end()
 			dst = append(dst, c)
 			run = len(dst)
@@ -138,10 +139,25 @@ func expand(dst []byte, at int, l registry.Leistung, a registry.ARS) []byte {
 	return dst
 }
 
-// wellKeyed says whether every byte below 0x20 is a mark, or the text begins with markPlain.
+// authorityEnd is where the path of a URL begins, or what follows its host and port else. Before it stands no mark: whose
+// host it is must not depend on the place.
+func authorityEnd(url string) int {
+	_, rest, ok := strings.Cut(url, "://")
+	if !ok {
+		return 0
+	}
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		rest = rest[i:]
+	} else {
+		rest = ""
+	}
+	return len(url) - len(rest)
+}
+
+// wellKeyed says whether every byte below 0x20 is a mark, or the text begins with markPlain and has to.
 func wellKeyed(text []byte) bool {
 	if len(text) > 0 && text[0] == markPlain {
-		return true
+		return firstMark(text[1:]) >= 0
 	}
 	for _, c := range text {
 		if c < markEnd && width(c) == 0 {
@@ -150,3 +166,6 @@ func wellKeyed(text []byte) bool {
 	}
 	return true
 }
+
+// firstMark is where a text has its first byte below 0x20, -1 without one.
+func firstMark(text []byte) int { return slices.IndexFunc(text, func(c byte) bool { return c < markEnd }) }
