@@ -176,6 +176,9 @@ func (k *keeper) judge(ctx context.Context, cfg *config.Config, areas *registry.
 	if err != nil {
 		return nil, []verdict{{source: plan.blame(), cause: source.CauseSchema, text: err.Error(), final: true}}, nil
 	}
+	if err := x.Confirm(&b.Meta); err != nil {
+		return nil, []verdict{{source: plan.blame(), cause: source.CauseConflict, text: err.Error(), final: true}}, nil
+	}
 	if k.store != nil && k.serving {
 		if err := k.store.Put(b); err != nil {
 			return nil, nil, fmt.Errorf("registry.state: %w", err)

@@ -161,19 +161,28 @@ func (p *registryPlan) readSource(ctx context.Context, areas *registry.Areas, i 
 	}
 	defer f.Close()
 	report, err := s.reader(o)(ctx, f, func(e *registry.Entry) error {
+		before := rows.Len()
+		if err := rows.Add(e); err != nil || rows.Len() == before {
+			return err // what no index can hold is told by it, and counts as no entry
+		}
 		land := &out.Facts.Lands[areas.LandOf(e.Area)]
 		if e.Kind == registry.Page {
 			land.Pages++
+			out.Facts.Pages++
 		} else {
 			land.Services++
+			out.Facts.Services++
 		}
-		if e.Refused != "" && len(out.Blocked) < source.MaxFaults {
+		if e.Refused == "" {
+			return nil
+		}
+		if out.Facts.Blocked++; len(out.Blocked) < source.MaxFaults {
 			out.Blocked = append(out.Blocked, registry.Fault{Origin: e.Origin, Reason: "target refused: " + e.Refused})
 		}
-		return rows.Add(e)
+		return nil
 	})
 	c := &report.Counts
-	out.Facts.Rows, out.Facts.Services, out.Facts.Pages, out.Facts.Blocked = c.Rows, c.Services, c.Pages, c.Refused
+	out.Facts.Rows = c.Rows
 	out.Facts.Skipped, out.Facts.Empty, out.Facts.Quarantined, out.Facts.UnknownArea = c.Skipped, c.Empty, c.Quarantined, c.UnknownArea
 	out.Faults = append(report.Faults, report.Warnings...)
 	if r := (*source.Refusal)(nil); errors.As(err, &r) {

@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -204,20 +203,25 @@ func poisonedBundles(t *testing.T) (all []poisoned) {
 			t.Fatal(err)
 		}
 	}, ours)
-	for i := range parsed(t, good).Sections() {
-		for name, change := range map[string]func([]byte) []byte{
-			"cut":   func(d []byte) []byte { return d[:len(d)/2] },
-			"empty": func([]byte) []byte { return nil },
-			"ones":  func(d []byte) []byte { return bytes.Repeat([]byte{0xff}, len(d)) },
-		} {
-			text, tag := resealed(t, good, i, change, ours)
-			if tag == "index.from" && name == "ones" {
-				continue // the lines that rows stand in: one number is as good as another
-			}
-			if text != "" {
-				all = append(all, poisoned{fmt.Sprintf("whole: section %s %s", tag, name), source.CauseSchema, text})
-			}
+	for _, p := range registrytest.SectionPoisons() {
+		if text := resealed(t, good, p.Tag, p.Damage, ours); text != "" {
+			all = append(all, poisoned{"whole: " + p.Tag + ": " + p.Name, source.CauseSchema, text})
 		}
+	}
+	all = append(all, poisoned{"whole: a source called otherwise", source.CauseConflict, resealed(t, good, "index.sources", func([]byte) []byte { return []byte("ruws\x00") }, ours)})
+	all = append(all, poisoned{"whole: a source more", source.CauseConflict, resealed(t, good, "index.sources", func(d []byte) []byte { return append(slices.Clone(d), "x\x00"...) }, ours)})
+	for name, change := range map[string]func(*bundle.SourceFacts){
+		"more rows than there are": func(s *bundle.SourceFacts) {
+			s.Rows, s.Services, s.Lands[6].Services = s.Rows+1, s.Services+1, s.Lands[6].Services+1
+		},
+		"rows of another Land": func(s *bundle.SourceFacts) {
+			s.Lands[6].Services, s.Lands[7].Services = s.Lands[6].Services-1, s.Lands[7].Services+1
+		},
+		"rows of another kind": func(s *bundle.SourceFacts) {
+			s.Services, s.Pages, s.Lands[6].Services, s.Lands[6].Pages = s.Services-1, 1, s.Lands[6].Services-1, 1
+		},
+	} {
+		all = append(all, poisoned{"whole: facts of " + name, source.CauseConflict, otherFacts(t, good, change, ours)})
 	}
 	poison(t, b, all)
 	return all
@@ -247,20 +251,34 @@ func parsed(t *testing.T, file []byte) *bundle.Bundle {
 }
 
 // resealed is a bundle one of whose sections was changed by who may sign it. It is "" if that has changed nothing.
-func resealed(t *testing.T, good []byte, i int, change func([]byte) []byte, key *signing.Private) (text, tag string) {
+func resealed(t *testing.T, good []byte, tag string, change func([]byte) []byte, key *signing.Private) string {
 	t.Helper()
 	b := parsed(t, good)
 	sections := slices.Clone(b.Sections())
-	was := sections[i].Data
-	sections[i].Data = change(was)
-	if bytes.Equal(was, sections[i].Data) {
-		return "", ""
+	s := &sections[slices.IndexFunc(sections, func(s bundle.Section) bool { return s.Tag == tag })]
+	was := s.Data
+	if s.Data = change(was); bytes.Equal(was, s.Data) {
+		return ""
 	}
+	return written(t, &b.Meta, sections, key)
+}
+
+// otherFacts is a bundle whose facts were changed by who may sign it.
+func otherFacts(t *testing.T, good []byte, change func(*bundle.SourceFacts), key *signing.Private) string {
+	t.Helper()
+	b := parsed(t, good)
+	b.Meta.Sources = slices.Clone(b.Meta.Sources)
+	change(&b.Meta.Sources[0])
+	return written(t, &b.Meta, b.Sections(), key)
+}
+
+func written(t *testing.T, m *bundle.Meta, sections []bundle.Section, key *signing.Private) string {
+	t.Helper()
 	var out bytes.Buffer
-	if _, err := bundle.Write(&out, &b.Meta, sections, key); err != nil {
+	if _, err := bundle.Write(&out, m, sections, key); err != nil {
 		t.Fatal(err)
 	}
-	return out.String(), sections[i].Tag
+	return out.String()
 }
 
 func TestABundleIsASourceOfItsOwn(t *testing.T) {

@@ -115,6 +115,9 @@ func (b *Builder) Add(e *registry.Entry) error {
 	return nil
 }
 
+// Len is how many entries the builder has taken.
+func (b *Builder) Len() int { return b.report.Rows }
+
 // sound says whether an index can hold the entry.
 func (b *Builder) sound(e *registry.Entry) bool {
 	switch {

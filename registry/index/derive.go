@@ -2,13 +2,18 @@
 
 package index
 
-import "github.com/pvgate/pvgate/registry"
+import (
+	"fmt"
+
+	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/registry/bundle"
+)
 
 // facts follow from the rows. They are found anew whenever an index is read, so that no file can lie about them.
 type facts struct {
 	rows     int
 	byTraits []uint32 // rows, by number of traits
-	byLand   [17][2]int
+	byLand   [bundle.Lands][2]int
 	uniform  []uniform // by block
 }
 
@@ -72,3 +77,38 @@ func (x *Index) RowsOf(traits int) int { return int(x.byTraits[traits]) }
 
 // RowsIn is how many rows of a kind areas of a Land have (0 the Bund).
 func (x *Index) RowsIn(land uint8, k registry.Kind) int { return x.byLand[land][k] }
+
+// Confirm says whether the facts about a bundle are those of its rows. Whoever judges a bundle judges its facts.
+func (x *Index) Confirm(m *bundle.Meta) error {
+	if len(m.Sources) != len(x.sources) {
+		return fmt.Errorf("it has rows of %d sources, and its facts are about %d", len(x.sources), len(m.Sources))
+	}
+	found := make([][2]int, len(x.sources)) // by kind
+	for i, t := range x.traits {
+		if n := x.RowsOf(i); n > 0 {
+			kind := registry.Service
+			if t.Flags&Page != 0 {
+				kind = registry.Page
+			}
+			found[t.Source][kind] += n
+		}
+	}
+	for i, s := range m.Sources {
+		if s.Name != x.sources[i] {
+			return fmt.Errorf("source %d is %q in its rows and %q in its facts", i, x.sources[i], s.Name)
+		}
+		if found[i] != [2]int{s.Services, s.Pages} {
+			return fmt.Errorf("source %q has %d services and %d pages, its facts say %d and %d", s.Name, found[i][0], found[i][1], s.Services, s.Pages)
+		}
+	}
+	for land, found := range x.byLand {
+		said := [2]int{}
+		for i := range m.Sources {
+			said[0], said[1] = said[0]+m.Sources[i].Lands[land].Services, said[1]+m.Sources[i].Lands[land].Pages
+		}
+		if found != said {
+			return fmt.Errorf("the Land %02d has %d services and %d pages, its facts say %d and %d", land, found[0], found[1], said[0], said[1])
+		}
+	}
+	return nil
+}

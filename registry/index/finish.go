@@ -21,16 +21,10 @@ func (b *Builder) Finish() (*Index, Report) {
 	idOf := b.finishIDs(x)
 	var n renumbering
 	b.contexts.rewrite(func(c Context) Context { return Context{idOf[c.OE], idOf[c.LB], idOf[c.OD]} })
-	x.contexts, n.contexts = b.contexts.sorted(func(a, b Context) int {
-		return cmp.Or(cmp.Compare(a.OE, b.OE), cmp.Compare(a.LB, b.LB), cmp.Compare(a.OD, b.OD))
-	})
+	x.contexts, n.contexts = b.contexts.sorted(compareContexts)
 	b.origins.rewrite(func(o Origin) Origin { return Origin{textOf[o.Source], textOf[o.File]} })
-	x.origins, n.origins = b.origins.sorted(func(a, b Origin) int {
-		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.File, b.File))
-	})
-	x.spans, n.spans = b.spans.sorted(func(a, b Span) int {
-		return cmp.Or(cmp.Compare(a.Begin, b.Begin), cmp.Compare(a.End, b.End))
-	})
+	x.origins, n.origins = b.origins.sorted(compareOrigins)
+	x.spans, n.spans = b.spans.sorted(compareSpans)
 	n.extras = b.finishExtras(x, textOf, idOf)
 	b.traits.rewrite(func(t Traits) Traits {
 		t.Span, t.Hosts = n.spans[t.Span], textOf[t.Hosts]
@@ -46,7 +40,7 @@ func (b *Builder) Finish() (*Index, Report) {
 	x.derive()
 	b.oldAndNew(x)
 	slices.SortStableFunc(b.report.Warnings, func(a, b registry.Fault) int {
-		return cmp.Or(compareOrigins(a.Origin, b.Origin), strings.Compare(a.Reason, b.Reason))
+		return cmp.Or(comparePlaces(a.Origin, b.Origin), strings.Compare(a.Reason, b.Reason))
 	})
 	return x, b.report
 }
@@ -104,12 +98,7 @@ func (b *Builder) finishExtras(x *Index, textOf, idOf []uint32) []uint32 {
 		}
 		return e
 	})
-	list, renumber := b.extras.sorted(func(a, b extra) int {
-		return cmp.Or(
-			strings.Compare(a.others, b.others), cmp.Compare(a.areaKey, b.areaKey), cmp.Compare(a.lang, b.lang),
-			cmp.Compare(a.role, b.role), cmp.Compare(a.refused, b.refused), cmp.Compare(a.priority, b.priority),
-		)
-	})
+	list, renumber := b.extras.sorted(compareExtras)
 	x.extras = make([]Extra, len(list))
 	for i, e := range list {
 		if i > 0 && e.others != list[i-1].others {
@@ -126,6 +115,25 @@ func (b *Builder) finishExtras(x *Index, textOf, idOf []uint32) []uint32 {
 	return renumber
 }
 
+func compareContexts(a, b Context) int {
+	return cmp.Or(cmp.Compare(a.OE, b.OE), cmp.Compare(a.LB, b.LB), cmp.Compare(a.OD, b.OD))
+}
+
+func compareOrigins(a, b Origin) int {
+	return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.File, b.File))
+}
+
+func compareSpans(a, b Span) int {
+	return cmp.Or(cmp.Compare(a.Begin, b.Begin), cmp.Compare(a.End, b.End))
+}
+
+func compareExtras(a, b extra) int {
+	return cmp.Or(
+		strings.Compare(a.others, b.others), cmp.Compare(a.areaKey, b.areaKey), cmp.Compare(a.lang, b.lang),
+		cmp.Compare(a.role, b.role), cmp.Compare(a.refused, b.refused), cmp.Compare(a.priority, b.priority),
+	)
+}
+
 func compareTraits(a, b Traits) int {
 	return cmp.Or(
 		cmp.Compare(a.Flags&Page, b.Flags&Page), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Flags, b.Flags),
@@ -140,7 +148,7 @@ func compareRecords(a, b Record) int {
 	)
 }
 
-func compareOrigins(a, b registry.Origin) int {
+func comparePlaces(a, b registry.Origin) int {
 	return cmp.Or(
 		strings.Compare(a.Source, b.Source), strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col),
 	)
@@ -170,7 +178,7 @@ func (b *Builder) finishRows(x *Index, recordOf []uint32) {
 			}
 			group, area := block[i:end], b.places.byPos[block[i].pos]
 			if i = end; len(group) > 1 {
-				x.sortGroup(l, area, group)
+				slices.SortFunc(group, x.compareRows(l, area))
 				for _, r := range group {
 					several = append(several, r.line)
 				}
@@ -211,11 +219,11 @@ func (b *Builder) byLeistung(renumber, recordOf []uint32) (rows []draft, begins 
 	return rows, begins
 }
 
-// sortGroup puts the rows of one place into the order in which a decision takes them if nothing else separates them:
-// services before pages, then R10's order, then title and URL as they read, then where they were read, then everything else.
-func (x *Index) sortGroup(l registry.Leistung, area uint32, group []draft) {
+// compareRows is the order of the rows of one place, in which a decision takes them if nothing else separates them: services
+// before pages, then R10's order, then title and URL as they read, then where they were read, then everything else.
+func (x *Index) compareRows(l registry.Leistung, area uint32) func(a, b draft) int {
 	text := func(n uint32) []byte { return x.AppendText(nil, n, l, area) }
-	slices.SortFunc(group, func(a, b draft) int {
+	return func(a, b draft) int {
 		r, s := &x.records[a.record], &x.records[b.record]
 		t, u := &x.traits[r.Traits], &x.traits[s.Traits]
 		if n := cmp.Or(
@@ -229,5 +237,5 @@ func (x *Index) sortGroup(l registry.Leistung, area uint32, group []draft) {
 			bytes.Compare(text(r.Title), text(s.Title)), bytes.Compare(text(r.URL), text(s.URL)),
 			cmp.Compare(r.Origin, s.Origin), cmp.Compare(a.line, b.line), cmp.Compare(a.record, b.record),
 		)
-	})
+	}
 }

@@ -168,4 +168,6 @@ func wellKeyed(text []byte) bool {
 }
 
 // firstMark is where a text has its first byte below 0x20, -1 without one.
-func firstMark(text []byte) int { return slices.IndexFunc(text, func(c byte) bool { return c < markEnd }) }
+func firstMark(text []byte) int {
+	return slices.IndexFunc(text, func(c byte) bool { return c < markEnd })
+}
