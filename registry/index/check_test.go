@@ -137,7 +137,7 @@ func TestCP02WhatNoBuilderWritesIsNotRead(t *testing.T) {
 			e.AreaKey = uint32(x.texts.n - 1)
 			x.extras = append(x.extras, e)
 		},
-		"an origin too many": func(x *Index) { x.origins = append(x.origins, Origin{uint32(x.texts.n - 1), 1}) },
+		"an origin too many": func(x *Index) { x.origins = append(x.origins, Origin{uint32(x.texts.n - 1), uint32(x.texts.n - 1)}) },
 		"a span too many":    func(x *Index) { x.spans = append(x.spans, Span{1<<63 - 2, 1<<63 - 1}) },
 		"a text too many": func(x *Index) {
 			x.texts.n--
