@@ -190,7 +190,8 @@ func (k *keeper) judge(ctx context.Context, cfg *config.Config, areas *registry.
 // read makes the bundle of a plan, or reads the one that a source has delivered.
 func (k *keeper) read(ctx context.Context, cfg *config.Config, plan *keyedPlan) (*bundle.Bundle, *buildReport, []verdict, error) {
 	if s := &cfg.Root.Sources[0]; plan.bundle() {
-		b, err := readBundle(cfg, s, plan.Sources[0].File, k.now())
+		good := k.known(s.Name.V)
+		b, err := readBundle(cfg, s, plan.Sources[0].File, good != nil && good.digest == plan.Sources[0].Digest, k.now())
 		if r := (*source.Refusal)(nil); errors.As(err, &r) {
 			return nil, nil, []verdict{{source: s.Name.V, cause: r.Cause, text: r.Error(), final: true}}, nil
 		}

@@ -242,8 +242,9 @@ func (u *untilDone) Read(p []byte) (int, error) {
 	return u.r.Read(p)
 }
 
-// readBundle reads a bundle that a source has delivered, and holds that somebody signed it who may.
-func readBundle(cfg *config.Config, s *config.Source, file string, now time.Time) (*bundle.Bundle, error) {
+// readBundle reads a bundle that a source has delivered, and holds that somebody signed it who may: now, or when it was made
+// if it was accepted already. A key that ends takes nothing out of service.
+func readBundle(cfg *config.Config, s *config.Source, file string, accepted bool, now time.Time) (*bundle.Bundle, error) {
 	b, err := bundle.ReadFile(file, 0)
 	if err != nil || s.Keys.V == "" {
 		return b, err
@@ -251,6 +252,9 @@ func readBundle(cfg *config.Config, s *config.Source, file string, now time.Time
 	keys, err := signing.ReadKeys(cfg.Resolve(s.Keys.V))
 	if err != nil {
 		return nil, err
+	}
+	if accepted && b.Meta.Created.Before(now) {
+		now = b.Meta.Created
 	}
 	if _, err := b.Verify(keys, now); err != nil {
 		return nil, err

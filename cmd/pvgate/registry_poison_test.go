@@ -294,3 +294,30 @@ func TestABundleIsASourceOfItsOwn(t *testing.T) {
 	b.restart()
 	b.answers(map[string]string{"06": "new.example"})
 }
+
+// A key ends for what comes, not for what it has signed and what was accepted in its time.
+func TestABundleOutlivesTheKeyThatSignedIt(t *testing.T) {
+	t.Parallel()
+	b, ours, _ := bundleBed(t)
+	day := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	if err := os.WriteFile(filepath.Join(b.dir, "keys"), []byte(ours.Public().Line("ours")+" until 2026-11-30\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start := func(at time.Time) {
+		b.restart()
+		b.keeper.now = func() time.Time { return at }
+	}
+	start(day)
+	b.mustAsk("hub", string(sealedBundle(t, rows("new.example", 80), func(p *registryPlan) { p.Sequence = 8 }, ours)))
+	start(day.AddDate(0, 1, 0))
+	b.configure(strings.Replace(bundleSource, "gw.example.de", "gate.example.de", 1)) // all is judged anew
+	b.answers(map[string]string{"06": "new.example"})
+	if err := b.ask("hub"); err != nil { // the server has it still
+		t.Error(err)
+	}
+	b.good("hub", string(sealedBundle(t, rows("newer.example", 80), func(p *registryPlan) { p.Sequence = 9 }, ours)))
+	if err := b.ask("hub"); err == nil || !strings.Contains(err.Error(), "trusted no more") {
+		t.Errorf("a new one, signed by a key that has ended: %v", err)
+	}
+	b.answers(map[string]string{"06": "new.example"})
+}

@@ -85,7 +85,7 @@ func (x *Index) retext(old, text string) {
 	x.texts = made
 }
 
-// text is the number of a text.
+// textNumber is the number of a text.
 func (x *Index) textNumber(text string) uint32 {
 	for n := range uint32(x.texts.n) {
 		if string(x.texts.append(nil, n)) == text {
@@ -93,6 +93,14 @@ func (x *Index) textNumber(text string) uint32 {
 		}
 	}
 	panic(fmt.Sprintf("no text %q", text))
+}
+
+// relines says of all rows that they stand in line 0.
+func (x *Index) relines() {
+	x.from = provenance{}
+	for i := range x.blocks {
+		x.from.add(make([]uint32, x.rowsOf(uint32(i))))
+	}
 }
 
 // several is the first group with several rows.
@@ -115,11 +123,12 @@ func TestCP02WhatNoBuilderWritesIsNotRead(t *testing.T) {
 		"one of several with nobody's":    func(x *Index) { x.more[0] = rowFollows },
 		"rows of groups before their own": func(x *Index) { x.blocks[0].More = 1 },
 		"a block's rows at another's": func(x *Index) {
-			x.from = provenance{}
-			for i := range x.blocks {
-				x.from.add(make([]uint32, x.rowsOf(uint32(i))))
-			}
+			x.relines()
 			x.blocks[0].More = 2
+		},
+		"a row of no place": func(x *Index) {
+			x.more = append(x.more, 1)
+			x.relines()
 		},
 		"a record too many": func(x *Index) {
 			r := x.records[len(x.records)-1]
@@ -183,8 +192,12 @@ func TestCP02WhatNoBuilderWritesIsNotRead(t *testing.T) {
 		},
 		"other hosts than its address": func(x *Index) { x.traits[1].Hosts = x.textNumber("Antrag") },
 		"a host that depends on the place": func(x *Index) {
-			x.retext("https://a.example/x", "https://\x1c.example/x")
-			x.retext("a.example", "000000000000.example")
+			x.retext("https://a.example/x", "https://a.\x1c.example/x")
+			x.retext("a.example", "a.000000000000.example")
+			x.retext("a.example b.example", "a.000000000000.example b.example")
+			for i := range x.traits[1:] {
+				x.traits[i+1].Flags |= Keyed
+			}
 		},
 		"a role that depends on the place":          func(x *Index) { x.retext("02", "\x18") },
 		"a file that depends on the place":          func(x *Index) { x.retext("f", "e\x1c") },
