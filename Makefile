@@ -58,6 +58,7 @@ need-test:
 prove: build build-lenient need-test ## the full counts behind the figures in README; hours, writes bench/proof/*.json
 	@.ci/need node slowhttptest testssl
 	PVGATE_PROVE=1 CGO_ENABLED=0 go test -count=1 -timeout 4h ./...
+	PVGATE_PROVE=1 go run ./bench/fuzz
 	go run ./bench/corpora
 	go run ./bench/corpora -tls -lenient ""
 	PVGATE_PROVE=1 go run ./bench/corpora -mutations 1000000
