@@ -115,6 +115,9 @@ func (e *engine) tick() time.Duration {
 func (e *engine) run(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	if e.o.Rate > 0 {
+		defer goFirst()()
+	}
 	e.base = time.Now()
 	e.from = e.o.WarmUp
 	if e.o.Duration > 0 {
