@@ -110,7 +110,7 @@ func TestSecureFailuresAreCounted(t *testing.T) {
 		"no HTTP/2":    {Address: startHTTP1(t), WantLength: -1, Streams: 2},
 		"nobody there": {Address: netip.MustParseAddrPort("127.0.0.1:1"), WantLength: -1},
 	} {
-		o.TLS, o.Conns, o.Duration, o.Timeout = &tls.Config{InsecureSkipVerify: true}, 2, 400*time.Millisecond, 100*time.Millisecond
+		o.TLS, o.Conns, o.Duration, o.Timeout = &tls.Config{InsecureSkipVerify: true}, 2, 1500*time.Millisecond, 100*time.Millisecond
 		o.Requests = [][]byte{get("/0")}
 		if res, err := load.Run(context.Background(), o); err != nil || res.Failed() == 0 || res.Good > 0 || res.Err() == nil {
 			t.Errorf("%s: %d good, %d failed, %v", name, res.Good, res.Failed(), err)
