@@ -223,15 +223,15 @@ func (c *Cache) answer(s *shard, k Key, now time.Time) (*Answer, Result) {
 	case now.Before(v.renewAt):
 		return v.answer, v.result
 	}
-	fresh := now.Before(v.freshUntil) && v.failures == 0
+	fresh := now.Before(v.freshUntil)
+	failing := v.failures > 0 || c.pace.shut.Load().failing
 	if !now.Before(v.retryAt) && c.ask(s, now) == Wait {
-		if !fresh && v.failures == 0 {
+		if !fresh && !failing {
 			return nil, Wait
 		}
-		// Of a source that fails nobody has to wait to hear that it still does.
-		c.renew(v)
+		c.renew(v) // of a source that fails nobody has to wait to hear that it still does
 	}
-	if fresh {
+	if fresh && !failing {
 		return v.answer, v.result
 	}
 	return v.answer, Stale

@@ -138,7 +138,7 @@ func (c *Cache) fly(f *flight) {
 		c.land(f, nil, refused, nil)
 		return
 	}
-	if !c.sleep(turn) {
+	if !c.sleep(turn.after) {
 		return // Close calls those who wait
 	}
 	a, quota, took, err := c.call(f.key)
@@ -149,7 +149,7 @@ func (c *Cache) fly(f *flight) {
 		err = c.check(f.key, &a)
 	}
 	now = c.options.Now()
-	refused = c.pace.done(now, took, quota, err)
+	refused = c.pace.done(now, turn.n, took, quota, err)
 	if err != nil {
 		c.land(f, nil, refused, err)
 		return

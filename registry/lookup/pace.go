@@ -32,9 +32,10 @@ type pace struct {
 	mu      sync.Mutex // guards what follows
 	options *Options
 	budget  *rate.Limiter
+	calls   uint64    // that have got a turn
 	told    Quota     // Remaining counts down with our calls
+	toldBy  uint64    // which of the calls
 	toldEnd time.Time // of its window
-	flying  int       // calls under way
 	held    pause
 	next    time.Duration // the next pause, of one that fails again
 	// failures are those one after the other; failing says that they have been told to the log.
@@ -50,6 +51,8 @@ type pace struct {
 type pause struct {
 	until time.Time
 	why   Result // Failed or Budget
+	// failing says that the source was of no use when it was last asked: it does so when the time is over, too.
+	failing bool
 }
 
 func (p *pace) open(o *Options) {
@@ -66,25 +69,31 @@ func (p *pace) now(now time.Time) Result {
 	return Wait
 }
 
-// take takes a call's place: its turn comes after the time that is returned. Other results than Wait say why there is
-// none. A spare call is for nobody in particular and leaves half of everything to others.
-func (p *pace) take(now time.Time, spare bool) (time.Duration, Result) {
+// turn is leave to make a call.
+type turn struct {
+	n     uint64        // it is the nth
+	after time.Duration // not before
+}
+
+// take takes a call's turn. Other results than Wait say why there is none. A spare call is for nobody in particular and
+// leaves half of everything to others.
+func (p *pace) take(now time.Time, spare bool) (turn, Result) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.publish()
 	if r := p.now(now); r != Wait {
-		return 0, r
+		return turn{}, r
 	}
 	told := now.Before(p.toldEnd)
 	if spare && (told && 2*p.told.Remaining <= p.told.Limit || p.budget.TokensAt(now) < float64(1+p.options.Burst/2)) {
-		return 0, Budget
+		return turn{}, Budget
 	}
 	r := p.budget.ReserveN(now, 1)
 	wait := r.DelayFrom(now)
 	if late := wait - p.options.Patience; late > 0 {
 		r.CancelAt(now)
-		p.hold(pause{now.Add(late), Budget})
-		return 0, Budget
+		p.hold(now.Add(late), Budget)
+		return turn{}, Budget
 	}
 	if told {
 		p.told.Remaining--
@@ -92,21 +101,20 @@ func (p *pace) take(now time.Time, spare bool) (time.Duration, Result) {
 	if p.failures >= tolerated {
 		p.probe = now.Add(wait + p.options.Timeout + time.Second)
 	}
-	p.flying++
-	return wait, Wait
+	p.calls++
+	return turn{p.calls, wait}, Wait
 }
 
 // done notes what a call came to. For one that failed it says what those get who have no answer.
-func (p *pace) done(now time.Time, took time.Duration, q Quota, err error) Result {
+func (p *pace) done(now time.Time, n uint64, took time.Duration, q Quota, err error) Result {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.publish()
-	p.flying--
 	p.probe = time.Time{}
 	p.seconds.observe(took)
-	if q.Reset > 0 {
-		p.told, p.toldEnd = q, now.Add(min(q.Reset, longestPause))
-		p.told.Remaining -= p.flying // they are not in it yet
+	if q.Reset > 0 && n > p.toldBy { // answers may overtake one another
+		p.told, p.toldBy, p.toldEnd = q, n, now.Add(min(q.Reset, longestPause))
+		p.told.Remaining -= int(p.calls - n) // later calls are not in it
 	}
 	if err != nil {
 		return p.fault(now, err)
@@ -141,7 +149,7 @@ func (p *pace) fault(now time.Time, err error) Result {
 			p.options.Log.Warn("look-ups pause", "cause", string(cause), "error", err, "for", max(length, retry))
 		}
 	}
-	p.hold(pause{now.Add(max(length, retry)), why})
+	p.hold(now.Add(max(length, retry)), why)
 	return why
 }
 
@@ -158,9 +166,9 @@ func judge(err error) (source.Cause, time.Duration) {
 }
 
 // hold begins a pause, or makes it longer.
-func (p *pace) hold(h pause) {
-	if h.until.After(p.held.until) {
-		p.held = h
+func (p *pace) hold(until time.Time, why Result) {
+	if until.After(p.held.until) {
+		p.held = pause{until: until, why: why}
 	}
 }
 
@@ -168,11 +176,12 @@ func (p *pace) hold(h pause) {
 func (p *pace) publish() {
 	h := p.held
 	if p.probe.After(h.until) {
-		h = pause{p.probe, Failed}
+		h = pause{until: p.probe, why: Failed}
 	}
 	if p.told.Remaining <= 0 && p.toldEnd.After(h.until) {
-		h = pause{p.toldEnd, Budget}
+		h = pause{until: p.toldEnd, why: Budget}
 	}
+	h.failing = p.failing
 	if h != *p.shut.Load() {
 		p.shut.Store(&h)
 	}
