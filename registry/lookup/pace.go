@@ -33,6 +33,7 @@ type pace struct {
 	options *Options
 	budget  *rate.Limiter
 	calls   uint64    // that have got a turn
+	flying  int       // of them
 	told    Quota     // Remaining counts down with our calls
 	toldBy  uint64    // which of the calls
 	toldEnd time.Time // of its window
@@ -102,6 +103,7 @@ func (p *pace) take(now time.Time, spare bool) (turn, Result) {
 		p.probe = now.Add(wait + p.options.Timeout + time.Second)
 	}
 	p.calls++
+	p.flying++
 	return turn{p.calls, wait}, Wait
 }
 
@@ -110,11 +112,13 @@ func (p *pace) done(now time.Time, n uint64, took time.Duration, q Quota, err er
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.publish()
+	p.flying--
 	p.probe = time.Time{}
 	p.seconds.observe(took)
 	if q.Reset > 0 && n > p.toldBy { // answers may overtake one another
 		p.told, p.toldBy, p.toldEnd = q, n, now.Add(min(q.Reset, longestPause))
-		p.told.Remaining -= int(p.calls - n) // later calls are not in it
+		// Later calls are not in it, and of those under way nobody knows. What is too little here the next answer mends.
+		p.told.Remaining -= int(p.calls-n) + p.flying
 	}
 	if err != nil {
 		return p.fault(now, err)
