@@ -149,7 +149,7 @@ func (c *Cache) fly(f *flight) {
 		err = c.check(f.key, &a)
 	}
 	now = c.options.Now()
-	refused = c.pace.done(now, turn.n, took, quota, err)
+	refused = c.pace.done(now, turn, took, quota, err)
 	if err != nil {
 		c.land(f, nil, refused, err)
 		return

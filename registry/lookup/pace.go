@@ -34,8 +34,8 @@ type pace struct {
 	budget  *rate.Limiter
 	calls   uint64    // that have got a turn
 	flying  int       // of them
-	told    Quota     // Remaining counts down with our calls
-	toldBy  uint64    // which of the calls
+	told    Quota     // by the server
+	toldBy  uint64    // for which of the calls
 	toldEnd time.Time // of its window
 	held    pause
 	next    time.Duration // the next pause, of one that fails again
@@ -72,7 +72,8 @@ func (p *pace) now(now time.Time) Result {
 
 // turn is leave to make a call.
 type turn struct {
-	n     uint64        // it is the nth
+	n     uint64 // it is the nth
+	now   time.Time
 	after time.Duration // not before
 }
 
@@ -85,8 +86,7 @@ func (p *pace) take(now time.Time, spare bool) (turn, Result) {
 	if r := p.now(now); r != Wait {
 		return turn{}, r
 	}
-	told := now.Before(p.toldEnd)
-	if spare && (told && 2*p.told.Remaining <= p.told.Limit || p.budget.TokensAt(now) < float64(1+p.options.Burst/2)) {
+	if spare && (now.Before(p.toldEnd) && 2*p.remaining() <= p.told.Limit || p.budget.TokensAt(now) < float64(1+p.options.Burst/2)) {
 		return turn{}, Budget
 	}
 	r := p.budget.ReserveN(now, 1)
@@ -96,29 +96,24 @@ func (p *pace) take(now time.Time, spare bool) (turn, Result) {
 		p.hold(now.Add(late), Budget)
 		return turn{}, Budget
 	}
-	if told {
-		p.told.Remaining--
-	}
 	if p.failures >= tolerated {
 		p.probe = now.Add(wait + p.options.Timeout + time.Second)
 	}
 	p.calls++
 	p.flying++
-	return turn{p.calls, wait}, Wait
+	return turn{p.calls, now, wait}, Wait
 }
 
 // done notes what a call came to. For one that failed it says what those get who have no answer.
-func (p *pace) done(now time.Time, n uint64, took time.Duration, q Quota, err error) Result {
+func (p *pace) done(now time.Time, t turn, took time.Duration, q Quota, err error) Result {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.publish()
 	p.flying--
 	p.probe = time.Time{}
 	p.seconds.observe(took)
-	if q.Reset > 0 && n > p.toldBy { // answers may overtake one another
-		p.told, p.toldBy, p.toldEnd = q, n, now.Add(min(q.Reset, longestPause))
-		// Later calls are not in it, and of those under way nobody knows. What is too little here the next answer mends.
-		p.told.Remaining -= int(p.calls-n) + p.flying
+	if q.Reset > 0 {
+		p.tell(now, t, q)
 	}
 	if err != nil {
 		return p.fault(now, err)
@@ -132,6 +127,18 @@ func (p *pace) done(now time.Time, n uint64, took time.Duration, q Quota, err er
 	}
 	return Wait
 }
+
+// tell notes a quota. Calls and answers may overtake one another, so of one window the least that was told is believed.
+func (p *pace) tell(now time.Time, t turn, q Quota) {
+	reset := min(q.Reset, longestPause) // whole seconds, from some moment of the call
+	if q.Remaining < p.told.Remaining || !now.Before(p.toldEnd) || t.now.Add(t.after+reset-time.Second).After(p.toldEnd) {
+		p.told, p.toldBy, p.toldEnd = q, t.n, now.Add(reset)
+	}
+}
+
+// remaining is how many calls are left of what was told, at least: later ones are not in it, and of those under way
+// nobody knows.
+func (p *pace) remaining() int { return p.told.Remaining - int(p.calls-p.toldBy) - p.flying }
 
 // fault notes a call that failed.
 func (p *pace) fault(now time.Time, err error) Result {
@@ -182,7 +189,7 @@ func (p *pace) publish() {
 	if p.probe.After(h.until) {
 		h = pause{until: p.probe, why: Failed}
 	}
-	if p.told.Remaining <= 0 && p.toldEnd.After(h.until) {
+	if p.toldEnd.After(h.until) && p.remaining() <= 0 {
 		h = pause{until: p.toldEnd, why: Budget}
 	}
 	h.failing = p.failing
