@@ -38,7 +38,8 @@ type node struct {
 	tunnels   int // places taken
 	share     share
 	tickets   []*ticket // to be used again
-	stale     uint64    // grants for who had left
+	berths    []*berth  // the same
+	stale     uint64    // grants and answers for who had left
 	draining  bool
 	fetched   uint64 // of no meaning: member.fetch
 }

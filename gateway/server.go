@@ -100,6 +100,7 @@ type Server struct {
 	nodes   []*node
 	// networks counts client connections by network, over all loops.
 	networks *conn.Networks
+	parking  parking
 	current  atomic.Pointer[generation]
 	sockets  []listen.Sockets
 	udp      []*net.UDPConn // by listener; nil for none
@@ -174,6 +175,7 @@ func assemble(o Options, snap *Snapshot) (*Server, error) {
 	}
 	g, _ := s.prepare(snap, nil)
 	s.networks.Set(s.perNetwork(snap))
+	s.parking.set(snap.Parking)
 	s.current.Store(g)
 	return s, nil
 }
@@ -308,6 +310,7 @@ func (s *Server) Swap(snap *Snapshot) {
 	g, retired := s.prepare(snap, s.current.Load())
 	s.current.Store(g)
 	s.networks.Set(s.perNetwork(snap))
+	s.parking.set(snap.Parking)
 	for i, n := range s.nodes {
 		retire(n.loop, retired[i])
 	}
@@ -440,6 +443,9 @@ type Stats struct {
 	// Tunnels are client connections that have changed their protocol, or have a stream that has, and of HTTP/3 the
 	// streams; they are not in Active.
 	Tunnels int
+	// Parked are requests that wait for look-ups; ParkedInVain have waited too long, and ParkingRefused found no place.
+	Parked, ParkedMost           int
+	ParkedInVain, ParkingRefused uint64
 	// LogDropped is how many lines the access log has lost.
 	LogDropped uint64
 	Uptime     time.Duration
@@ -451,7 +457,7 @@ var errStopped = errors.New("the server has stopped")
 
 // Stats asks every loop for its figures and adds them up. It waits for each loop's next turn.
 func (s *Server) Stats() (*Stats, error) {
-	st := &Stats{Uptime: time.Since(s.started), Most: s.options.MaxConnections, MemoryLimit: s.options.Memory, MemoryUsed: overload.Used()}
+	st := &Stats{Uptime: time.Since(s.started), Most: s.options.MaxConnections, Parked: int(s.parking.taken.Load()), ParkedMost: int(s.parking.most.Load()), ParkedInVain: s.parking.late.Load(), ParkingRefused: s.parking.refused.Load(), MemoryLimit: s.options.Memory, MemoryUsed: overload.Used()}
 	for _, n := range s.nodes {
 		var l loop.Stats
 		ok := n.loop.Do(func() {

@@ -97,6 +97,7 @@ type world struct {
 	cutAt            int                 // rounds after that at which it loses its patience
 	origins          []*simOrigin
 	queues           bool           // requests may have to wait for a place
+	looks            *lookResolver  // nil: nothing has to be looked up
 	calm             bool           // nobody fails or leaves: every request must succeed
 	seen             map[string]int // times a non-idempotent request was received whole, by tag
 	whole            int            // answers that arrived whole and right
@@ -144,6 +145,9 @@ func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
 	}
 	w.calm = f.Reset == 0 && f.Exhausted == 0 && w.rng.IntN(2) == 0
 	w.queues = w.rng.IntN(2) == 0
+	if own := rand.New(rand.NewPCG(seed, 77)); own.IntN(3) == 0 { // what is drawn otherwise does not depend on it
+		w.looks = &lookResolver{random: own}
+	}
 	w.limit()
 	var secure func() *tlsconn.Config
 	w.version = []uint16{0, 0, tls.VersionTLS13, tls.VersionTLS12}[seed/4%4]
@@ -194,7 +198,14 @@ func (w *world) snapshot() *Snapshot {
 	one, other := w.book.Group("sim", specs([]netip.AddrPort{simBack})), w.book.Group("next", next)
 	w.book.Apply([]*endpoint.Group{one, other})
 	w.groups = append(w.groups, one, other)
-	return &Snapshot{Resolver: simResolver{}, Via: "pvgate-sim", Backends: []Backend{
+	resolver, parking := exchange.Resolver(simResolver{}), Parking{Most: 1000, Wait: 1000 * time.Hour}
+	if w.looks != nil {
+		resolver = w.looks
+		if own := w.looks.random; !w.calm {
+			parking = Parking{Most: 1 + own.IntN(6), Wait: time.Duration(1+own.IntN(5000)) * time.Millisecond}
+		}
+	}
+	return &Snapshot{Resolver: resolver, Parking: parking, Via: "pvgate-sim", Backends: []Backend{
 		{Name: "sim", Host: "sim", Endpoints: one, Limiter: w.limiter[0], Timeouts: timeouts, Tunnels: simTunnels, TLS: w.trust},
 		{Name: "next", Host: "next", Endpoints: other, Limiter: w.limiter[1], Timeouts: timeouts, Tunnels: simTunnels, TLS: w.trust},
 	}}
@@ -239,7 +250,9 @@ func (w *world) run() {
 				w.origins = append(w.origins, newSimOrigin(w, w.accepted(o)))
 			}
 		}
-		w.operate(round)
+		if w.operate(round); w.looks != nil {
+			w.looks.play()
+		}
 		for w.version+w.behind != 0 && w.rng.IntN(4) > 0 && w.server.workers.Work() {
 		}
 		for _, o := range w.origins {
@@ -322,6 +335,9 @@ func (w *world) check() {
 		if n > 1 {
 			w.fatal("request %s that must not be repeated reached the backend %d times", tag, n)
 		}
+	}
+	if n := w.server.parking.taken.Load(); n != 0 {
+		w.fatal("%d places of requests that wait for look-ups were not given back", n)
 	}
 	for i, l := range w.limiter {
 		if u := l.Usage(0); u.InFlight != 0 || u.Tunnels != 0 || u.Queued != 0 {
@@ -435,8 +451,8 @@ type simClient struct {
 func newSimClient(w *world) *simClient {
 	c := &simClient{w: w, lazy: 1 + w.rng.IntN(10), abortAt: -1, reset: w.rng.IntN(2) == 0, half: w.rng.IntN(4) == 0}
 	if w.calm {
-		c.lazy = max(c.lazy, 5)      // or it runs into our patience
-		c.half = c.half && !w.queues // or it is taken for one that has left
+		c.lazy = max(c.lazy, 5)                        // or it runs into our patience
+		c.half = c.half && !w.queues && w.looks == nil // or it is taken for one that has left
 	}
 	old := w.rng.IntN(10) == 0
 	n := 1 + w.rng.IntN(6)
@@ -562,6 +578,7 @@ func (c *simClient) check() {
 		got, err := io.ReadAll(resp.Body)
 		tag := resp.Header.Get("X-Tag")
 		switch {
+		case q.own && c.w.unlooked(resp.StatusCode, string(got)):
 		case q.own:
 			if resp.StatusCode != 404 || string(got) != "own" && err == nil {
 				c.w.fatal("client %s: got %d %q for our own answer", q.tag, resp.StatusCode, got)

@@ -29,6 +29,8 @@ type Snapshot struct {
 	// Via is our pseudonym, the same on all nodes of a fleet: "pvgate-gw.example.de".
 	Via      string
 	Backends []Backend
+	// Parking bounds the requests that wait for look-ups.
+	Parking Parking
 	// Networks bounds the client connections of one network; the zero value does not.
 	Networks conn.NetworkPolicy
 	// ProxyPeers are, by listener, the networks whose connections must begin with a PROXY header; from elsewhere there

@@ -32,6 +32,7 @@ type Request struct {
 	Tick         int64        // the loop's monotonic time at the same instant, nanoseconds; limits count by it
 	Trace        []byte       // 32 hex digits that name this exchange
 	Seed         uint64       // random; decides weighted splits
+	Lookup       Lookup       // what has been heard, if Resolve is called again after it set Plan.Lookup; else nil
 
 	parent [traceparentLen]byte // the peer's traceparent, after Adopt
 }
@@ -97,6 +98,10 @@ type Plan struct {
 	Identified bool
 	// Behind describes the client if trusted proxies stand between it and us; nil: the connection is its own.
 	Behind *Behind
+
+	// Lookup says that nothing is decided yet: this has to be heard first, and then Resolve is called again, with all that
+	// it had the first time. Leistung and ARS are set, for a page in between.
+	Lookup Lookup
 
 	// For the account: the Land of the asked area, the Kreis it is or lies in (the five digits as a number, 0 = none),
 	// the asked Leistung (its digits as a number plus one, 0 = none), the sender's index (0 = direct), and how they
@@ -408,6 +413,7 @@ type Host interface {
 	Tunnelled(backend, in, out int)
 	// Record takes the account of a finished exchange; it must not keep it.
 	Record(r *Record)
+	LookupHost
 }
 
 // HealthPath is what load balancers ask. It is never refused: without an answer they would take us out, and lead everybody to

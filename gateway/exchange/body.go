@@ -9,8 +9,8 @@ func (x *Exchange) Body(b []byte) {
 		x.earlyLeft -= len(b)
 	}
 	switch {
-	case x.state == parked:
-		x.waiting.body = append(x.waiting.body, b...)
+	case x.Parked():
+		x.hold(b)
 	case x.up != nil && !x.unasked:
 		x.up.SendBody(b)
 	}
@@ -44,8 +44,11 @@ func (x *Exchange) BodyEnd() {
 
 // FlushRequest sends what a batch of input has gathered. The exchange may be Over when it returns.
 func (x *Exchange) FlushRequest() {
-	if x.up != nil {
+	switch {
+	case x.up != nil:
 		x.up.Flush()
+	case x.looking.full && x.state == looksUp:
+		x.unlooked()
 	}
 }
 

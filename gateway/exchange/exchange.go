@@ -9,7 +9,8 @@
 // The states, in order of life; each has its function below (what carries octets in between is in body.go):
 //
 //	decide ──► refuse ─────────────────────────────────────────► answer ──► over
-//	   │                                                            ▲
+//	   │ ▲       ▲                                                  ▲
+//	   ├►look────┘                                                  │
 //	   └─► admit ──► connect ──► send ──► await ┬─► relay ───► over │
 //	         │ │      ▲ │          │        │   └─► change ──► over │
 //	         │ └► park┘ │          │        │          │            │
@@ -17,6 +18,7 @@
 //	         └──────┴───┴──────────┴────────┴─ fail ───┼────────────┘
 //	                                                   └─► break off ──► over
 //
+// look waits until sources have said what the snapshot does not have (lookup.go), and decides again.
 // park waits in the backend's queue for a place (queue.go). change makes a tunnel of both connections (tunnel.go), the only state in which octets pass that are no HTTP.
 //
 // connect, send and await may be one wake-up and overlap with each other: what is sent waits in the upstream until the
@@ -39,6 +41,7 @@ type state uint8
 const (
 	idle state = iota
 	asking
+	looksUp
 	parked
 	relaying
 	tunnel
@@ -95,6 +98,7 @@ type Exchange struct {
 	number    [20]byte // Content-Length of our own answers
 	kept      []byte   // storage of what wish remembers
 	wish      message.Head
+	looking   looking
 	waiting   waiting
 	tunnel    tunnelling
 }
@@ -175,11 +179,16 @@ func (x *Exchange) decide(h *message.Head) {
 		}
 		x.path, x.req.Path, x.req.EncodedSlash = path, path, slash
 	}
-	x.snapshot.Resolver.Resolve(&x.req, &x.plan)
-	x.rec.Land, x.rec.Sender, x.rec.Account = x.plan.Land, x.plan.SenderIndex, x.plan.Account
-	if x.plan.Account == AccountAttributed || x.plan.Account == AccountArrived {
-		x.rec.Sender = x.plan.LedBy
+	if x.snapshot.Resolver.Resolve(&x.req, &x.plan); x.plan.Lookup != nil {
+		x.look(h)
+		return
 	}
+	x.decided(h)
+}
+
+// decided does what the resolver has decided.
+func (x *Exchange) decided(h *message.Head) {
+	x.attribute()
 	if !x.plan.Forward {
 		x.rec.Removed = header.Forged(h.Fields, x.plan.KnownSender)
 		if x.plan.Behind != nil {
@@ -199,6 +208,14 @@ func (x *Exchange) decide(h *message.Head) {
 		return
 	}
 	x.admit(h)
+}
+
+// attribute notes what the resolver has found out for the account.
+func (x *Exchange) attribute() {
+	x.rec.Land, x.rec.Sender, x.rec.Account = x.plan.Land, x.plan.SenderIndex, x.plan.Account
+	if x.plan.Account == AccountAttributed || x.plan.Account == AccountArrived {
+		x.rec.Sender = x.plan.LedBy
+	}
 }
 
 // admit asks the backend for a place.
@@ -525,6 +542,7 @@ func (x *Exchange) breakOff() {
 // completed answer is missing from it.
 func (x *Exchange) finish() {
 	x.leave(x.answered && x.bodyEnded)
+	x.unlook()
 	x.state = over
 	x.rec.Total = x.host.Now() - x.began
 	if x.logged {

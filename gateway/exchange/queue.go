@@ -28,26 +28,34 @@ func (x *Exchange) park(h *message.Head, t Ticket) {
 	w.head = message.Kept{Octets: x.backend.AppendHead(nil, h, x.plan.Target), HEAD: x.isHEAD, Chunked: h.Chunked, Upgrade: h.Upgrade}
 }
 
-// Parked reports that the request waits for a place at its backend.
-func (x *Exchange) Parked() bool { return x.state == parked }
+// Parked reports that the request waits for a look-up, or for a place at its backend.
+func (x *Exchange) Parked() bool { return x.state == parked || x.state == looksUp }
 
 // Granted ends the wait: there is a place. The exchange may be Over when it returns.
 func (x *Exchange) Granted() {
-	w := x.waiting
-	x.waiting = waiting{}
+	w := &x.waiting
+	head := w.head
+	w.ticket, w.head = nil, message.Kept{}
 	x.state, x.rec.Queued = asking, x.host.Now()-w.since
 	up := x.lend()
 	if up == nil {
 		return
 	}
-	up.SendKept(w.head, x.replayable)
-	if len(w.body) > 0 {
-		up.SendBody(w.body)
+	up.SendKept(head, x.replayable)
+	x.catchUp()
+}
+
+// catchUp sends what has come of the body behind a head that had to wait.
+func (x *Exchange) catchUp() {
+	up, body := x.up, x.waiting.body
+	x.waiting.body = nil
+	if len(body) > 0 {
+		up.SendBody(body)
 	}
 	if x.bodyEnded {
 		up.SendEnd()
 	}
-	if up.Flush(); !x.Over() && !x.bodyEnded {
+	if up.Flush(); !x.Over() && !x.bodyEnded && !x.expecting {
 		x.front.Resume()
 	}
 }

@@ -98,12 +98,12 @@ func (s *Surface) Page(r *exchange.Request, code reason.Code, d exchange.Detail,
 
 // told reads what the backend was, or would have been, told.
 func (c *call) told(k *keys) {
-	if len(c.p.Leistung) == 0 || c.s.table == nil {
+	if len(c.p.Leistung) == 0 || c.table == nil {
 		return
 	}
 	k.leistung, _ = registry.ParseLeistung(c.p.Leistung)
 	if len(c.p.ARS) > 0 {
-		place, err := c.s.table.Areas().LocateBytes(c.p.ARS, c.r.Now, registry.LocateOptions{})
+		place, err := c.table.Areas().LocateBytes(c.p.ARS, c.r.Now, registry.LocateOptions{})
 		k.area, k.haveArea = place.ID, err == nil
 	}
 }
@@ -114,7 +114,7 @@ func (c *call) later(code reason.Code, d exchange.Detail, k *keys) {
 	if q.RetryAfter == 0 {
 		q.RetryAfter = retryDefault(code)
 		switch code {
-		case reason.BackendBusy, reason.QueueTimeout, reason.Overloaded, reason.LocalResource:
+		case reason.BackendBusy, reason.QueueTimeout, reason.Overloaded, reason.LocalResource, reason.RegistryUnavailable:
 			q.RetryAfter += int(c.r.Seed >> 24 % retrySpread)
 		}
 	}
@@ -129,7 +129,7 @@ func (c *call) later(code reason.Code, d exchange.Detail, k *keys) {
 	at := len(text)
 	text = c.appendBase(text)
 	q.Base = cutFrom(at)
-	if t := c.s.table; t != nil && !k.leistung.IsZero() {
+	if t := c.table; t != nil && !k.leistung.IsZero() {
 		at = len(text)
 		text = k.leistung.Append(text)
 		q.Leistung, q.Title = cutFrom(at), t.Title(k.leistung)
@@ -173,7 +173,7 @@ func (c *call) limited(k *keys, backend int, wait int64) {
 // about starts an answer about what was asked.
 func (c *call) about(k *keys) *pages.Answer {
 	a := &pages.Answer{Leistung: k.leistung.String(), Private: c.byPV || c.sender > 0}
-	t := c.s.table
+	t := c.table
 	if t == nil {
 		return a
 	}
@@ -207,7 +207,7 @@ func (c *call) faulty(k *keys) {
 	case errors.As(k.err, &unknown):
 		a.Hint = unknown.Hint
 		for _, id := range unknown.Near {
-			area := c.s.table.Areas().Area(id)
+			area := c.table.Areas().Area(id)
 			a.Near = append(a.Near, pages.Near{ARS: area.ARS.String(), Name: area.Name, URL: c.place(k, area.ARS)})
 		}
 	case errors.As(k.err, &split):
@@ -237,7 +237,7 @@ func (c *call) choices(k *keys, ids []registry.AreaID) []pages.Choice {
 	ids = ids[:min(len(ids), maxLinks)]
 	choices := make([]pages.Choice, 0, len(ids))
 	for _, id := range ids {
-		area := c.s.table.Areas().Area(id)
+		area := c.table.Areas().Area(id)
 		choices = append(choices, pages.Choice{ARS: area.ARS.String(), Name: area.Name, URL: c.place(k, area.ARS)})
 	}
 	return choices
@@ -245,7 +245,7 @@ func (c *call) choices(k *keys, ids []registry.AreaID) []pages.Choice {
 
 // verdict answers a decision without a target.
 func (c *call) verdict(k *keys, q *routing.Query, d *routing.Decision) {
-	t, a := c.s.table, c.about(k)
+	t, a := c.table, c.about(k)
 	a.Reason = reason.OfVerdict(d.Verdict)
 	switch d.Verdict {
 	case routing.AreaRequired:
@@ -281,18 +281,18 @@ func (c *call) verdict(k *keys, q *routing.Query, d *routing.Decision) {
 func (c *call) near(a *pages.Answer, k *keys, keys []registry.Leistung) {
 	area := "-"
 	if k.haveArea && k.area != registry.Bund {
-		area = c.s.table.Areas().ARS(k.area).String()
+		area = c.table.Areas().ARS(k.area).String()
 	}
 	for _, l := range keys {
-		a.Near = append(a.Near, pages.Near{Leistung: l.String(), Title: c.s.table.Title(l), URL: c.question(k, l, area)})
+		a.Near = append(a.Near, pages.Near{Leistung: l.String(), Title: c.table.Title(l), URL: c.question(k, l, area)})
 	}
 }
 
 func (c *call) blocked(a *pages.Answer, d *routing.Decision) {
-	cause, from := c.s.table.Blocked(d)
+	cause, from := c.table.Blocked(d)
 	a.Hint, a.Source = cause, from.String()
 	if d.Backend >= 0 {
-		a.Backend = &pages.Backend{ID: c.s.table.BackendName(d.Backend)}
+		a.Backend = &pages.Backend{ID: c.table.BackendName(d.Backend)}
 	}
 }
 
@@ -301,7 +301,7 @@ func (c *call) refuseTarget(k *keys, q *routing.Query, d *routing.Decision) {
 	a := c.about(k)
 	a.Reason = reason.TargetRefused
 	c.blocked(a, d)
-	if _, err := c.s.table.AppendURL(nil, q, d); err != nil {
+	if _, err := c.table.AppendURL(nil, q, d); err != nil {
 		a.Hint = err.Error()
 	}
 	c.answer(a)
@@ -313,7 +313,7 @@ func (c *call) candidates(from []routing.Candidate) []pages.Candidate {
 	from = from[:min(len(from), maxLinks)]
 	out := make([]pages.Candidate, 0, len(from))
 	for _, k := range from {
-		p := pages.Candidate{Title: k.Title, URL: k.URL, Backend: c.s.table.BackendName(k.Backend)}
+		p := pages.Candidate{Title: k.Title, URL: k.URL, Backend: c.table.BackendName(k.Backend)}
 		if i := int(k.Backend); i >= 0 && i < len(c.s.backends) && c.s.backends[i].Proxy {
 			p.URL = c.atOwnOrigin(i, k.URL)
 		}

@@ -15,10 +15,12 @@ import (
 
 // call is one request at the surface.
 type call struct {
-	s      *Surface
-	l      *listener
-	r      *exchange.Request
-	p      *exchange.Plan
+	s *Surface
+	l *listener
+	r *exchange.Request
+	p *exchange.Plan
+	// table is the surface's, with what was looked up for the request.
+	table  *routing.Table
 	sender int // 0 = direct
 	lang   reason.Lang
 	byPV   bool // PV- fields had a say
@@ -28,7 +30,7 @@ type call struct {
 
 // begin fills what every answer and every forwarded request needs.
 func (c *call) begin(s *Surface, r *exchange.Request, p *exchange.Plan) (d doubt) {
-	*c = call{s: s, l: &s.listeners[r.Listener], r: r, p: p}
+	*c = call{s: s, l: &s.listeners[r.Listener], r: r, p: p, table: s.table}
 	if p.Identified { // the head may be gone since
 		c.known()
 	} else {
@@ -144,7 +146,7 @@ func (c *call) leistung() {
 	case k.fault != reason.None:
 		c.faulty(&k)
 		return
-	case c.s.table == nil:
+	case c.table == nil:
 		c.answer(&pages.Answer{Reason: reason.RegistryUnavailable, RetryAfter: retryRegistry})
 		return
 	}
@@ -164,8 +166,14 @@ func (c *call) resolve(k *keys) (q routing.Query, d routing.Decision, ok bool) {
 	q = routing.Query{
 		Leistung: k.leistung, Area: k.area, At: c.r.Now, Sender: c.s.names[c.sender], Lang: c.lang.String(), Seed: c.r.Seed,
 	}
-	c.asked(k.leistung, c.s.table.Areas().ARS(k.area), k.haveArea)
-	if d = c.s.table.Resolve(&q); d.Verdict != routing.Handover {
+	c.asked(k.leistung, c.table.Areas().ARS(k.area), k.haveArea)
+	d = c.table.Resolve(&q)
+	if d.Verdict == routing.Pending || c.r.Lookup != nil {
+		if d, ok = c.lookUp(k, &q, d); !ok {
+			return q, d, false
+		}
+	}
+	if d.Verdict != routing.Handover {
 		c.verdict(k, &q, &d)
 		return q, d, false
 	}
@@ -203,7 +211,7 @@ func (c *call) redirect(k *keys, q *routing.Query, d *routing.Decision) {
 		return
 	}
 	at := len(c.p.Scratch)
-	location, err := c.s.table.AppendURL(c.p.Scratch, q, d)
+	location, err := c.table.AppendURL(c.p.Scratch, q, d)
 	if err != nil || !isLine(location[at:]) {
 		c.refuseTarget(k, q, d)
 		return
@@ -219,7 +227,7 @@ func (c *call) redirect(k *keys, q *routing.Query, d *routing.Decision) {
 			}
 		}
 	}
-	c.seeOther(location[at:], c.s.table.URLLang(q, d))
+	c.seeOther(location[at:], c.table.URLLang(q, d))
 }
 
 // seeOther replies 303.
@@ -292,7 +300,7 @@ func (c *call) proxied(to int, k *keys, q *routing.Query, d *routing.Decision) {
 // appendTarget appends base path + rest and the queries of both.
 func (c *call) appendTarget(k *keys, q *routing.Query, d *routing.Decision) bool {
 	at := len(c.p.Scratch)
-	b, err := c.s.table.AppendTarget(c.p.Scratch, q, d)
+	b, err := c.table.AppendTarget(c.p.Scratch, q, d)
 	if err != nil {
 		return false
 	}
@@ -353,9 +361,9 @@ func (c *call) tell(k *keys, q *routing.Query, d *routing.Decision) {
 	p.Scratch = answered(q, d).Append(p.Scratch)
 	p.Leistung = p.Scratch[at:len(p.Scratch):len(p.Scratch)]
 	if k.haveArea {
-		c.tellArea(c.s.table.Areas().ARS(k.area))
+		c.tellArea(c.table.Areas().ARS(k.area))
 	}
-	if oe, _, _ := c.s.table.Context(d); oe != "" {
+	if oe, _, _ := c.table.Context(d); oe != "" {
 		at = len(p.Scratch)
 		p.Scratch = append(p.Scratch, oe...)
 		if isLine(p.Scratch[at:]) {

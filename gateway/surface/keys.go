@@ -149,10 +149,10 @@ func (k *keys) takeArea(c *call, raw []byte, where string, as coding) bool {
 	if !ok {
 		return k.fail(reason.InvalidArea, raw)
 	}
-	if c.s.table == nil {
+	if c.table == nil {
 		return true // nothing to look it up in; the answer will be registry_unavailable
 	}
-	place, err := c.s.table.Areas().LocateBytes(text, c.r.Now, registry.LocateOptions{Direct: c.sender == 0})
+	place, err := c.table.Areas().LocateBytes(text, c.r.Now, registry.LocateOptions{Direct: c.sender == 0})
 	if err != nil {
 		k.err = err
 		return k.fail(areaFault(err), raw)

@@ -185,7 +185,7 @@ func (c *call) appendLink(address []byte, b *backend, k *keys, q *routing.Query,
 	}
 	to := handover.Context{Leistung: answered(q, d)}
 	if k.haveArea {
-		to.Area, to.HaveArea = c.s.table.Areas().ARS(k.area), true
+		to.Area, to.HaveArea = c.table.Areas().ARS(k.area), true
 	}
 	if !to.SetNames(c.p.Sender, []byte(b.Name)) {
 		return address // New has refused such names

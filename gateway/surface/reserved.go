@@ -110,7 +110,7 @@ func (c *call) areas() {
 	answer := struct {
 		Areas []found `json:"areas"`
 	}{[]found{}}
-	if c.s.table == nil {
+	if c.table == nil {
 		c.answer(&pages.Answer{Reason: reason.RegistryUnavailable, RetryAfter: retryRegistry})
 		return
 	}
@@ -119,7 +119,7 @@ func (c *call) areas() {
 		c.answer(&pages.Answer{Reason: reason.ConflictingKeys, Where: "q: " + whereQuery})
 		return
 	}
-	areas := c.s.table.Areas()
+	areas := c.table.Areas()
 	for _, id := range areas.Search(string(q), c.r.Now, registry.MaxSearch) {
 		area := areas.Area(id)
 		f := found{ARS: area.ARS.String(), Name: area.Name, Level: int(area.ARS.Level()), Kind: area.Kind}
@@ -179,7 +179,7 @@ func (c *call) route() {
 		c.answer(&pages.Answer{Reason: reason.SenderUnknown})
 		return
 	}
-	if c.s.table == nil {
+	if c.table == nil {
 		c.answer(&pages.Answer{Reason: reason.RegistryUnavailable, RetryAfter: retryRegistry})
 		return
 	}
@@ -192,7 +192,7 @@ func (c *call) route() {
 	if !ok {
 		return
 	}
-	url, err := c.s.table.AppendURL(nil, &q, &d)
+	url, err := c.table.AppendURL(nil, &q, &d)
 	if err != nil || !isLine(url) {
 		c.refuseTarget(&k, &q, &d)
 		return
@@ -204,10 +204,10 @@ func (c *call) route() {
 		Area    string `json:"area"`
 		Key     string `json:"key"`
 		Note    string `json:"note,omitempty"`
-	}{string(url), c.s.table.BackendName(d.Backend), d.Kind.String(), c.s.table.Areas().ARS(d.Area).String(), d.Key.String(), notes[d.Note]}
+	}{string(url), c.table.BackendName(d.Backend), d.Kind.String(), c.table.Areas().ARS(d.Area).String(), d.Key.String(), notes[d.Note]}
 	if i := int(d.Backend); i >= 0 && i < len(c.s.backends) && c.s.backends[i].Proxy {
 		if answer.URL = c.atOwnOrigin(i, answer.URL); answer.URL == "" {
-			answer.URL = c.base() + c.place(&k, c.s.table.Areas().ARS(k.area))
+			answer.URL = c.base() + c.place(&k, c.table.Areas().ARS(k.area))
 		}
 	}
 	c.reply(reason.None, c.s.pages.JSON(c.ask(), &answer, c.p.Reply.Fields[:0]))

@@ -47,6 +47,8 @@ type Options struct {
 	Leaving func() bool
 	// Table is nil as long as no registry has been loaded.
 	Table *routing.Table
+	// Lookups are the sources that are asked for one key at a time (R15), as the table names them.
+	Lookups []Lookup
 	// TrustedProxies are networks whose connections are those of proxies that say
 	// truly whose request they pass on, in X-Forwarded-… or, with TrustForwarded, in
 	// Forwarded. What they do not write they must remove.
@@ -143,6 +145,7 @@ type Surface struct {
 	trusted        forwarded.Networks
 	trustForwarded bool
 	table          *routing.Table
+	lookups        []Lookup
 	pages          *pages.Renderer
 	security       []byte // security.txt
 	leaving        func() bool
@@ -172,7 +175,7 @@ type network struct {
 
 // New checks the options and builds a surface.
 func New(o Options) (*Surface, error) {
-	s := &Surface{domain: strings.ToLower(o.Domain), table: o.Table, keys: o.Keys, leaving: o.Leaving}
+	s := &Surface{domain: strings.ToLower(o.Domain), table: o.Table, lookups: o.Lookups, keys: o.Keys, leaving: o.Leaving}
 	renderer, err := pages.New("pvgate-" + s.domain)
 	if s.domain == "" {
 		renderer, err = pages.New("pvgate")
