@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"unicode/utf8"
 
 	"github.com/pvgate/pvgate/registry"
@@ -35,7 +36,7 @@ type scanner struct {
 	tail int    // bytes behind buf that are the beginning of a character
 	eof  bool
 
-	line      int32 // of buf[counted], from 1
+	line      int64 // of buf[counted], from 1
 	counted   int
 	lineStart int64 // offset of that line's first byte
 
@@ -83,7 +84,7 @@ func newScanner(ctx context.Context, in io.Reader, o *Options) *scanner {
 func (s *scanner) at(pos int) registry.Origin {
 	s.count(pos)
 	o := s.origin
-	o.Line, o.Col = s.line, int32(min(s.base+int64(pos)-s.lineStart+1, 1<<31-1))
+	o.Line, o.Col = int32(min(s.line, math.MaxInt32)), int32(min(s.base+int64(pos)-s.lineStart+1, math.MaxInt32))
 	return o
 }
 
@@ -94,7 +95,7 @@ func (s *scanner) count(pos int) {
 	}
 	passed := s.buf[s.counted:pos]
 	if n := bytes.Count(passed, newline); n > 0 {
-		s.line += int32(n)
+		s.line += int64(n)
 		s.lineStart = s.base + int64(s.counted+bytes.LastIndexByte(passed, '\n')+1)
 	}
 	s.counted = pos

@@ -404,17 +404,32 @@ func (s *scanner) endTag() (again bool) {
 	return false
 }
 
-// attr is the value of an attribute without prefix of the element that was opened last; nil if it has none.
+// attr is the value of an attribute of the element that was opened last, without white space around it; nil if it has
+// none. The standard's attributes have no prefix; one with the standard's is taken for it.
 func (s *scanner) attr(name string) []byte {
+	var found *attr
 	for i := range s.attrs {
-		if a := &s.attrs[i]; string(a.name) == name {
-			if a.plain {
-				return a.value
-			}
-			return s.unescape(nil, a.value, s.pos, true)
+		a := &s.attrs[i]
+		if string(a.name) == name {
+			found = a
+			break
+		}
+		prefix, named := bytes.CutSuffix(a.name, []byte(name))
+		if !named {
+			continue
+		}
+		if prefix, named = bytes.CutSuffix(prefix, colonByte); named && string(prefix) != "xmlns" && s.lookUp(prefix, s.pos) == own {
+			found = a
 		}
 	}
-	return nil
+	switch {
+	case found == nil:
+		return nil
+	case found.plain:
+		return bytes.TrimSpace(found.value)
+	default:
+		return bytes.TrimSpace(s.unescape(nil, found.value, s.pos, true))
+	}
 }
 
 // glimpse is what stands at buf[pos], for a message.

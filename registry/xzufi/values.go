@@ -144,8 +144,8 @@ func (d *decoder) code() string {
 func (d *decoder) id(id *ID, what string) {
 	second := !id.IsZero()
 	var read ID
-	read.AgencyID = d.checked(bytes.TrimSpace(d.attr("schemeAgencyID")), false)
-	read.SchemeID = d.checked(bytes.TrimSpace(d.attr("schemeID")), false)
+	read.AgencyID = d.checked(d.attr("schemeAgencyID"), false)
+	read.SchemeID = d.checked(d.attr("schemeID"), false)
 	read.Text = d.word()
 	switch {
 	case d.err != nil:
@@ -182,7 +182,7 @@ const destatis = "urn:de:bund:destatis:bevoelkerungsstatistik:schluessel:"
 
 // area reads a gebietID. A postcode is none, though it looks like a Kreis.
 func (d *decoder) area(areas []Area) []Area {
-	scheme := d.checked(bytes.TrimSpace(d.attr("schemeID")), false)
+	scheme := d.checked(d.attr("schemeID"), false)
 	text := d.word()
 	if d.err != nil || d.reason != "" {
 		return areas
@@ -238,7 +238,7 @@ func (d *decoder) period(periods []Period) []Period {
 
 func (d *decoder) time(what string, end bool) time.Time {
 	text, _ := d.text()
-	if len(text) == 0 || d.err != nil {
+	if len(text) == 0 || d.err != nil || d.reason != "" { // what is broken already need not be understood
 		return time.Time{}
 	}
 	t, err := d.times.parse(text, end)
