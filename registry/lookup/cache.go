@@ -176,7 +176,7 @@ func (c *Cache) Want(k Key, done func(*Answer, Result)) (*Answer, Result, *Waite
 	defer s.mu.Unlock()
 	a, r := c.answer(s, k, now)
 	if r == Wait {
-		if w := c.join(s, k, now, done); w != nil {
+		if w := c.join(s, k, done); w != nil {
 			return nil, Wait, w
 		}
 		if a, r = s.last(k), Stale; a == nil {

@@ -16,7 +16,7 @@ import (
 type flight struct {
 	key     Key
 	shard   *shard
-	since   time.Time
+	since   time.Time // by the machine's clock
 	ahead   bool // it renews an answer: nobody has to wait for it
 	waiters []*Waiter
 	hurry   *time.Timer // at its end waiters get the last answer; nil if there is none
@@ -51,14 +51,14 @@ func (w *Waiter) Cancel() bool {
 }
 
 // join makes a place in the flight of a key, or returns nil if there is none left. The shard is locked.
-func (c *Cache) join(s *shard, k Key, now time.Time, done func(*Answer, Result)) *Waiter {
+func (c *Cache) join(s *shard, k Key, done func(*Answer, Result)) *Waiter {
 	if c.waiting.Add(1) > int64(c.options.Waiters) {
 		c.waiting.Add(-1)
 		return nil
 	}
 	f := s.flights[k]
 	if f == nil {
-		f = &flight{key: k, shard: s, since: now}
+		f = &flight{key: k, shard: s, since: time.Now()}
 		select {
 		case c.asked <- f:
 		default:
@@ -112,7 +112,7 @@ func (c *Cache) renewal(k Key) {
 		s.mu.Unlock()
 		return
 	}
-	f := &flight{key: k, shard: s, since: now, ahead: true}
+	f := &flight{key: k, shard: s, since: time.Now(), ahead: true}
 	s.flights[k] = f
 	s.mu.Unlock()
 	c.fly(f)
@@ -128,12 +128,11 @@ func (c *Cache) fly(f *flight) {
 		return
 	}
 	f.shard.mu.Unlock()
-	now := c.options.Now()
-	if now.Sub(f.since) > c.options.Timeout { // the source is too slow for so many
+	if time.Since(f.since) > c.options.Timeout { // the source is too slow for so many
 		c.land(f, nil, Budget, nil)
 		return
 	}
-	turn, refused := c.pace.take(now, nobody)
+	turn, refused := c.pace.take(c.options.Now(), nobody)
 	if refused != Wait {
 		c.land(f, nil, refused, nil)
 		return
@@ -148,7 +147,7 @@ func (c *Cache) fly(f *flight) {
 	if err == nil {
 		err = c.check(f.key, &a)
 	}
-	now = c.options.Now()
+	now := c.options.Now()
 	refused = c.pace.done(now, turn, took, quota, err)
 	if err != nil {
 		c.land(f, nil, refused, err)
