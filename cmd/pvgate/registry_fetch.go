@@ -157,7 +157,7 @@ func readFile(ctx context.Context, cfg *config.Config, s *config.Source, into st
 	return d, err
 }
 
-// statOf changes whenever somebody writes to a file or puts another in its place.
+// statOf changes whenever somebody writes to a file, also with its size and time of before, or puts another in its place.
 func statOf(f *os.File) (string, error) {
 	st, err := f.Stat()
 	if err != nil {
@@ -167,7 +167,7 @@ func statOf(f *os.File) (string, error) {
 	if !ok || !st.Mode().IsRegular() {
 		return "", fmt.Errorf("%s is no regular file", f.Name())
 	}
-	return fmt.Sprintf("%d %d %d %d", sys.Dev, sys.Ino, st.Size(), st.ModTime().UnixNano()), nil
+	return fmt.Sprintf("%d %d %d %d %d", sys.Dev, sys.Ino, st.Size(), st.ModTime().UnixNano(), sys.Ctim.Nano()), nil
 }
 
 // copyFile makes a file, which is read through f, a delivery: a copy of it, or the file itself without a folder.

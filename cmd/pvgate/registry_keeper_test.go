@@ -322,6 +322,29 @@ func TestFilesAreKeptWhereThereIsAFolder(t *testing.T) {
 	}
 }
 
+// A path's file is read again only when somebody has written to it, and then whatever its size and time say.
+func TestAFileIsReadAgainOnlyWhenItHasChanged(t *testing.T) {
+	t.Parallel()
+	b := newKeeperBed(t, "domain: gw.example.de\nregistry: {state: state}\nsources: [{name: own, type: csv, path: own.csv, "+bedColumns+"}]\n")
+	file := filepath.Join(b.dir, "own.csv")
+	long := time.Now().Add(-time.Hour)
+	write := func(host string) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(file, []byte(rows(host, 10)), 0o600), os.Chtimes(file, long, long)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("one.example")
+	b.answers(map[string]string{"06": "one.example"})
+	good := b.keeper.known("own")
+	b.answers(map[string]string{"06": "one.example"})
+	if b.keeper.known("own") != good {
+		t.Error("it was read though nothing has happened to it")
+	}
+	write("two.example") // of the same size and time, and in its place
+	b.answers(map[string]string{"06": "two.example"})
+}
+
 // failures are what a source can do for a day, with the cause by which it is seen.
 func failures() map[string]struct {
 	cause source.Cause
