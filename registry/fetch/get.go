@@ -218,10 +218,7 @@ func (t *transfer) judge(resp *http.Response, from int64) error {
 
 // take writes the body behind what is there; together they have total bytes if that is known.
 func (t *transfer) take(resp *http.Response, from, total int64) (Got, error) {
-	v := Version{ETag: resp.Header.Get("ETag")}
-	if at, err := http.ParseTime(resp.Header.Get("Last-Modified")); err == nil {
-		v.Modified = at.UTC()
-	}
+	v := versionOf(resp.Header)
 	if from == 0 {
 		if err := t.part.begin(v.ETag); err != nil {
 			return Got{}, fmt.Errorf("fetch %s: %w", Shown(t.Place), err)
@@ -260,6 +257,23 @@ func (t *transfer) take(resp *http.Response, from, total int64) (Got, error) {
 		return Got{}, fmt.Errorf("fetch %s: %w", Shown(t.Place), err)
 	}
 	return Got{Path: path, Version: v, Resumed: from}, nil
+}
+
+// settled is how long before the answer a file must have been changed for its date to tell it from the next one: dates are whole
+// seconds, and may be of another clock than that of the answer (RFC 9110, section 8.8.2.2).
+const settled = time.Minute
+
+// versionOf reads the version of an answer. A date that may stand for two states of the file is none, if there is no entity-tag.
+func versionOf(h http.Header) Version {
+	v := Version{ETag: h.Get("ETag")}
+	modified, err := http.ParseTime(h.Get("Last-Modified"))
+	if err != nil {
+		return v
+	}
+	if answered, err := http.ParseTime(h.Get("Date")); v.ETag != "" || err == nil && answered.Sub(modified) >= settled {
+		v.Modified = modified.UTC()
+	}
+	return v
 }
 
 // writer remembers an error of its own, to tell a full disk from a broken transfer.
