@@ -22,7 +22,7 @@ const (
 	// DefaultShrink is the share of entries that may be lost at once.
 	DefaultShrink = 0.10
 	// Few is how many entries, or rows with a fault, never refuse a registry: whoever edits a small file loses a large
-	// share of it with each line.
+	// share of it with each line. The last ones of a Land are more than a few: then nobody there finds anything.
 	Few = 20
 	// faultShare is the share of rows with a fault beyond which a source is refused.
 	faultShare = 0.005
@@ -159,7 +159,7 @@ func (c *checker) source(old, now *bundle.Meta) {
 		}
 		for land := range o.Lands {
 			was, is := total(&o.Lands[land]), total(&n.Lands[land])
-			if is == 0 && was > Few || tooFew(was, is, limit) {
+			if is == 0 && (was > Few || was > 0 && inLand(now, land) == 0) || tooFew(was, is, limit) {
 				c.refuse(source.CauseShrunkLand, o.Name, "Land %02d has %d entries, %d before (%s fewer, at most %s may be lost)", land, is, was, percent(was, is), percentOf(limit))
 			}
 		}

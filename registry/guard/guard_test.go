@@ -77,6 +77,40 @@ func TestFewLinesAreNoShare(t *testing.T) {
 	}
 }
 
+// A Land that had something and has nothing left is lost, however little it was; one source may leave it to others.
+func TestCP02TheLastEntriesOfALandAreNotFew(t *testing.T) {
+	t.Parallel()
+	hub, own := facts("hub", 30), facts("own", 0)
+	own.Lands[6].Services = 1
+	hub.Lands[6].Services = 0
+	hub.Lands[7].Services, own.Lands[7].Services = 20, 1
+	hub, own = sum(hub), sum(own)
+	for name, c := range map[string]struct {
+		change func(hub, own *bundle.SourceFacts)
+		blamed string // "" = may be
+	}{
+		"the only one":                    {func(_, o *bundle.SourceFacts) { o.Lands[6].Services = 0 }, "own"},
+		"one source's of two":             {func(_, o *bundle.SourceFacts) { o.Lands[7].Services = 0 }, ""},
+		"twenty, and the other has one":   {func(h, _ *bundle.SourceFacts) { h.Lands[7].Services = 0 }, ""},
+		"both sources' last":              {func(h, o *bundle.SourceFacts) { h.Lands[7].Services, o.Lands[7].Services = 0, 0 }, "hub own"},
+		"another source has it now":       {func(h, o *bundle.SourceFacts) { h.Lands[6].Services, o.Lands[6].Services = 1, 0 }, ""},
+		"its service has become a page":   {func(_, o *bundle.SourceFacts) { o.Lands[6].Services, o.Lands[6].Pages = 0, 1 }, ""},
+		"what never was there is no loss": {func(_, _ *bundle.SourceFacts) {}, ""},
+	} {
+		h, o := hub, own
+		c.change(&h, &o)
+		var blamed []string
+		for _, r := range Check(meta(hub, own), meta(sum(h), sum(o)), Limits{1}) {
+			if blamed = append(blamed, r.Source); r.Cause != source.CauseShrunkLand || r.Final {
+				t.Errorf("%s: %+v", name, r)
+			}
+		}
+		if got := strings.Join(blamed, " "); got != c.blamed {
+			t.Errorf("%s: %q is blamed, want %q", name, got, c.blamed)
+		}
+	}
+}
+
 func TestCP02WhatARegistryMustNotLose(t *testing.T) {
 	t.Parallel()
 	day := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
