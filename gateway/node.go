@@ -56,10 +56,14 @@ func newNode(s *Server, l *loop.Loop) *node {
 	n.tls = tlsconn.NewHost(l, s.workers)
 	limits := http1.DefaultLimits()
 	limits.Head, limits.Fields = s.options.ResponseHead, s.options.ResponseFields
-	n.cache = upstream.NewCache(l, n.tls, all/2/s.options.Loops, limits)
+	n.cache = upstream.NewCache(l, n.tls, all/2/s.options.Loops, n.room, limits)
 	n.host = conn.NewHost(l, n.tls, n, &s.options.Limits, s.options.Timeouts, s.networks)
 	return n
 }
+
+// room is how many connections to backends may wait beside all others of the loop: a loop that has more descriptors than its
+// share takes them from another, which could not close them.
+func (n *node) room() int { return n.share.free(n.host.Held()) }
 
 // Now, Wall, Snapshot, Date, Random and Record are the exchange's surroundings.
 
@@ -116,13 +120,14 @@ func (n *node) Record(r *exchange.Record) {
 // listen accepts on a socket; index is the listener's in the configuration.
 func (n *node) listen(fd int32, index int, on Listener) error {
 	ln, err := n.loop.Listen(fd, func(l *loop.Loop) loop.Accepted {
-		host := n.server.nodes[l.Index()].host
+		of := n.server.nodes[l.Index()]
 		return func(_ *loop.Loop, fd int32, peer netip.AddrPort) {
 			var config *tlsconn.Config
 			if on.TLS != nil {
 				config = on.TLS()
 			}
-			host.Accept(fd, peer, index, on.Protocols&^conn.HTTP3, config)
+			of.host.Accept(fd, peer, index, on.Protocols&^conn.HTTP3, config)
+			of.cache.Trim()
 		}
 	})
 	if err != 0 {

@@ -20,7 +20,7 @@ func (s *share) enter(backend, others int) exchange.Admission {
 	for backend >= len(s.by) {
 		s.by = append(s.by, 0)
 	}
-	if free := s.descriptors - others - s.taken; s.by[backend] >= free {
+	if free := s.free(others); s.by[backend] >= free {
 		if free < s.descriptors/16 {
 			return exchange.Exhausted
 		}
@@ -30,6 +30,9 @@ func (s *share) enter(backend, others int) exchange.Admission {
 	s.taken++
 	return exchange.Admitted
 }
+
+// free is how many descriptors are not used.
+func (s *share) free(others int) int { return s.descriptors - others - s.taken }
 
 // leave gives it back.
 func (s *share) leave(backend int) {

@@ -63,6 +63,7 @@ type Cache struct {
 	tls    *tlsconn.Host
 	limits *http1.Limits
 	budget int
+	room   func() int
 	idle   int
 	// oldest and newest end the list of all idle connections of the loop, least recently used first.
 	oldest, newest *Conn
@@ -96,9 +97,19 @@ func (s *Stats) Add(o Stats) {
 	s.Surplus += o.Surplus
 }
 
-// NewCache returns the shared part for a loop; budget bounds its idle connections over all backends, limits their answers.
-func NewCache(l *loop.Loop, t *tlsconn.Host, budget int, limits http1.Limits) *Cache {
-	return &Cache{loop: l, tls: t, limits: &limits, budget: max(budget, 1)}
+// NewCache returns the shared part for a loop. Its idle connections over all backends are no more than budget, nor than room
+// says that the loop has descriptors for; limits are those of answers.
+func NewCache(l *loop.Loop, t *tlsconn.Host, budget int, room func() int, limits http1.Limits) *Cache {
+	return &Cache{loop: l, tls: t, limits: &limits, budget: max(budget, 1), room: room}
+}
+
+// Trim closes the idle connections that are too many, those that have waited longest first. To be called when the loop has
+// less room than before.
+func (c *Cache) Trim() {
+	for c.idle > 0 && c.idle > min(c.budget, c.room()) {
+		c.stats.Evicted++
+		c.oldest.discard()
+	}
 }
 
 // Stats returns the counts. To be called on the loop's thread.
@@ -237,6 +248,7 @@ func (p *Pool) get(u User, reuse Reuse, g *endpoint.Group, w endpoint.Wish) (*Co
 		p.cache.stats.Reuses++
 		return c, message.FaultNone
 	}
+	p.cache.Trim()
 	c := &Conn{pool: p, group: g, stay: w.Stay, place: to, loop: p.cache.loop}
 	c.machine.Init(p.cache.limits)
 	if fault := c.dial(at); fault != message.FaultNone {
@@ -299,10 +311,7 @@ func (c *Conn) list() {
 	cache.newest = c
 	cache.idle++
 	c.listed = true
-	if cache.idle > cache.budget {
-		cache.stats.Evicted++
-		cache.oldest.discard()
-	}
+	cache.Trim()
 }
 
 func (c *Conn) unlist() {
