@@ -2,7 +2,10 @@
 
 package config
 
-import "time"
+import (
+	"path/filepath"
+	"time"
+)
 
 // Interval is how often the source is asked.
 func (s *Source) Interval() time.Duration {
@@ -66,6 +69,7 @@ func (l *loader) checkForm(s *Source) {
 	case s.Type.V == "csv" && !s.Columns.URL.Set() && !s.Columns.Page.Set():
 		l.fail(s.At, "source %q names no column for a target; write columns: {url: …} or {page: …}", s.Name.V)
 	}
+	l.checkObjects(s)
 	if s.Type.V != "bundle" && s.Keys.Set() {
 		l.fail(s.Keys.Origin, "keys are for type bundle; nothing else is signed")
 	}
@@ -77,4 +81,36 @@ func (l *loader) checkForm(s *Source) {
 			l.fail(o, "%s is said where the bundle is built, not where it is read; remove it", key)
 		}
 	}
+}
+
+// checkObjects holds what is said of a source whose objects are kept.
+func (l *loader) checkObjects(s *Source) {
+	if s.Type.V != "xzufi" {
+		if s.Changes.V {
+			l.fail(s.Changes.Origin, "changes is for type xzufi; everything else comes whole")
+		}
+		if s.Token != nil {
+			l.fail(s.Token.At, "token is for type xzufi; remove it")
+		}
+		return
+	}
+	if s.Separator.Origin.Where != FromDefault || s.Columns.At.Where != FromDefault {
+		l.fail(s.At, "separator and columns are for files of rows; an xzufi delivery has none")
+	}
+	switch {
+	case !l.cfg.Root.Registry.State.Set():
+		l.fail(s.Type.Origin, "xzufi needs a folder for its objects; write registry: {state: /var/lib/pvgate}")
+	case s.Path.Set() && s.Changes.V:
+		l.fail(s.Changes.Origin, "changes are asked for at a url; a path is that of a whole delivery")
+	case s.Path.Set() && s.Token != nil:
+		l.fail(s.Token.At, "a token is for a url; remove it")
+	}
+}
+
+// InputFile is the file that changes whenever the source's delivery on this machine does, "" if it has none.
+func (s *Source) InputFile() string {
+	if s.Type.V == "xzufi" && s.Path.V != "" && filepath.Ext(s.Path.V) != ".txt" {
+		return filepath.Join(s.Path.V, "index.txt")
+	}
+	return s.Path.V
 }

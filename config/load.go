@@ -279,9 +279,9 @@ func (c *Config) Inputs() []string {
 		}
 	}
 	for i := range c.Root.Sources {
-		for _, t := range [...]Text{c.Root.Sources[i].Path, c.Root.Sources[i].Keys} {
-			if t.V != "" {
-				in = append(in, c.Resolve(t.V))
+		for _, file := range [...]string{c.Root.Sources[i].InputFile(), c.Root.Sources[i].Keys.V} {
+			if file != "" {
+				in = append(in, c.Resolve(file))
 			}
 		}
 	}

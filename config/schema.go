@@ -204,16 +204,26 @@ type HMAC struct {
 type Source struct {
 	At        Origin   `key:"-"`
 	Name      Text     `key:"name" need:"yes" is:"name" help:"name, shown where a row comes from"`
-	Type      Text     `key:"type" need:"yes" is:"csv|datahub|bundle" help:"form of the file; a bundle is what pvgate registry build has made of all sources, and stands alone"`
+	Type      Text     `key:"type" need:"yes" is:"csv|datahub|xzufi|bundle" help:"form of the file; xzufi is a delivery of many, and path or url that of its index (index.txt); a bundle is what pvgate registry build has made of all sources, and stands alone"`
 	Path      Text     `key:"path" is:"path" help:"the file, absolute or from the folder of pvgate.yaml; watched; this or url is required"`
 	URL       Text     `key:"url" is:"sourceurl" help:"where the file is fetched from, https://…; wants registry: {state: …}"`
 	Every     Duration `key:"every" help:"url only: how often it is asked, a little earlier each time, and sooner after a failure; absent: 24h"`
 	Budget    Rate     `key:"budget" help:"url only: how many requests it gets at most; absent: 60/m"`
 	Keys      Text     `key:"keys" is:"path" help:"bundle only: file of public keys, one of which must have signed it (see docs/registry.md); absent: it need not be signed"`
+	Changes   Bool     `key:"changes" default:"false" help:"xzufi only: url is a service that is asked page by page for what has changed, not an index"`
+	Token     *Token   `key:"token" help:"xzufi only: how url is authorised for (OAuth 2.0 client credentials); absent: it is public"`
 	Separator Text     `key:"separator" is:"separator" help:"one character between columns; absent: ; , or tab, whichever the header has most of"`
 	Columns   Columns  `key:"columns" help:"csv only: the file's names of the columns"`
 	Hosts     []Text   `key:"hosts" is:"hostname" help:"the only hosts its URLs may name; absent: any public host"`
 	Allow     []Text   `key:"allow" is:"http|private" help:"what is otherwise refused in its URLs: http, private (addresses); absent: none"`
+}
+
+// Token is how requests are authorised.
+type Token struct {
+	At     Origin `key:"-"`
+	URL    Text   `key:"url" need:"yes" is:"sourceurl" help:"token endpoint"`
+	Client Text   `key:"client" need:"yes" help:"client id"`
+	Secret Text   `key:"secret" need:"yes" is:"path" help:"file with the client's secret"`
 }
 
 // Registry is about all sources together.

@@ -51,6 +51,21 @@ func (o Origin) String() string {
 	return b.String()
 }
 
+// objectsPrefix begins the File of what stands in no line of a file, because it was made of objects: it names those.
+const objectsPrefix = "xzufi:"
+
+// MadeOf is the File of a row that was made of objects.
+func MadeOf(objects string) string { return objectsPrefix + objects }
+
+// Objects names the objects that a row was made of, "" if it stands in a file.
+func (o Origin) Objects() string {
+	objects, _ := strings.CutPrefix(o.File, objectsPrefix)
+	if objects == o.File {
+		return ""
+	}
+	return objects
+}
+
 // Place in the file itself, "routes.csv:30": for messages about a row.
 func (o Origin) InFile() string {
 	p := o

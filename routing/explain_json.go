@@ -84,6 +84,7 @@ type (
 		Registered string `json:"registered,omitempty"`
 		Key        string `json:"key,omitempty"`
 		From       string `json:"from"`
+		Objects    string `json:"objects,omitempty"` // that the row was made of
 	}
 	helpJSON struct {
 		Title string `json:"title"`
@@ -241,7 +242,7 @@ func (e *Explanation) overridesJSON() *overridesJSON {
 func (e *Explanation) candidateJSON(c *Considered) candidateJSON {
 	j := candidateJSON{
 		N: c.N, Outcome: c.Outcome.String(), Backend: e.t.BackendName(c.Row.Backend), Kind: c.Row.Kind.String(),
-		Area: e.t.areas.ARS(c.Area).String(), From: c.Row.Origin.String(),
+		Area: e.t.areas.ARS(c.Area).String(), From: c.Row.Origin.String(), Objects: c.Row.Origin.Objects(),
 	}
 	if c.Row.AreaKey != j.Area {
 		j.Registered = c.Row.AreaKey

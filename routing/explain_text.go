@@ -267,6 +267,16 @@ func (e *Explanation) textRows(p *textWriter) {
 		})
 	}
 	p.table(rows)
+	e.textObjects(p)
+}
+
+// textObjects names what rows are made of that stand in no line of a file.
+func (e *Explanation) textObjects(p *textWriter) {
+	for i := range e.Candidates {
+		if c := &e.Candidates[i]; c.Row.Origin.Objects() != "" {
+			p.line("made of", "%s: %s", c.Row.Origin, c.Row.Origin.Objects())
+		}
+	}
 }
 
 // textTied writes the table of equal targets with what they are equal in.
@@ -284,6 +294,7 @@ func (e *Explanation) textTied(p *textWriter) {
 		})
 	}
 	p.table(rows)
+	e.textObjects(p)
 }
 
 // textRank says where a row stands in R10's order.

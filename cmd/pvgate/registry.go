@@ -18,13 +18,13 @@ import (
 func newRegistry() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "registry",
-		Short: "Build, verify, sign and publish compiled registries (bundles), and count what a registry covers",
+		Short: "Import deliveries, build, verify, sign and publish compiled registries (bundles), count what a registry covers",
 		Long: "A bundle (x.pvb) is a registry that is compiled, checksummed and perhaps signed, in one file. One machine builds\n" +
 			"and signs it, all gateways load the same. See docs/bundles.md.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newRegistryBuild(), newRegistryVerify(), newRegistryStats(), newRegistrySign(), newRegistryKeygen(), newRegistryServe(), newRegistryCoverage())
+	cmd.AddCommand(newRegistryBuild(), newRegistryImport(), newRegistrySources(), newRegistryVerify(), newRegistryStats(), newRegistrySign(), newRegistryKeygen(), newRegistryServe(), newRegistryCoverage())
 	return cmd
 }
 

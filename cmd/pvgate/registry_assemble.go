@@ -28,7 +28,9 @@ func (k *keeper) assemble(ctx context.Context, cfg *config.Config, areas *regist
 	var findings config.Errors
 	for {
 		for _, v := range blamed(verdicts, candidates) {
-			v.offer = candidates[v.source]
+			if d := candidates[v.source]; d != nil {
+				v.offer = d
+			}
 			delete(candidates, v.source)
 			findings = append(findings, k.finding(cfg, v))
 			k.refuse(v)

@@ -126,7 +126,7 @@ func ownPlan(ctx context.Context, flags *configFlags, created string, sequence u
 	if sequence == 0 {
 		plan.Sequence = uint64(max(at.Unix(), 1))
 	}
-	couriers := newCourier()
+	couriers := newCourier(importHere(nil))
 	for i := range plan.Sources {
 		if err := deliver(ctx, couriers, cfg, i, &plan.Sources[i], into); err != nil {
 			return nil, fmt.Errorf("source %q: %w", plan.Sources[i].Name, err)
@@ -141,7 +141,7 @@ func deliver(ctx context.Context, c *courier, cfg *config.Config, i int, s *plan
 		return errors.New("it is a bundle already; name it where bundles are read, and build from what it was built from")
 	}
 	from := &cfg.Root.Sources[i]
-	if !from.URL.Set() {
+	if !from.URL.Set() && s.Type != "xzufi" {
 		into = "" // it is read where it lies
 	}
 	d, err := c.fetch(ctx, cfg, from, into, nil)

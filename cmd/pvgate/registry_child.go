@@ -19,33 +19,40 @@ import (
 // buildTime is more than the largest registry takes.
 const buildTime = time.Hour
 
-// buildInChild is buildBundle in a process of its own, on one core that everybody else may have first: what building needs is
-// many times what the index keeps, and it must not make loops wait. The process is the binary that runs, even where the
-// file at its path is another one by now.
+// buildInChild is buildBundle in a process of its own: what building needs is many times what the index keeps.
 func buildInChild(ctx context.Context, p *registryPlan, to string) (*buildReport, error) {
-	plan, err := json.Marshal(p)
-	if err != nil {
+	report := &buildReport{}
+	if err := inChild(ctx, []string{"registry", "build", "--plan", "-", "-o", "json", to}, p, report); err != nil {
 		return nil, err
+	}
+	return report, nil
+}
+
+// inChild lets a process of its own carry out a plan, on one core that everybody else may have first: it must not make loops wait.
+// The process is the binary that runs, even where the file at its path is another one by now.
+func inChild(ctx context.Context, args []string, plan, report any, env ...string) error {
+	text, err := json.Marshal(plan)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, buildTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
-	cmd.Args = []string{"pvgate", "registry", "build", "--plan", "-", "-o", "json", to}
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), notForChildren), "GOMAXPROCS=1")
-	cmd.Stdin = bytes.NewReader(plan)
+	cmd.Args = append([]string{"pvgate"}, args...)
+	cmd.Env = append(append(slices.DeleteFunc(os.Environ(), notForChildren), "GOMAXPROCS=1"), env...)
+	cmd.Stdin = bytes.NewReader(text)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	// It ends with this process, and is a group of its own so that all of its threads can be told to be nice.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
-		return nil, errors.Join(context.Cause(ctx), fmt.Errorf("process that builds: %w: %s", err, strings.TrimSpace(said.String())))
+		return errors.Join(context.Cause(ctx), fmt.Errorf("process that builds: %w: %s", err, strings.TrimSpace(said.String())))
 	}
-	report := &buildReport{}
 	if err := json.Unmarshal(out.Bytes(), report); err != nil {
-		return nil, fmt.Errorf("process that builds: %w", err)
+		return fmt.Errorf("process that builds: %w", err)
 	}
-	return report, nil
+	return nil
 }
 
 // notForChildren are the variables by which this process was given sockets and tells others how it is.

@@ -79,10 +79,15 @@ func (p *publisher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case p.paged:
 			p.servePage(w, r)
 		default:
-			if text, err := os.ReadFile(p.file); err == nil { // a time would not tell two files of one second apart
+			file := p.file
+			if strings.HasSuffix(r.URL.Path, "/"+objectsName) {
+				file = filepath.Join(filepath.Dir(p.file), objectsName)
+			}
+			if text, err := os.ReadFile(file); err == nil { // a time would not tell two files of one second apart
 				w.Header().Set("ETag", fmt.Sprintf("%q", fmt.Sprintf("%x", sha256.Sum256(text))))
 			}
-			http.ServeFile(w, r, p.file)
+			w.Header().Set("Content-Type", "text/plain")
+			http.ServeFile(w, r, file)
 		}
 	}
 }
@@ -120,11 +125,36 @@ func (p *publisher) publish(form, host string, each int) {
 		text = strings.Replace(text, "leistung,area,url\n", "leika_key,ars,url,leika_name,aktiv\n", 1)
 		text = strings.ReplaceAll(text, "\n99", ",,\n99")
 		text = strings.Replace(strings.TrimSuffix(text, "\n")+",,\n", "aktiv,,", "aktiv", 1)
+	case "xzufi":
+		if err := os.WriteFile(filepath.Join(filepath.Dir(p.file), objectsName), []byte(asObjects(text)), 0o600); err != nil {
+			p.t.Fatal(err)
+		}
+		text = objectsName + "\r\n"
 	case "bundle":
 		p.seq++
 		text = string(sealedBundle(p.t, text, func(r *registryPlan) { r.Sequence = p.seq }, p.key))
 	}
 	p.write(text)
+}
+
+// objectsName is the file that an index of XZuFi names.
+const objectsName = "objects.xml"
+
+// asObjects makes rows objects: a Leistung, an Onlinedienst and what binds them to an area, of each.
+func asObjects(text string) string {
+	var b strings.Builder
+	b.WriteString(`<transfer xzufiVersion="2.3.1"><nachrichtenkopf><erstelltDatumZeit>2026-11-20T02:00:00Z</erstelltDatumZeit></nachrichtenkopf>`)
+	for n, line := range strings.Split(strings.TrimSpace(text), "\n")[1:] {
+		f := strings.Split(line, ",")
+		id := func(name, scheme string) string {
+			return fmt.Sprintf(`<%s schemeAgencyID="L100006" schemeID="%s">%d</%s>`, name, scheme, n, name)
+		}
+		fmt.Fprintf(&b, `<schreibe><leistung>%s<referenzLeistungsschluessel>%s</referenzLeistungsschluessel></leistung></schreibe>
+			<schreibe><onlinedienst>%s<link><typ><code>01</code></typ><link>%s</link></link></onlinedienst></schreibe>
+			<schreibe><zustaendigkeitTransferObjekt>%s<zustaendigkeit>%s%s<gebietID>%s</gebietID></zustaendigkeit></zustaendigkeitTransferObjekt></schreibe>`+"\n",
+			id("id", "Leistung"), f[0], id("id", "Onlinedienst"), f[2], id("uebergeordnetesObjektID", "Onlinedienst"), id("id", "ZustaendigkeitOnlinedienst"), id("leistungID", "Leistung"), f[1])
+	}
+	return b.String() + `</transfer>`
 }
 
 // look makes the gateway look at the source: at the next question, or the next reload.
@@ -148,9 +178,9 @@ func (p *publisher) cause() string {
 // TestEverySourceKeepsItsPromises is the suite that every kind of source must pass, over every way it can come.
 func TestEverySourceKeepsItsPromises(t *testing.T) {
 	t.Parallel()
-	for _, form := range []string{"csv", "datahub", "bundle"} {
+	for _, form := range []string{"csv", "datahub", "xzufi", "bundle"} {
 		for _, way := range []string{"path", "url", "pages", "memory"} {
-			if way == "pages" && form != "datahub" {
+			if way == "pages" && form != "datahub" || way == "memory" && form == "xzufi" {
 				continue
 			}
 			t.Run(form+" by "+way, func(t *testing.T) {
@@ -167,7 +197,7 @@ func newPublisher(t *testing.T, form, way string) *publisher {
 	if form == "datahub" {
 		more = ", separator: \",\""
 	}
-	p := &publisher{file: filepath.Join(t.TempDir(), "published"), paged: way == "pages"}
+	p := &publisher{file: filepath.Join(t.TempDir(), "published.txt"), paged: way == "pages"}
 	p.key, _ = signer(t)
 	place := fmt.Sprintf("path: %q", p.file)
 	if way != "path" {
@@ -182,7 +212,7 @@ func newPublisher(t *testing.T, form, way string) *publisher {
 	}
 	p.restart()
 	if way != "memory" {
-		p.keeper.fetch = newCourier().fetch
+		p.keeper.fetch = newCourier(importHere(nil)).fetch
 		return p
 	}
 	p.servers["hub"] = func(context.Context) (string, error) {
@@ -209,7 +239,8 @@ func conforms(t *testing.T, form, way string) {
 	if p.keeper.current().index != index || p.cause() != "" {
 		t.Errorf("the same delivery makes another index, or is refused: %q", p.cause())
 	}
-	if way == "url" && p.asked.Load() != asked+1 {
+	requests := map[string]int64{"xzufi": 2}[form] // the index, and its file
+	if way == "url" && p.asked.Load() != asked+max(requests, 1) {
 		t.Errorf("%d requests for what has not changed", p.asked.Load()-asked)
 	}
 
@@ -269,7 +300,7 @@ func conforms(t *testing.T, form, way string) {
 // A source gets no more requests than its budget has.
 func TestTheBudgetOfASourceIsKept(t *testing.T) {
 	t.Parallel()
-	c := newCourier()
+	c := newCourier(importHere(nil))
 	s := &config.Source{Budget: config.Rate{V: config.PerTime{Count: 3, Per: time.Hour}}}
 	s.Name.V, s.URL.V = "hub", "https://hub.example/x?token=secret"
 	spend := c.spend(s)

@@ -34,6 +34,7 @@ const sourcesDir = "sources"
 
 // courier brings sources' files. Its budgets outlive single questions.
 type courier struct {
+	imports importer   // of objects
 	mu      sync.Mutex // guards what stands below
 	budgets map[string]*budget
 }
@@ -44,11 +45,16 @@ type budget struct {
 	limiter *rate.Limiter
 }
 
-func newCourier() *courier { return &courier{budgets: map[string]*budget{}} }
+func newCourier(imports importer) *courier {
+	return &courier{imports: imports, budgets: map[string]*budget{}}
+}
 
 // fetch is a fetcher.
 func (c *courier) fetch(ctx context.Context, cfg *config.Config, s *config.Source, into string, known ...*delivery) (*delivery, error) {
-	if s.URL.Set() {
+	switch {
+	case s.Type.V == "xzufi":
+		return c.fetchObjects(ctx, cfg, s, into, known...)
+	case s.URL.Set():
 		return c.download(ctx, s, into, known[0])
 	}
 	return readFile(ctx, cfg, s, into, known...)

@@ -105,7 +105,7 @@ func (k *keeper) recall(b *bundle.Bundle, x *index.Index) {
 		file := deliveryFile(k.dir, name, d.Digest)
 		if st, err := os.Stat(file); err == nil {
 			s := k.keptOf(name)
-			s.good, s.success = &delivery{file, d.Digest, d.Modified, d.Tag, d.Stat}, st.ModTime()
+			s.good, s.success = &delivery{file: file, digest: d.Digest, modified: d.Modified, tag: d.Tag, stat: d.Stat}, st.ModTime()
 		}
 	}
 	k.applied = &appliedIndex{key: m.Key, index: x, digest: b.Digest, meta: b.Meta}

@@ -67,7 +67,9 @@ type delivery struct {
 	digest   string    // of its bytes, as a bundle's facts have it
 	modified time.Time // as its sender says; zero = it does not say, or it is the operator's own file
 	tag      string    // with which a server is asked whether there is another one
-	stat     string    // of the operator's own file: as long as it is the same, so is the file
+	stat     string    // of the operator's own file, or of objects: as long as it is the same, so is the file
+	held     error     // objects that are not applied because of this; then there is no file
+	accepted bool      // by an operator
 }
 
 // kept is what is known of one source.
@@ -112,13 +114,13 @@ type taken struct {
 
 // newKeeper keeps the registry of a process that serves.
 func newKeeper(log *slog.Logger) *keeper {
-	return &keeper{log: log, build: buildInChild, fetch: newCourier().fetch, now: time.Now, serving: true, sources: map[string]*kept{}, accepted: map[string]bool{}}
+	return &keeper{log: log, build: buildInChild, fetch: newCourier(importInChild).fetch, now: time.Now, serving: true, sources: map[string]*kept{}, accepted: map[string]bool{}}
 }
 
 // onlooker shows what a process that serves would have of a configuration: from the same deliveries, in the same way, but
 // it fetches nothing and leaves nothing behind.
 func onlooker() *keeper {
-	return &keeper{log: slog.New(slog.DiscardHandler), build: buildBundle, fetch: newCourier().fetch, now: time.Now, sources: map[string]*kept{}, accepted: map[string]bool{}}
+	return &keeper{log: slog.New(slog.DiscardHandler), build: buildBundle, fetch: newCourier(importHere(nil)).fetch, now: time.Now, sources: map[string]*kept{}, accepted: map[string]bool{}}
 }
 
 // Accept lets the delivery of this digest pass the guards, once.
@@ -172,7 +174,7 @@ func (k *keeper) Ask(ctx context.Context, cfg *config.Config, s *config.Source, 
 		return false, err
 	}
 	known := k.known(s.Name.V)
-	d, err := k.fetch(ctx, cfg, s, k.into(), known)
+	d, err := k.fetch(ctx, cfg, s, k.into(), known, k.refusedOf(s.Name.V))
 	k.assembling.Lock()
 	defer k.assembling.Unlock()
 	if err != nil {
@@ -198,15 +200,19 @@ func (k *keeper) look(ctx context.Context, cfg *config.Config, s *config.Source)
 	good, last := k.keptOf(s.Name.V).good, k.keptOf(s.Name.V).last
 	accepted := last != nil && last.delivery != nil && k.accepted[last.delivery.digest]
 	k.mu.Unlock()
-	switch {
-	case s.URL.Set() && accepted:
-		return last.delivery, nil
-	case s.URL.Set():
-		return nil, nil
-	}
 	var seen *delivery
 	if last != nil {
 		seen = last.delivery
+	}
+	switch {
+	case s.Type.V == "xzufi" && !k.serving: // who only looks applies nothing
+		return nil, nil
+	case accepted && seen.held != nil:
+		return k.acceptObjects(ctx, cfg, s, good, seen)
+	case s.URL.Set() && accepted:
+		return seen, nil
+	case s.URL.Set():
+		return nil, nil
 	}
 	d, err := k.fetch(ctx, cfg, s, k.into(), good, seen)
 	if err != nil || good == nil || d.digest != good.digest {
@@ -214,6 +220,20 @@ func (k *keeper) look(ctx context.Context, cfg *config.Config, s *config.Source)
 	}
 	k.succeed(s.Name.V, d)
 	return nil, nil
+}
+
+// acceptObjects applies objects that were held back. What follows from them is accepted with them.
+func (k *keeper) acceptObjects(ctx context.Context, cfg *config.Config, s *config.Source, good, held *delivery) (*delivery, error) {
+	now := *held
+	now.accepted = true
+	d, err := k.fetch(ctx, cfg, s, k.into(), good, &now)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.accepted, held.digest)
+	if err == nil {
+		k.accepted[d.digest] = true
+	}
+	return d, err
 }
 
 // verdict is why a source, or all of them (""), cannot be renewed.
@@ -231,6 +251,9 @@ func (k *keeper) missing(name string, err error) verdict {
 	v := verdict{source: name, cause: source.CauseUnreachable, text: plain(err).Error(), final: true}
 	if r := (*source.Refusal)(nil); errors.As(err, &r) {
 		v.cause, v.text = r.Cause, r.Error()
+	}
+	if h := (*heldBack)(nil); errors.As(err, &h) {
+		v.offer, v.final = h.delivery, false
 	}
 	return v
 }
@@ -305,6 +328,16 @@ func (k *keeper) known(name string) *delivery {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.keptOf(name).good
+}
+
+// refusedOf is the delivery of a source that was refused last, nil if there is none.
+func (k *keeper) refusedOf(name string) *delivery {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if last := k.keptOf(name).last; last != nil {
+		return last.delivery
+	}
+	return nil
 }
 
 // keeps reports whether a source that cannot be renewed stays as it was.

@@ -15,6 +15,7 @@ import (
 	"github.com/pvgate/pvgate/registry"
 	"github.com/pvgate/pvgate/registry/bundle"
 	"github.com/pvgate/pvgate/registry/index"
+	"github.com/pvgate/pvgate/registry/objects"
 	"github.com/pvgate/pvgate/registry/source"
 	"github.com/pvgate/pvgate/registry/source/csv"
 	"github.com/pvgate/pvgate/registry/source/datahub"
@@ -199,7 +200,10 @@ func (s *plannedSource) reader(o source.Options) source.Reader {
 		separator = s.Separator[0] // one ASCII character: config holds it
 	}
 	return func(ctx context.Context, r io.Reader, emit source.Emit) (source.Report, error) {
-		if s.Type == "datahub" {
+		switch s.Type {
+		case "xzufi":
+			return objects.Read(ctx, r, o, emit)
+		case "datahub":
 			return datahub.Read(ctx, r, datahub.Options{Options: o, Separator: separator}, emit)
 		}
 		return csv.Read(ctx, r, csv.Options{Options: o, Separator: separator, Columns: s.Columns}, emit)

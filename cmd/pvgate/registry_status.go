@@ -9,6 +9,7 @@ import (
 
 	"github.com/pvgate/pvgate/config"
 	"github.com/pvgate/pvgate/gateway/metrics"
+	"github.com/pvgate/pvgate/registry/objects"
 )
 
 // sourcesShown is what the metrics show of the sources. Those that are read where they lie are as old as what is in service.
@@ -51,6 +52,8 @@ type sourceHistory struct {
 	Success time.Time `json:"last_success,omitzero"`
 	Next    time.Time `json:"next,omitzero"` // when it is asked again
 	Refused *refusal  `json:"refused,omitempty"`
+	// Systems are the editorial systems of an XZuFi source.
+	Systems map[string]*objects.System `json:"systems,omitempty"`
 }
 
 // refusal is the last delivery of a source, if it is not in service.
@@ -76,6 +79,11 @@ func (k *keeper) status(cfg *config.Config) *registryReport {
 	for i := range cfg.Root.Sources {
 		s := k.keptOf(cfg.Root.Sources[i].Name.V)
 		h := sourceHistory{Name: cfg.Root.Sources[i].Name.V, Success: s.success}
+		if cfg.Root.Sources[i].Type.V == "xzufi" {
+			if state, err := objects.ReadState(objectsFolder(cfg, h.Name)); err == nil { // else there is nothing to show
+				h.Systems = state.Systems
+			}
+		}
 		if s.good != nil {
 			h.Digest = s.good.digest
 		}
@@ -117,6 +125,7 @@ func (r *registryReport) print(w io.Writer) {
 			fmt.Fprintf(w, ", asked again %s", s.Next.Format("2006-01-02 15:04:05"))
 		}
 		fmt.Fprintln(w)
+		printSystems(w, &objects.State{Systems: s.Systems})
 		if f := s.Refused; f != nil {
 			fmt.Fprintf(w, "    refused  %s (%s): %s\n", f.Time.Format("2006-01-02 15:04:05"), f.Cause, f.Text)
 			if f.Accept != "" {

@@ -25,6 +25,7 @@ import (
 // File is a part of a delivery.
 type File struct {
 	Name string // for messages
+	Path string // where it is on this machine; "" = nowhere
 	Open func() (io.ReadCloser, error)
 }
 
@@ -53,7 +54,8 @@ type Options struct {
 // Progress is how far an import is.
 type Progress struct {
 	File    string // that is read; "" = all are
-	Files   int    // read
+	Files   int    // of the delivery
+	Read    int    // files that are read
 	Bytes   int64  // read
 	Objects int    // read, or when all are, changes applied
 	Changes int    // to be applied
@@ -89,7 +91,7 @@ func (s *Store) Import(ctx context.Context, d *Delivery, o *Options) (*Report, e
 	if err := os.MkdirAll(s.work(), 0o700); err != nil {
 		return nil, err
 	}
-	in := &incoming{store: s, d: d, o: o, sorter: newSorter(s.work()), agencies: map[string]time.Time{}}
+	in := &incoming{store: s, d: d, o: o, sorter: newSorter(s.work()), agencies: map[string]time.Time{}, progress: Progress{Files: len(d.Files)}}
 	report, err := in.run(ctx)
 	err = errors.Join(err, in.sorter.close())
 	return report, err
@@ -129,7 +131,7 @@ func (in *incoming) run(ctx context.Context) (*Report, error) {
 	}
 	in.tell("")
 	changes, err := in.compare(ctx, &p.Next)
-	if err != nil {
+	if err = errors.Join(err, in.sorter.close()); err != nil {
 		return nil, err
 	}
 	in.report.Files, in.report.Objects = len(in.d.Files), p.Next.Objects()
@@ -153,6 +155,9 @@ func (in *incoming) note(next *State) {
 			break
 		}
 		next.Faults = append(next.Faults, in.report.Faults[i].String())
+	}
+	if in.report.Digest != "" {
+		next.Serial++
 	}
 	if in.d.Cursor != (Cursor{}) {
 		next.Cursor = in.d.Cursor
@@ -191,7 +196,7 @@ func (in *incoming) read(ctx context.Context, f File) (err error) {
 		}
 	}
 	in.report.Bytes += counted.n
-	in.progress.Files++
+	in.progress.Read++
 	in.tell(f.Name)
 	return nil
 }
@@ -423,5 +428,9 @@ func (c *comparison) count(key []byte, n int) {
 
 // PathFile is a file of this machine as a part of a delivery.
 func PathFile(path, name string) File {
-	return File{Name: name, Open: func() (io.ReadCloser, error) { return os.Open(filepath.Clean(path)) }}
+	return File{Name: name, Path: path, Open: func() (io.ReadCloser, error) { return os.Open(filepath.Clean(path)) }}
 }
+
+// MemoryLimit is what a process that imports or exports tells its garbage collector, in bytes (GOMEMLIMIT): what it needs is less,
+// and the collector need not let as much again lie.
+const MemoryLimit = 40 << 20

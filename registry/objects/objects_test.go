@@ -216,7 +216,7 @@ func TestAFormIsServedWhereItIsCompetent(t *testing.T) {
 		t.Error(d)
 	}
 	e := entries(t, s)[0]
-	if want := "Leistung L100012/Leistung/1, Onlinedienst L100012/Onlinedienst/2"; e.Origin.File != want || e.Origin.Source != "sh" || e.Origin.Line != 2 && e.Origin.Line != 1 {
+	if want := "Leistung L100012/Leistung/1, Onlinedienst L100012/Onlinedienst/2"; e.Origin.Objects() != want || e.Origin.Source != "sh" || e.Origin.Line != 2 && e.Origin.Line != 1 {
 		t.Errorf("origin %+v", e.Origin)
 	}
 	made, err := Made(bytes.NewReader(exported(t, s)), 1)

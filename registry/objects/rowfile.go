@@ -14,6 +14,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/pvgate/pvgate/registry"
 	"github.com/pvgate/pvgate/registry/source"
 )
 
@@ -117,7 +118,7 @@ func (s *Store) Entries(ctx context.Context, o source.Options, emit source.Emit)
 // source is a row as readers of sources understand it.
 func (r *row) source(line int) *source.Row {
 	out := &source.Row{
-		Line: line, From: r.from, Leistung: []byte(r.leistung), Area: []byte(r.area), URL: []byte(r.url), Page: []byte(r.page), Title: []byte(r.title),
+		Line: line, From: registry.MadeOf(r.from), Leistung: []byte(r.leistung), Area: []byte(r.area), URL: []byte(r.url), Page: []byte(r.page), Title: []byte(r.title),
 		Lang: []byte(r.lang), Begin: []byte(r.begin), End: []byte(r.end), Role: []byte(r.role), OE: []byte(r.oe), LB: []byte(r.lb), OD: []byte(r.od),
 	}
 	if r.specialised {

@@ -53,6 +53,8 @@ type State struct {
 	// Imported is when the last delivery was applied, and Digest what it changed; "" if nothing.
 	Imported time.Time `json:"imported,omitzero"`
 	Digest   string    `json:"digest,omitempty"`
+	// Serial ascends with every delivery that changed something.
+	Serial uint64 `json:"serial"`
 	// Cursor is where the next change is asked for.
 	Cursor Cursor `json:"cursor,omitzero"`
 	// Quarantined counts the objects of the last delivery that could not be used; Faults are the first of them.
