@@ -39,6 +39,6 @@ const (
 	maxValue   = 16 << 10 // bytes of a text that is kept
 	maxTexts   = 200      // names, links, keys, types, periods, parameters: of each
 	maxAreas   = 20_000   // more than there are
-	maxNested  = 50_000   // Zustaendigkeiten inside one object
+	maxNested  = 20_000   // Zustaendigkeiten inside one object
 	keepAtMost = 1 << 10  // elements of a list whose memory is used again for the next object
 )
