@@ -576,6 +576,10 @@ func TestRefusals(t *testing.T) {
 		{"a prefix bound to nothing", wrap("2.2", `<b xmlns:a=""/>`), source.CauseSchema, `prefix "a" cannot be bound to ""`},
 		{"a prefix beyond its element", wrap("2.2", `<a:b xmlns:a="x"/><a:b/>`), source.CauseSchema, `prefix "a" is not declared`},
 		{"a slash in a tag", wrap("2.2", `<a / >`), source.CauseSchema, `a tag has " ></m>"; want > or />`},
+		{"too many attributes", wrap("2.2", "<a"+many(65, ` a%d=""`)+"/>"), source.CauseOversized, "an element has more than 64 attributes"},
+		{"a long name", wrap("2.2", "<"+strings.Repeat("a", 257)+"/>"), source.CauseOversized, "a name has more than 256 bytes"},
+		{"a long name of an attribute", wrap("2.2", "<a "+strings.Repeat("a", 257)+"=''/>"), source.CauseOversized, "a name has more than 256 bytes"},
+		{"too many prefixes", wrap("2.2", "<a"+many(40, ` xmlns:a%d="x"`)+"><a"+many(40, ` xmlns:a%d="x"`)+"/></a>"), source.CauseOversized, "more than 64 prefixes are in force"},
 		{"something else", wrap("2.2", `<!ELEMENT a>`), source.CauseSchema, "want an element, a comment or text"},
 	} {
 		for _, r := range []io.Reader{strings.NewReader(c.xml), iotest.OneByteReader(strings.NewReader(c.xml)), iotest.DataErrReader(strings.NewReader(c.xml))} {
@@ -586,6 +590,15 @@ func TestRefusals(t *testing.T) {
 			}
 		}
 	}
+}
+
+// many is a format with the numbers from 0 on.
+func many(n int, format string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
 }
 
 func TestWhoeverStopsTheReadingIsHeard(t *testing.T) {
