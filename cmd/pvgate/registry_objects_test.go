@@ -15,6 +15,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pvgate/pvgate/registry/objects"
 	"github.com/pvgate/pvgate/registry/source"
 )
 
@@ -170,5 +171,31 @@ func TestObjectsThatAreHeldBackCanBeAccepted(t *testing.T) {
 				t.Errorf("the next one was accepted too: %q", p.cause())
 			}
 		})
+	}
+}
+
+// On a terminal there is a bar, which goes away; elsewhere there are lines, and not too many.
+func TestProgressIsShown(t *testing.T) {
+	t.Parallel()
+	steps := []objects.Progress{
+		{File: "a.xml", Files: 4, Read: 1, Bytes: 7_000_000, Objects: 3}, {Files: 4, Read: 4, Bytes: 9_000_000_000, Objects: 9}, {Files: 4, Read: 4, Objects: 5, Changes: 10},
+	}
+	want := []string{"reading a.xml: 7.0 MB, 3 objects", "comparing: 9 objects", "writing: 5 of 10 changes"}
+	bars := []string{"[=======                       ]", "[==============================]", "[===============               ]"}
+	for i, step := range steps {
+		var lines, bar strings.Builder
+		p, q := &progressLines{w: &lines}, &progressLines{w: &bar, terminal: true}
+		for range 3 {
+			p.tell(step)
+			q.tell(step)
+		}
+		p.end()
+		q.end()
+		if lines.String() != want[i]+"\n" {
+			t.Errorf("lines %q", lines.String())
+		}
+		if bar.String() != "\r\x1b[K"+bars[i]+" "+want[i]+"\r\x1b[K" {
+			t.Errorf("bar %q", bar.String())
+		}
 	}
 }

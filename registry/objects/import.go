@@ -265,7 +265,7 @@ func (in *incoming) compare(ctx context.Context, next *State) (changes int, err 
 		return 0, err
 	}
 	sum := sha256.New()
-	c := &comparison{in: in, next: next, lost: map[lossKey]int{}, w: w, emit: func(key, value []byte) error {
+	c := &comparison{in: in, next: next, lost: map[lossKey]int{}, emit: func(key, value []byte) error {
 		changes++
 		fmt.Fprintf(sum, "%d %d ", len(key), len(value))
 		sum.Write(key)
@@ -318,7 +318,6 @@ type comparison struct {
 	next   *State
 	tx     *bbolt.Tx
 	lost   map[lossKey]int
-	w      *runWriter
 	emit   func(key, value []byte) error
 	class  int           // of the bucket that is walked over
 	cursor *bbolt.Cursor // nil before the first

@@ -151,7 +151,7 @@ func play(t *testing.T, r role) (out played, memory float64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPlayARole$", "-test.v") //nolint:gosec // it is this binary
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPlayARole$", "-test.v")
 	cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GOMAXPROCS=1", "GOMEMLIMIT="+strconv.Itoa(objects.MemoryLimit))
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said

@@ -66,7 +66,6 @@ type rows struct {
 	place       string
 	area        string // as the first of the group writes it
 	authorities []authority
-	paged       bool
 }
 
 // description is a Leistung, or a Spezialisierung of one.
