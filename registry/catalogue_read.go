@@ -22,45 +22,61 @@ const maxMessages = 20
 // successor in any order. Types are separated by spaces, "|" or ",". The file is the operator's own, so any fault refuses
 // it; the error lists them as name:line: reason.
 func ReadCatalogue(r io.Reader, name string) (*Catalogue, error) {
+	c := catalogueReader{ownFile: ownFile{name: name}, m: map[Leistung]LeistungInfo{}, line: map[Leistung]int{}}
+	if err := c.read(r, catalogueColumns[:], c.setHeader, c.add); err != nil {
+		return nil, err
+	}
+	return NewCatalogue(c.m), nil
+}
+
+// ownFile is an operator's file of separated values. All its faults are told at once.
+type ownFile struct {
+	name    string
+	lenient bool // faults of rows cost these alone
+	faults  []error
+}
+
+func (o *ownFile) fail(line int, err error) {
+	if !o.lenient {
+		o.faults = append(o.faults, fmt.Errorf("%s:%d: %w", o.name, line, err))
+	}
+}
+
+// read takes the header, then each row. The columns are for who has written nothing.
+func (o *ownFile) read(r io.Reader, columns []string, setHeader func([]string) error, add func(rows.Row)) error {
 	in := rows.NewReader(r, 0)
 	header, err := in.Header()
 	if errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: the file is empty; want the columns %s", name, strings.Join(catalogueColumns[:], ","))
+		return fmt.Errorf("%s: the file is empty; want the columns %s", o.name, strings.Join(columns, ","))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", o.name, err)
 	}
-	c := catalogueReader{name: name, m: map[Leistung]LeistungInfo{}, line: map[Leistung]int{}}
-	if err = c.setHeader(header); err != nil {
-		return nil, err
+	if err := setHeader(header); err != nil {
+		return err
 	}
-	for len(c.faults) <= maxMessages {
+	for len(o.faults) <= maxMessages {
 		row, err := in.Next()
 		var fault *rows.Fault
 		switch {
 		case errors.Is(err, io.EOF):
-			return NewCatalogue(c.m), errors.Join(c.faults...)
+			return errors.Join(o.faults...)
 		case errors.As(err, &fault):
-			c.fail(fault.Line, errors.New(fault.Reason))
+			o.fail(fault.Line, errors.New(fault.Reason))
 		case err != nil:
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", o.name, err)
 		default:
-			c.add(row)
+			add(row)
 		}
 	}
-	return nil, errors.Join(append(c.faults[:maxMessages:maxMessages], fmt.Errorf("%s: and more", name))...)
+	return errors.Join(append(o.faults[:maxMessages:maxMessages], fmt.Errorf("%s: and more", o.name))...)
 }
 
 type catalogueReader struct {
-	name   string
+	ownFile
 	column [len(catalogueColumns)]int // place of each column in a row, -1 if absent
 	m      map[Leistung]LeistungInfo
 	line   map[Leistung]int
-	faults []error
-}
-
-func (c *catalogueReader) fail(line int, err error) {
-	c.faults = append(c.faults, fmt.Errorf("%s:%d: %w", c.name, line, err))
 }
 
 func (c *catalogueReader) setHeader(header []string) error {

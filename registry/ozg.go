@@ -3,7 +3,6 @@
 package registry
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -29,47 +28,17 @@ const maxOZGID = 32
 // any fault refuses it. A Leistung belongs to one service: the first that is named; in a file of one's own a second one is a
 // fault. The error lists faults as name:line: reason.
 func ReadOZG(r io.Reader, name string) (map[Leistung]OZG, error) {
-	in := rows.NewReader(r, 0)
-	header, err := in.Header()
-	if errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: the file is empty; want the columns %s", name, strings.Join(ozgColumns[0][:], ","))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	o := ozgReader{name: name, m: map[Leistung]OZG{}}
-	if err = o.setHeader(header); err != nil {
+	o := ozgReader{ownFile: ownFile{name: name}, m: map[Leistung]OZG{}}
+	if err := o.read(r, ozgColumns[0][:], o.setHeader, o.add); err != nil {
 		return nil, err
 	}
-	for len(o.faults) <= maxMessages {
-		row, err := in.Next()
-		var fault *rows.Fault
-		switch {
-		case errors.Is(err, io.EOF):
-			return o.m, errors.Join(o.faults...)
-		case errors.As(err, &fault):
-			o.fail(fault.Line, errors.New(fault.Reason))
-		case err != nil:
-			return nil, fmt.Errorf("%s: %w", name, err)
-		default:
-			o.add(row)
-		}
-	}
-	return nil, errors.Join(append(o.faults[:maxMessages:maxMessages], fmt.Errorf("%s: and more", name))...)
+	return o.m, nil
 }
 
 type ozgReader struct {
-	name   string
-	export bool   // of the Data Hub
-	column [3]int // place of each column in a row, -1 if absent
-	m      map[Leistung]OZG
-	faults []error
-}
-
-func (o *ozgReader) fail(line int, err error) {
-	if !o.export {
-		o.faults = append(o.faults, fmt.Errorf("%s:%d: %w", o.name, line, err))
-	}
+	ownFile        // lenient if it is an export of the Data Hub
+	column  [3]int // place of each column in a row, -1 if absent
+	m       map[Leistung]OZG
 }
 
 func (o *ozgReader) setHeader(header []string) error {
@@ -78,7 +47,7 @@ func (o *ozgReader) setHeader(header []string) error {
 			o.column[i] = slices.Index(header, want)
 		}
 		if o.column[0] >= 0 && o.column[1] >= 0 {
-			o.export = form == 1
+			o.lenient = form == 1
 			return nil
 		}
 	}
@@ -92,7 +61,7 @@ func (o *ozgReader) add(row rows.Row) {
 		if at >= 0 && at < len(row.Fields) {
 			f[i] = strings.TrimSpace(string(row.Fields[at]))
 		}
-		if o.export && f[i] == "null" {
+		if o.lenient && f[i] == "null" {
 			f[i] = ""
 		}
 	}

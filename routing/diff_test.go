@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/pvgate/pvgate/registry"
-	"github.com/pvgate/pvgate/registry/generate"
 	"github.com/pvgate/pvgate/routing"
 )
 
@@ -248,14 +246,7 @@ func diffTrials() int {
 // Diff says of every pair what asking both tables says.
 func TestDiffIsThatOfAllPairs(t *testing.T) {
 	t.Parallel()
-	first := uint64(1)
-	if s := os.Getenv("PVGATE_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		first = n
-	}
+	first := firstSeed(t)
 	kinds, pairs := map[string]int{}, 0
 	for i := range diffTrials() {
 		seed := first + uint64(i)
@@ -464,17 +455,7 @@ func TestDiffComparesAddressesOfTemplatesOneByOne(t *testing.T) {
 
 // BenchmarkDiff1M compares registries of a million entries of which one in a hundred is another.
 func BenchmarkDiff1M(b *testing.B) {
-	areas, err := registry.EmbeddedAreas()
-	if err != nil {
-		b.Fatal(err)
-	}
-	in := routing.Input{Areas: areas, Sources: []string{"generated"}, Marktplatz: 1}
-	if err = generate.Each(areas, generate.Options{Seed: 1}, func(e *registry.Entry) error {
-		in.Entries = append(in.Entries, *e)
-		return nil
-	}); err != nil {
-		b.Fatal(err)
-	}
+	in := million(b)
 	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	table, _ := compiled(in)
 	r := rand.New(rand.NewPCG(4, 0))
@@ -485,13 +466,14 @@ func BenchmarkDiff1M(b *testing.B) {
 		case 1:
 			e.Inactive = true
 		default:
-			e.Area = registry.AreaID(1 + r.IntN(areas.Len()-1))
+			e.Area = registry.AreaID(1 + r.IntN(in.Areas.Len()-1))
 		}
 	}
 	changed, _ := compiled(in)
 	in.Entries = nil
 	var d *routing.Difference
 	for b.Loop() {
+		var err error
 		if d, err = routing.Diff(routing.Moment{Table: table, At: at}, routing.Moment{Table: changed, At: at}, routing.DiffOptions{Examples: 3}); err != nil {
 			b.Fatal(err)
 		}
