@@ -250,8 +250,8 @@ func TestAKnownKeyDoesNotWaitLongForABetterAnswer(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		gets(t, c, k, Hit)
-		if s.asked() != 2 {
-			t.Errorf("%d calls, want 2", s.asked())
+		if st := c.Stats(); s.asked() != 2 || st.Waiting != 0 || st.Counts[Stale] != 1 || st.Counts[Wait] != 1 {
+			t.Errorf("%d calls, want 2; %+v", s.asked(), st)
 		}
 	})
 }
@@ -416,4 +416,62 @@ func BenchmarkGetHit(b *testing.B) {
 			})
 		})
 	}
+}
+
+func TestOneKeyThatEverybodyAsksForKeepsNoOtherFromBeingRenewed(t *testing.T) {
+	t.Parallel()
+	simulate(t, Options{TTL: time.Hour, Calls: 1}, func(t *testing.T, c *Cache, s *scripted) {
+		expect(t, c, key(1), Hit)
+		expect(t, c, key(2), Hit)
+		time.Sleep(time.Hour)
+		s.set(after(time.Second, answers))
+		c.Want(key(3), func(*Answer, Result) {})
+		synctest.Wait()
+		for range 2 * maxQueue {
+			gets(t, c, key(1), Hit)
+		}
+		gets(t, c, key(2), Hit)
+		time.Sleep(4 * time.Second)
+		if n := s.asked(key(2)); n != 2 {
+			t.Errorf("%d calls, want 2", n)
+		}
+	})
+}
+
+func TestASourceThatIsTooSlowForSoManyKeepsNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	simulate(t, Options{Calls: 1, Timeout: 5 * time.Second}, func(t *testing.T, c *Cache, s *scripted) {
+		s.set(after(4*time.Second, answers))
+		results := make([]Result, 20)
+		for i := range results {
+			c.Want(key(i), func(_ *Answer, r Result) { results[i] = r })
+		}
+		time.Sleep(13 * time.Second)
+		if s.asked() != 2 || results[0] != Hit || results[1] != Hit || results[2] != Budget || results[19] != Budget {
+			t.Errorf("%d calls, %v", s.asked(), results)
+		}
+	})
+}
+
+func TestWhoHasNothingGoesBeforeRenewals(t *testing.T) {
+	t.Parallel()
+	simulate(t, Options{TTL: time.Hour, Calls: 1}, func(t *testing.T, c *Cache, s *scripted) {
+		for i := range 10 {
+			expect(t, c, key(i), Hit)
+		}
+		time.Sleep(time.Hour)
+		s.set(after(time.Second, answers))
+		for i := range 10 {
+			gets(t, c, key(i), Hit)
+		}
+		synctest.Wait()
+		for i := range 9 {
+			start := time.Now()
+			expect(t, c, key(100+i), Hit)
+			if d := time.Since(start); d != 2*time.Second {
+				t.Errorf("waited %v, want 2s: for what was under way, and for its own call", d)
+			}
+			synctest.Wait()
+		}
+	})
 }

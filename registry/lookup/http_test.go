@@ -63,7 +63,7 @@ func marburg(t testing.TB, n int) lookup.Key {
 // The acceptance of issue F over real HTTP, on a clock that runs fast.
 func TestOneCallForAKeyAndItsTimeOverHTTP(t *testing.T) {
 	t.Parallel()
-	const citizens, each, keys, ttl = 1000, 100, 50, 20 * time.Minute
+	const citizens, each, keys, ttl = 1000, 20, 50, 20 * time.Minute
 	clock := quick()
 	s := &scripted.Service{Delay: 5 * time.Millisecond}
 	c := suchdienst(t, s, lookup.Options{Now: clock, TTL: ttl, Rate: 1, Burst: 2 * keys})
@@ -78,7 +78,7 @@ func TestOneCallForAKeyAndItsTimeOverHTTP(t *testing.T) {
 				if a, _ := c.Look(t.Context(), marburg(t, n)); a != nil && len(a.Entries) == 1 {
 					answered.Add(1)
 				}
-				time.Sleep(time.Duration(r.IntN(20)) * time.Millisecond)
+				time.Sleep(time.Duration(r.IntN(30)) * time.Millisecond)
 			}
 		})
 	}

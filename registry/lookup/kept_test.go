@@ -198,6 +198,8 @@ func TestTheFileIsBoundedAndHasWhatWasAskedForLast(t *testing.T) {
 	if bytes.Contains(b, []byte(key(900).Leistung.String())) {
 		t.Error("one asked for long ago is there")
 	}
+	o.Entries = 5 // a later life has less room
+	simulate(t, o, func(t *testing.T, c *Cache, _ *scripted) { gets(t, c, key(990), Hit) })
 }
 
 func TestAnAnswerOfTheFutureIsRenewed(t *testing.T) {
