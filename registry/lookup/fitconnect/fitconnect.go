@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -55,8 +56,9 @@ type Options struct {
 
 // Client asks the Routing API. Safe for concurrent use.
 type Client struct {
-	o    Options
-	rest rest.Client
+	o     Options
+	areas atomic.Pointer[registry.Areas]
+	rest  rest.Client
 }
 
 // New makes a client.
@@ -66,8 +68,13 @@ func New(o Options) *Client {
 		o.Now = time.Now
 	}
 	h := http.Header{"User-Agent": {cmp.Or(o.Agent, rest.DefaultAgent)}}
-	return &Client{o, rest.Client{Source: o.Name, HTTP: o.HTTP, Header: h, MaxBody: maxBody, Now: o.Now}}
+	c := &Client{o: o, rest: rest.Client{Source: o.Name, HTTP: o.HTTP, Header: h, MaxBody: maxBody, Now: o.Now}}
+	c.UseAreas(o.Areas)
+	return c
 }
+
+// UseAreas changes the areas by which answers are read, from the next look-up on.
+func (c *Client) UseAreas(a *registry.Areas) { c.areas.Store(a) }
 
 // Name is the source's.
 func (c *Client) Name() string { return c.o.Name }
@@ -162,7 +169,7 @@ func (c *Client) contexts(k lookup.Key, all []route) ([]lookup.Context, error) {
 			why = errors.New("a destinationId is no UUID")
 			continue
 		}
-		area, err := c.o.Keys.verify(r.Signature, claim{r.ID, k, c.o.Areas, c.o.Now()})
+		area, err := c.o.Keys.verify(r.Signature, claim{r.ID, k, c.areas.Load(), c.o.Now()})
 		if err != nil {
 			why = err
 			continue

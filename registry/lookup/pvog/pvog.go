@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/pvgate/pvgate/registry"
@@ -39,7 +40,7 @@ const (
 
 // Options of a client.
 type Options struct {
-	source.Options        // Name, Order, Areas and Policy; Path is made of Base
+	source.Options        // Name, Areas and Policy; Path is made of Base
 	Base           string // "" = DefaultBase
 	Descriptions   string // path with its version, behind Base; "" = DefaultPath
 	ClientID       string // of pvog-sud-api-client-id; "" = the field is not sent
@@ -50,8 +51,9 @@ type Options struct {
 
 // Client asks the Suchdienst. Safe for concurrent use.
 type Client struct {
-	o    Options
-	rest rest.Client
+	o     Options
+	areas atomic.Pointer[registry.Areas]
+	rest  rest.Client
 }
 
 // New makes a client.
@@ -65,8 +67,13 @@ func New(o Options) *Client {
 	if o.ClientID != "" {
 		h.Set("pvog-sud-api-client-id", o.ClientID)
 	}
-	return &Client{o, rest.Client{Source: o.Name, HTTP: o.HTTP, Header: h, MaxBody: maxBody, Now: o.Now}}
+	c := &Client{o: o, rest: rest.Client{Source: o.Name, HTTP: o.HTTP, Header: h, MaxBody: maxBody, Now: o.Now}}
+	c.UseAreas(o.Areas)
+	return c
 }
+
+// UseAreas changes the areas by which answers are read, from the next look-up on.
+func (c *Client) UseAreas(a *registry.Areas) { c.areas.Store(a) }
 
 // Name is the source's.
 func (c *Client) Name() string { return c.o.Name }
@@ -74,7 +81,7 @@ func (c *Client) Name() string { return c.o.Name }
 // Look asks for a key, page by page.
 func (c *Client) Look(ctx context.Context, k lookup.Key) (answer lookup.Answer, quota lookup.Quota, err error) {
 	now := c.o.Now()
-	d := newReading(&c.o, k, now)
+	d := newReading(c.o.Options, c.areas.Load(), k, now)
 	for number := 0; ; number++ {
 		var p page
 		var told lookup.Quota

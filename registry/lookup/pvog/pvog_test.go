@@ -63,7 +63,7 @@ func read(t *testing.T, o Options, k lookup.Key, body string) ([]string, error) 
 		return nil, err
 	}
 	o = New(o).o
-	d := newReading(&o, k, noon())
+	d := newReading(o.Options, o.Areas, k, noon())
 	if _, err := d.take(t.Context(), 0, &p); err != nil {
 		return nil, err
 	}
@@ -246,6 +246,25 @@ func described(n int) func(q scripted.Question) []scripted.Description {
 	}
 }
 
+// A Gemeindeverzeichnis that comes later is the one that counts.
+func TestAreasOfTheDayAreUsed(t *testing.T) {
+	t.Parallel()
+	c := service(t, &scripted.Service{Descriptions: described(1)}, nil)
+	none, err := registry.NewAreas(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.UseAreas(none)
+	_, _, err = c.Look(t.Context(), key(t, gewerbe, "065340014014"))
+	if r := (*source.Refusal)(nil); !errors.As(err, &r) || r.Cause != source.CauseUnknownArea {
+		t.Errorf("%v", err)
+	}
+	c.UseAreas(areas(t))
+	if answer, _, err := c.Look(t.Context(), key(t, gewerbe, "065340014014")); err != nil || len(answer.Entries) != 1 {
+		t.Errorf("%+v, %v", answer, err)
+	}
+}
+
 func TestLookUp(t *testing.T) {
 	t.Parallel()
 	s := &scripted.Service{ClientID: "c0ffee", Descriptions: described(1)}
@@ -326,7 +345,7 @@ func TestPagesOfTwoStates(t *testing.T) {
 func TestPagesWithTwoTotals(t *testing.T) {
 	t.Parallel()
 	o := New(options(t)).o
-	d := newReading(&o, key(t, gewerbe, "065340014014"), noon())
+	d := newReading(o.Options, o.Areas, key(t, gewerbe, "065340014014"), noon())
 	for number, body := range []string{`{"content":[{"leikakeys":["99050012104000"]}],"totalElements":3,"last":false}`, `{"content":[{"leikakeys":["99050012104000"]},{"leikakeys":["99050012104000"]}],"totalElements":2,"last":true}`} {
 		var p page
 		if err := json.Unmarshal([]byte(body), &p); err != nil {
@@ -395,7 +414,7 @@ func FuzzPage(f *testing.F) {
 			return
 		}
 		o := New(Options{Options: source.Options{Name: "pvog", Areas: table}, Now: noon}).o
-		d := newReading(&o, k, noon())
+		d := newReading(o.Options, o.Areas, k, noon())
 		if _, err := d.take(t.Context(), 0, &p); err != nil {
 			return
 		}

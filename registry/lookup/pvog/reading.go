@@ -17,7 +17,7 @@ import (
 
 // reading makes an answer of the pages that come for one key.
 type reading struct {
-	o       *source.Options
+	o       source.Options
 	key     lookup.Key
 	area    registry.AreaID
 	unknown error // why the key's area is none
@@ -28,15 +28,16 @@ type reading struct {
 	entries []registry.Entry
 }
 
-func newReading(o *Options, k lookup.Key, at time.Time) *reading {
-	d := &reading{o: &o.Options, key: k, at: at, total: -1}
+func newReading(o source.Options, areas *registry.Areas, k lookup.Key, at time.Time) *reading {
+	d := &reading{o: o, key: k, at: at, total: -1}
+	d.o.Areas = areas
 	// "" is the Bund, whose key in the registry is all zeros.
 	text := k.Area.String()
 	if k.Area.IsBund() {
 		text = k.Area.Padded()
 	}
-	d.area, d.unknown = o.Areas.EntryArea(text)
-	d.builder = source.NewBuilder(d.o, func(e *registry.Entry) error {
+	d.area, d.unknown = areas.EntryArea(text)
+	d.builder = source.NewBuilder(&d.o, func(e *registry.Entry) error {
 		if len(d.entries) == maxEntries {
 			return d.o.Refuse(source.CauseOversized, 0, "more than %d targets for one key", maxEntries)
 		}
@@ -57,7 +58,7 @@ func (d *reading) take(ctx context.Context, number int, p *page) (more bool, err
 	}
 	switch {
 	case d.unknown != nil:
-		return false, d.unknown
+		return refuse(source.CauseUnknownArea, "%v", d.unknown)
 	case p.Content == nil:
 		return refuse(source.CauseSchema, "the answer has no content; it is no list of descriptions")
 	case p.Number != nil && *p.Number != number:
