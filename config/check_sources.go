@@ -4,8 +4,17 @@ package config
 
 import (
 	"path/filepath"
+	"slices"
 	"time"
 )
+
+// LookedUp says whether the source has no file and is asked for one key at a time (R15).
+func (s *Source) LookedUp() bool { return s.Type.V == "pvog" || s.Type.V == "fitconnect" }
+
+// Bulk are the sources that have a file, in their order.
+func (c *Config) Bulk() []Source {
+	return slices.DeleteFunc(slices.Clone(c.Root.Sources), func(s Source) bool { return s.LookedUp() })
+}
 
 // Interval is how often the source is asked.
 func (s *Source) Interval() time.Duration {
@@ -33,9 +42,13 @@ func (l *loader) checkSources() {
 		if first := seen[s.Name.V]; s.Name.V != "" && first != s.Name.Origin {
 			l.fail(s.Name.Origin, "source %q is already defined at %s; rename one", s.Name.V, first)
 		}
+		if s.LookedUp() {
+			l.checkLookup(s)
+			continue
+		}
 		l.checkPlace(s)
 		l.checkForm(s)
-		if s.Type.V == "bundle" && len(sources) > 1 {
+		if s.Type.V == "bundle" && len(l.cfg.Bulk()) > 1 {
 			l.fail(s.Type.Origin, "a bundle holds all sources and stands alone; build it with the others, or remove them here")
 		}
 	}
@@ -71,7 +84,10 @@ func (l *loader) checkForm(s *Source) {
 	}
 	l.checkObjects(s)
 	if s.Type.V != "bundle" && s.Keys.Set() {
-		l.fail(s.Keys.Origin, "keys are for type bundle; nothing else is signed")
+		l.fail(s.Keys.Origin, "keys are for type bundle and fitconnect; nothing else is signed")
+	}
+	if s.Lookup.At.Where != FromDefault {
+		l.fail(s.Lookup.At, "lookup is for type pvog and fitconnect; a file is read whole")
 	}
 	if s.Type.V != "bundle" {
 		return
@@ -114,3 +130,32 @@ func (s *Source) InputFile() string {
 	}
 	return s.Path.V
 }
+
+// checkLookup holds what is said of a source that is looked up in.
+func (l *loader) checkLookup(s *Source) {
+	for key, o := range map[string]Origin{"path": s.Path.Origin, "every": s.Every.Origin, "separator": s.Separator.Origin, "columns": s.Columns.At} {
+		if o.Where != FromDefault {
+			l.fail(o, "%s is for a source with a file; of type %s there is none, remove it", key, s.Type.V)
+		}
+	}
+	l.checkObjects(s)
+	k := &s.Lookup
+	switch {
+	case s.Type.V == "fitconnect" && !s.Keys.Set():
+		l.fail(s.At, "source %q has no keys; destinations count only with a signature, write keys: FILE of a JWK set", s.Name.V)
+	case s.Type.V == "fitconnect" && k.ClientID.Set():
+		l.fail(k.ClientID.Origin, "client_id is for type pvog; remove it")
+	case s.Type.V == "fitconnect" && k.ClientIDFile.Set():
+		l.fail(k.ClientIDFile.Origin, "client_id_file is for type pvog; remove it")
+	case s.Type.V == "pvog" && s.Keys.Set():
+		l.fail(s.Keys.Origin, "keys are for type bundle and fitconnect; what the Suchdienst says is not signed")
+	case k.ClientID.Set() && k.ClientIDFile.Set():
+		l.fail(k.ClientIDFile.Origin, "client_id and client_id_file say the same; keep one of them")
+	}
+	if k.Timeout.V > maxLookup {
+		l.fail(k.Timeout.Origin, "timeout %s is more than %s; a citizen waits for it", k.Timeout.V, maxLookup)
+	}
+}
+
+// maxLookup is the longest timeout of a look-up.
+const maxLookup = 30 * time.Second

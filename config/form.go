@@ -78,6 +78,7 @@ var ranges = [...]struct {
 	{"priority", 0, 9},
 	{"weight", 1, 100},
 	{"days", 0, 3650},
+	{"calls", 1, 64},
 }
 
 func (d *decoder) number(n *yaml.Node, p *Int, f *field) {
@@ -286,6 +287,7 @@ var forms = [...]struct {
 		"protocol", isProtocol,
 		"is no protocol for Upgrade; write a name such as websocket, with its version if it has one (name/1); h2c, HTTP and TLS are never offered",
 	},
+	{"fieldvalue", isFieldValue, "is no value of a field; write at most 256 printable characters of ASCII"},
 	{"time", timeForm.MatchString, "is no time; write YYYY-MM-DD, YYYY-MM-DD HH:MM (Europe/Berlin) or RFC 3339"},
 	{"lang", langForm.MatchString, "is no language; write a tag such as de or en"},
 	{"mail", mailForm.MatchString, "is no mail address; write name@host"},
@@ -410,6 +412,10 @@ func isSourceURL(s string) bool {
 	}
 	a, err := netip.ParseAddr(u.Hostname())
 	return u.Scheme == "https" || err == nil && a.IsLoopback()
+}
+
+func isFieldValue(s string) bool {
+	return len(s) <= 256 && strings.TrimSpace(s) == s && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 // isLogFile wants a / in a path: a bare word is more likely a mistaken keyword than a file.

@@ -279,7 +279,7 @@ func (c *Config) Inputs() []string {
 		}
 	}
 	for i := range c.Root.Sources {
-		for _, file := range [...]string{c.Root.Sources[i].InputFile(), c.Root.Sources[i].Keys.V} {
+		for _, file := range [...]string{c.Root.Sources[i].InputFile(), c.Root.Sources[i].Keys.V, c.Root.Sources[i].Lookup.ClientIDFile.V} {
 			if file != "" {
 				in = append(in, c.Resolve(file))
 			}

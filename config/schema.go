@@ -204,14 +204,15 @@ type HMAC struct {
 type Source struct {
 	At        Origin   `key:"-"`
 	Name      Text     `key:"name" need:"yes" is:"name" help:"name, shown where a row comes from"`
-	Type      Text     `key:"type" need:"yes" is:"csv|datahub|xzufi|bundle" help:"form of the file; xzufi is a delivery of many, and path or url that of its index (index.txt); a bundle is what pvgate registry build has made of all sources, and stands alone"`
+	Type      Text     `key:"type" need:"yes" is:"csv|datahub|xzufi|bundle|pvog|fitconnect" help:"form of the file; xzufi is a delivery of many, and path or url that of its index (index.txt); a bundle is what pvgate registry build has made of all sources, and is the only file then; pvog and fitconnect have none and are looked up in, one key at a time: the Suchdienst of the PVOG for routes, FIT-Connect's Routing API for destinations"`
 	Path      Text     `key:"path" is:"path" help:"the file, absolute or from the folder of pvgate.yaml; watched; this or url is required"`
-	URL       Text     `key:"url" is:"sourceurl" help:"where the file is fetched from, https://…; wants registry: {state: …}"`
+	URL       Text     `key:"url" is:"sourceurl" help:"where the file is fetched from, https://…; wants registry: {state: …}; pvog, fitconnect: the address before lookup.path, absent: that of the public service"`
 	Every     Duration `key:"every" help:"url only: how often it is asked, a little earlier each time, and sooner after a failure; absent: 24h"`
-	Budget    Rate     `key:"budget" help:"url only: how many requests it gets at most; absent: 60/m"`
-	Keys      Text     `key:"keys" is:"path" help:"bundle only: file of public keys, one of which must have signed it (see docs/registry.md); absent: it need not be signed"`
+	Budget    Rate     `key:"budget" help:"url, pvog and fitconnect: how many requests it gets at most, in any order; absent: 60/m, of pvog and fitconnect 5/s and 50 at once"`
+	Keys      Text     `key:"keys" is:"path" help:"bundle: file of public keys, one of which must have signed it (see docs/registry.md), absent: it need not be signed; fitconnect: file of a JWK set (RFC 7517), whose keys sign destinations, required"`
 	Changes   Bool     `key:"changes" default:"false" help:"xzufi only: url is a service that is asked page by page for what has changed, not an index"`
 	Token     *Token   `key:"token" help:"xzufi only: how url is authorised for (OAuth 2.0 client credentials); absent: it is public"`
+	Lookup    Lookup   `key:"lookup" help:"pvog and fitconnect only: how it is looked up in"`
 	Separator Text     `key:"separator" is:"separator" help:"one character between columns; absent: ; , or tab, whichever the header has most of"`
 	Columns   Columns  `key:"columns" help:"csv only: the file's names of the columns"`
 	Hosts     []Text   `key:"hosts" is:"hostname" help:"the only hosts its URLs may name; absent: any public host"`
@@ -224,6 +225,19 @@ type Token struct {
 	URL    Text   `key:"url" need:"yes" is:"sourceurl" help:"token endpoint"`
 	Client Text   `key:"client" need:"yes" help:"client id"`
 	Secret Text   `key:"secret" need:"yes" is:"path" help:"file with the client's secret"`
+}
+
+// Lookup is how a source is asked for one key at a time.
+type Lookup struct {
+	At           Origin   `key:"-"`
+	Path         Text     `key:"path" is:"abspath" help:"path with its version, behind url; absent: /v3/servicedescriptions/leikaid (pvog), /v1/routes (fitconnect)"`
+	ClientID     Text     `key:"client_id" is:"fieldvalue" help:"pvog: sent as pvog-sud-api-client-id; absent: the field is not sent"`
+	ClientIDFile Text     `key:"client_id_file" is:"path" help:"pvog: file with the client id on its only line, instead of client_id"`
+	Agent        Text     `key:"agent" default:"pvgate" is:"fieldvalue" help:"User-Agent; some services refuse some"`
+	TTL          Duration `key:"ttl" default:"1h" help:"how long an answer is new; then it is asked for again, and used meanwhile and as long as no better one comes"`
+	NegativeTTL  Duration `key:"negative_ttl" default:"5m" help:"the same of the answer that nothing is known"`
+	Calls        Int      `key:"calls" default:"8" is:"calls" help:"requests at once"`
+	Timeout      Duration `key:"timeout" default:"5s" help:"longest time of one request with all its pages"`
 }
 
 // Registry is about all sources together.

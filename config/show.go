@@ -193,6 +193,7 @@ func (b *Backend) show() *yaml.Node {
 func (s *Source) show() *yaml.Node {
 	n := showBlock(valueOf(s))
 	dropKey(n, "columns", s.Type.V != "csv" && s.Columns.At.Where == FromDefault)
+	dropKey(n, "lookup", !s.LookedUp() && s.Lookup.At.Where == FromDefault)
 	return n
 }
 

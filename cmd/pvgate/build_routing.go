@@ -25,6 +25,8 @@ type routes struct {
 	// backends are the configured ones; the place of one is its routing.BackendID.
 	backends []routedBackend
 	sources  []sourceReport
+	// lookups are the sources that are asked for one key at a time, in their order of trust.
+	lookups []plannedLookup
 	// applied is the registry of the sources, nil if there are none. pending: there are some, and none of them has ever
 	// delivered anything; then nobody can say who is responsible.
 	applied *appliedIndex

@@ -102,31 +102,50 @@ func (b *routesBuilder) readCatalogue() {
 	}
 }
 
-// readSources takes the registry that was made of the sources, in their order of trust. A delivery that cannot be used
-// leaves its source as it was, or refuses the load where nothing is kept; rows that cannot cost only themselves.
+// readSources takes the registry that was made of the sources with files, and plans those that are looked up in, all in
+// their order of trust. A delivery that cannot be used leaves its source as it was, or refuses the load where nothing is
+// kept; rows that cannot cost only themselves.
 func (b *routesBuilder) readSources(ctx context.Context) {
-	bundled := false
+	t := b.takeRegistry(ctx)
+	var bundled []string
 	for i := range b.cfg.Root.Sources {
 		s := &b.cfg.Root.Sources[i]
+		if s.Type.V == "bundle" && t != nil { // it names its own, in their order of trust
+			bundled = t.index.Sources()
+			b.in.Sources = append(b.in.Sources, bundled...)
+			continue
+		}
 		b.in.Sources = append(b.in.Sources, s.Name.V)
-		bundled = bundled || s.Type.V == "bundle"
+		if !s.LookedUp() {
+			continue
+		}
+		b.planLookup(s, len(b.in.Sources)-1)
+		if s.Type.V == "pvog" {
+			b.in.Lookups = append(b.in.Lookups, len(b.in.Sources)-1)
+		}
 	}
-	if len(b.cfg.Root.Sources) == 0 {
-		return
+	for i := range b.out.lookups {
+		if s := b.out.lookups[i].conf; slices.Contains(bundled, s.Name.V) {
+			b.fail(s.Name.Origin, "the bundle has a source %q too; rename this one", s.Name.V)
+		}
+	}
+}
+
+// takeRegistry takes the registry of the sources with files; nil if there is none.
+func (b *routesBuilder) takeRegistry(ctx context.Context) *taken {
+	if len(b.cfg.Bulk()) == 0 {
+		return nil
 	}
 	t, err := b.registry.Take(ctx, b.cfg, b.out.areas, b.in.SelfHosts)
 	if err != nil {
 		b.errs = append(b.errs, asErrors(err)...)
-		return
+		return nil
 	}
 	b.out.warnings = append(b.out.warnings, t.findings...)
 	if b.out.pending = t.appliedIndex == nil; b.out.pending {
-		return
+		return nil
 	}
 	b.out.applied = t.appliedIndex
-	if bundled { // it names its own, in their order of trust
-		b.in.Sources = append(b.in.Sources[:sourceFirst:sourceFirst], t.index.Sources()...)
-	}
 	for i := range t.meta.Sources {
 		f := &t.meta.Sources[i]
 		b.out.sources = append(b.out.sources, sourceReport{f.Name, f.Rows, f.Services, f.Pages, f.Blocked, f.Quarantined})
@@ -139,6 +158,7 @@ func (b *routesBuilder) readSources(ctx context.Context) {
 		b.warnOf(r.Warnings)
 	}
 	b.in.Index = t.index
+	return t
 }
 
 // warnOf tells faults of rows: they cost these, and not the load.

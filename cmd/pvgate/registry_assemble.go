@@ -107,8 +107,9 @@ func (k *keeper) enough(cfg *config.Config, plan *keyedPlan, now *appliedIndex) 
 }
 
 func findSource(cfg *config.Config, name string) (*config.Source, bool) {
-	for i := range cfg.Root.Sources {
-		if s := &cfg.Root.Sources[i]; s.Name.V == name {
+	bulk := cfg.Bulk()
+	for i := range bulk {
+		if s := &bulk[i]; s.Name.V == name {
 			return s, true
 		}
 	}
@@ -191,7 +192,7 @@ func (k *keeper) judge(ctx context.Context, cfg *config.Config, areas *registry.
 
 // read makes the bundle of a plan, or reads the one that a source has delivered.
 func (k *keeper) read(ctx context.Context, cfg *config.Config, plan *keyedPlan) (*bundle.Bundle, *buildReport, []verdict, error) {
-	if s := &cfg.Root.Sources[0]; plan.bundle() {
+	if s := &cfg.Bulk()[0]; plan.bundle() {
 		good := k.known(s.Name.V)
 		b, err := readBundle(cfg, s, plan.Sources[0].File, good != nil && good.digest == plan.Sources[0].Digest, k.now())
 		if r := (*source.Refusal)(nil); errors.As(err, &r) {

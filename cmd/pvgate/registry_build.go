@@ -118,7 +118,7 @@ func ownPlan(ctx context.Context, flags *configFlags, created string, sequence u
 	if err != nil {
 		return nil, fmt.Errorf("the configuration has errors (pvgate check lists all of them):\n%w", err)
 	}
-	if len(cfg.Root.Sources) == 0 {
+	if len(cfg.Bulk()) == 0 {
 		return nil, fmt.Errorf("%s has no sources, and so nothing to build", flags.path)
 	}
 	plan := planOf(cfg, selfHosts(cfg))
@@ -140,7 +140,7 @@ func deliver(ctx context.Context, c *courier, cfg *config.Config, i int, s *plan
 	if s.Type == "bundle" {
 		return errors.New("it is a bundle already; name it where bundles are read, and build from what it was built from")
 	}
-	from := &cfg.Root.Sources[i]
+	from := &cfg.Bulk()[i]
 	if !from.URL.Set() && s.Type != "xzufi" {
 		into = "" // it is read where it lies
 	}

@@ -118,8 +118,9 @@ func newCoverageReport(cmd *cobra.Command, flags *coverageFlags, now time.Time) 
 // configuration's Data Hub exports. What comes first holds.
 func readOZG(cfg *config.Config, files []string) (map[registry.Leistung]registry.OZG, error) {
 	files = slices.Clone(files)
-	for i := range cfg.Root.Sources {
-		if s := &cfg.Root.Sources[i]; s.Type.V == "datahub" && s.Path.V != "" {
+	bulk := cfg.Bulk()
+	for i := range bulk {
+		if s := &bulk[i]; s.Type.V == "datahub" && s.Path.V != "" {
 			files = append(files, cfg.Resolve(s.Path.V))
 		}
 	}

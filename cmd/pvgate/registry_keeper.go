@@ -151,8 +151,9 @@ func (k *keeper) Take(ctx context.Context, cfg *config.Config, areas *registry.A
 	}
 	candidates := map[string]*delivery{}
 	var refusals []verdict
-	for i := range cfg.Root.Sources {
-		s := &cfg.Root.Sources[i]
+	bulk := cfg.Bulk()
+	for i := range bulk {
+		s := &bulk[i]
 		d, err := k.look(ctx, cfg, s)
 		if err != nil {
 			refusals = append(refusals, k.missing(s.Name.V, err))
@@ -298,7 +299,7 @@ func (k *keeper) before(cfg *config.Config) *bundle.Meta {
 	}
 	m := a.meta
 	m.Sources = slices.DeleteFunc(slices.Clone(m.Sources), func(f bundle.SourceFacts) bool {
-		return !slices.ContainsFunc(cfg.Root.Sources, func(s config.Source) bool { return s.Name.V == f.Name || s.Type.V == "bundle" })
+		return !slices.ContainsFunc(cfg.Bulk(), func(s config.Source) bool { return s.Name.V == f.Name || s.Type.V == "bundle" })
 	})
 	if len(m.Sources) < len(a.meta.Sources) {
 		m.Sequence = 0

@@ -70,8 +70,9 @@ type builtSource struct {
 // planOf is the plan of a configuration, with its files where they lie. Sources with a URL have no file yet.
 func planOf(cfg *config.Config, self []string) registryPlan {
 	p := registryPlan{Areas: plannedAreas{cfg.Resolve(cfg.Root.Areas.File.V), cfg.Resolve(cfg.Root.Areas.Aliases.V)}, Self: self}
-	for i := range cfg.Root.Sources {
-		s := &cfg.Root.Sources[i]
+	bulk := cfg.Bulk()
+	for i := range bulk {
+		s := &bulk[i]
 		if s.Name.V == "" || s.Type.V == "" || s.Path.V == "" && s.URL.V == "" {
 			continue // reported
 		}

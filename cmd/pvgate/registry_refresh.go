@@ -23,8 +23,9 @@ func (s *service) askSources(ctx context.Context) {
 	for {
 		wanted := map[string]*config.Source{}
 		l, _, _ := s.now()
-		for i := range l.cfg.Root.Sources {
-			if src := &l.cfg.Root.Sources[i]; src.URL.Set() {
+		bulk := l.cfg.Bulk()
+		for i := range bulk {
+			if src := &bulk[i]; src.URL.Set() {
 				wanted[src.Name.V+" "+src.URL.V+" "+src.Interval().String()] = src
 			}
 		}

@@ -67,7 +67,7 @@ type refusal struct {
 
 // status is nil without sources.
 func (k *keeper) status(cfg *config.Config) *registryReport {
-	if len(cfg.Root.Sources) == 0 {
+	if len(cfg.Bulk()) == 0 {
 		return nil
 	}
 	k.mu.Lock()
@@ -76,10 +76,11 @@ func (k *keeper) status(cfg *config.Config) *registryReport {
 	if a := k.applied; a != nil {
 		r.Bundle, r.Created, r.Entries = a.digest.String(), a.meta.Created, a.meta.Entries()
 	}
-	for i := range cfg.Root.Sources {
-		s := k.keptOf(cfg.Root.Sources[i].Name.V)
-		h := sourceHistory{Name: cfg.Root.Sources[i].Name.V, Success: s.success}
-		if cfg.Root.Sources[i].Type.V == "xzufi" {
+	bulk := cfg.Bulk()
+	for i := range bulk {
+		s := k.keptOf(bulk[i].Name.V)
+		h := sourceHistory{Name: bulk[i].Name.V, Success: s.success}
+		if bulk[i].Type.V == "xzufi" {
 			if state, err := objects.ReadState(objectsFolder(cfg, h.Name)); err == nil { // else there is nothing to show
 				h.Systems = state.Systems
 			}

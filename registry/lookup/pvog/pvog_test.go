@@ -250,12 +250,16 @@ func described(n int) func(q scripted.Question) []scripted.Description {
 func TestAreasOfTheDayAreUsed(t *testing.T) {
 	t.Parallel()
 	c := service(t, &scripted.Service{Descriptions: described(1)}, nil)
-	none, err := registry.NewAreas(nil)
+	land, err := registry.ParseARS("06")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.UseAreas(none)
-	_, _, err = c.Look(t.Context(), key(t, gewerbe, "065340014014"))
+	old, err := registry.NewAreas([]registry.AreaRecord{{ARS: land, Name: "Hessen"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.UseAreas(old)
+	_, _, err = c.Look(t.Context(), key(t, gewerbe, "120645410340"))
 	if r := (*source.Refusal)(nil); !errors.As(err, &r) || r.Cause != source.CauseUnknownArea {
 		t.Errorf("%v", err)
 	}
