@@ -112,7 +112,7 @@ type openLookup struct {
 	http   *http.Client
 }
 
-func (p *plannedLookup) open(areas *registry.Areas, log *slog.Logger) (*openLookup, error) {
+func (p *plannedLookup) open(areas *registry.Areas, log *slog.Logger, now func() time.Time) (*openLookup, error) {
 	s, k := p.conf, &p.conf.Lookup
 	if p.kept != "" {
 		if err := os.MkdirAll(filepath.Dir(p.kept), 0o700); err != nil {
@@ -125,16 +125,16 @@ func (p *plannedLookup) open(areas *registry.Areas, log *slog.Logger) (*openLook
 	base := strings.TrimSuffix(s.URL.V, "/")
 	if p.context() {
 		l.client = fitconnect.New(fitconnect.Options{
-			Name: s.Name.V, Base: base, Routes: k.Path.V, Agent: k.Agent.V, Areas: areas, Keys: p.keys, Policy: p.policy, HTTP: l.http,
+			Name: s.Name.V, Base: base, Routes: k.Path.V, Agent: k.Agent.V, Areas: areas, Keys: p.keys, Policy: p.policy, HTTP: l.http, Now: now,
 		})
 	} else {
 		l.client = pvog.New(pvog.Options{
 			Options: source.Options{Name: s.Name.V, Areas: areas, Policy: p.policy}, Base: base, Descriptions: k.Path.V, ClientID: p.clientID,
-			Agent: k.Agent.V, HTTP: l.http,
+			Agent: k.Agent.V, HTTP: l.http, Now: now,
 		})
 	}
 	l.cache = lookup.New(lookup.Options{
-		Source: l.client, Log: log, TTL: k.TTL.V, NegativeTTL: k.NegativeTTL.V, Rate: s.Budget.V.PerSecond(), Burst: s.Budget.V.Count,
+		Source: l.client, Now: now, Log: log, TTL: k.TTL.V, NegativeTTL: k.NegativeTTL.V, Rate: s.Budget.V.PerSecond(), Burst: s.Budget.V.Count,
 		Calls: k.Calls.V, Timeout: k.Timeout.V, File: p.kept, Digest: p.digest,
 	})
 	return l, nil
@@ -149,7 +149,8 @@ func (l *openLookup) close() {
 // are; others are closed when nobody can wait for them any more.
 type lookupDesk struct {
 	log    *slog.Logger
-	linger time.Duration // how long requests of an old snapshot may wait; 0 = a minute
+	now    func() time.Time // nil = time.Now
+	linger time.Duration    // how long requests of an old snapshot may wait; 0 = a minute
 
 	mu      sync.Mutex // guards what stands below
 	open    map[string]*openLookup
@@ -170,7 +171,7 @@ func (d *lookupDesk) take(plans []plannedLookup, areas *registry.Areas) ([]*open
 		p := &plans[i]
 		key := p.conf.Name.V + " " + p.digest
 		if d.open[key] == nil {
-			l, err := p.open(areas, d.log)
+			l, err := p.open(areas, d.log, d.now)
 			if err != nil {
 				return nil, err
 			}
