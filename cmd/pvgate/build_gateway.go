@@ -39,7 +39,8 @@ type live struct {
 	census   routing.Census
 	groups   []*endpoint.Group
 	checks   []health.Target
-	digest   config.Hash // over the configuration's inputs, just before they were read
+	digest   config.Hash   // over the configuration's inputs, just before they were read
+	lookups  []*openLookup // as routes.lookups; none where nothing is served
 }
 
 // books keep what is known of backends over all configurations.
@@ -59,6 +60,7 @@ func newBooks(log *slog.Logger) *books {
 // own is what a process has for itself, over all configurations.
 type own struct {
 	registry *keeper        // of its sources
+	lookups  *lookupDesk    // nil where nothing is served: then nothing is looked up
 	keys     *handover.Keys // for the handover context, used where the configuration names no file of keys
 	issuer   *certs.Issuer  // of certificates; nil without acme, and where nothing is served
 	// leaving says that the process ends soon; nil where nothing is served.
@@ -130,6 +132,16 @@ func buildLive(ctx context.Context, cfg *config.Config, books *books, own own) (
 	options.SecurityTxt = securityTxt(cfg.Root.Security, time.Now(), &errs, &rt.warnings)
 	if len(errs) > 0 {
 		return l, errs.Sorted()
+	}
+	if own.lookups != nil {
+		if l.lookups, err = own.lookups.take(rt.lookups, rt.areas); err != nil {
+			return l, config.Errors{config.At(config.Origin{Where: config.FromFile, Name: cfg.Path}, "%v", err)}
+		}
+	}
+	for i, open := range l.lookups {
+		if p := &rt.lookups[i]; !p.context() {
+			options.Lookups = append(options.Lookups, surface.Lookup{Source: p.place, Cache: open.cache})
+		}
 	}
 	if l.surface, err = surface.New(options); err != nil {
 		return l, config.Errors{config.At(config.Origin{Where: config.FromFile, Name: cfg.Path}, "%v", err)}

@@ -61,6 +61,7 @@ func (s *service) drain(ctx context.Context) error {
 // over ends what is left when the server has ended.
 func (s *service) over(ctx context.Context, drained error) error {
 	s.wards.close()
+	s.lookups.close()
 	s.books.names.Close()
 	return errors.Join(drained, s.endAccessLog(ctx))
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/pages"
 	"github.com/pvgate/pvgate/gateway/reason"
 	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/registry/lookup"
 	"github.com/pvgate/pvgate/routing"
 )
 
@@ -73,9 +74,12 @@ func (u *unanswered) MarshalJSON() ([]byte, error) {
 	})
 }
 
-// explain answers a question from the routes of a configuration. live is nil offline. The error is an *unanswered if
-// the question has a verdict but no explanation, else the asker's mistake.
-func explain(cfg *config.Config, rt *routes, q *question, now time.Time, live *routing.Live) (*routing.Explanation, error) {
+// lookUp asks all sources that are looked up in for a key; an error is why one has nothing to say.
+type lookUp func(lookup.Key) (routing.Lookup, error)
+
+// explain answers a question from the routes of a configuration. live and look are nil offline, where nothing is looked up.
+// The error is an *unanswered if the question has a verdict but no explanation, else the asker's mistake.
+func explain(cfg *config.Config, rt *routes, q *question, now time.Time, live *routing.Live, look lookUp) (*routing.Explanation, error) {
 	query := routing.Query{At: now, Sender: q.sender, Lang: q.lang}
 	asked := routing.Asked{Now: q.at == "", Live: live}
 	if q.at != "" {
@@ -113,7 +117,17 @@ func explain(cfg *config.Config, rt *routes, q *question, now time.Time, live *r
 		}
 		query.Area, asked.Place, asked.Given = place.ID, place, given
 	}
-	return rt.table.Explain(&query, asked), nil
+	e := rt.table.Explain(&query, asked)
+	var said []routing.Lookup
+	for look != nil && e.Decision.Verdict == routing.Pending {
+		found, err := look(lookup.Key{Leistung: e.Decision.Key, Area: rt.areas.ARS(query.Area)})
+		if err != nil {
+			return nil, &unanswered{reason.RegistryUnavailable, err}
+		}
+		said = append(said, found)
+		e = rt.table.With(query.Area, said).Explain(&query, asked)
+	}
+	return e, nil
 }
 
 // areaKey is the one area that was named, and how.
@@ -141,13 +155,13 @@ func (q *question) areaKey() (key, given string, err error) {
 }
 
 // explain answers the admin listener.
-func (s *service) explain(_ context.Context, values url.Values) (any, error) {
+func (s *service) explain(ctx context.Context, values url.Values) (any, error) {
 	q, err := questionOf(values)
 	if err != nil {
 		return nil, &admin.BadQuery{Err: err}
 	}
 	l, built, _ := s.now()
-	e, err := explain(l.cfg, l.routes, &q, time.Now(), &routing.Live{Snapshot: l.snapshot.ID, Since: built})
+	e, err := explain(l.cfg, l.routes, &q, time.Now(), &routing.Live{Snapshot: l.snapshot.ID, Since: built}, l.lookUp(ctx))
 	if un := (*unanswered)(nil); errors.As(err, &un) {
 		return un, nil
 	}
@@ -158,6 +172,25 @@ func (s *service) explain(_ context.Context, values url.Values) (any, error) {
 		e.Asked.Live.Limits = s.liveLimits(l, int(e.Decision.Backend))
 	}
 	return e, nil
+}
+
+// lookUp asks the caches that requests ask.
+func (l *live) lookUp(ctx context.Context) lookUp {
+	return func(k lookup.Key) (routing.Lookup, error) {
+		found := routing.Lookup{Leistung: k.Leistung}
+		for i, open := range l.lookups {
+			p := &l.routes.lookups[i]
+			if p.context() {
+				continue
+			}
+			a, r := open.cache.Look(ctx, k)
+			if a == nil {
+				return found, fmt.Errorf("source %q was asked for %s at %s, in vain (%s)", p.conf.Name.V, k.Leistung, k.Area, r)
+			}
+			found.Rows = append(found.Rows, routing.LookupRows{Source: p.place, Entries: a.Entries})
+		}
+		return found, nil
+	}
 }
 
 // liveLimits reads what a backend's limits are used.
@@ -247,7 +280,7 @@ func explainOffline(cmd *cobra.Command, load func() (*config.Config, error), q *
 		}
 		q.area = key
 	}
-	e, err := explain(cfg, rt, q, time.Now(), nil)
+	e, err := explain(cfg, rt, q, time.Now(), nil, nil)
 	w := cmd.OutOrStdout()
 	if un := (*unanswered)(nil); errors.As(err, &un) {
 		if asJSON {

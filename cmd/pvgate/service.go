@@ -33,6 +33,7 @@ type service struct {
 	born     *birth
 	keys     *handover.Keys // of this process, for a configuration that names none
 	registry *keeper
+	lookups  *lookupDesk
 	sources  chan struct{} // told when there may be other ones to ask
 	server   *gateway.Server
 	wards    *wards
@@ -71,11 +72,12 @@ type reloadResult struct {
 
 // newService builds the configuration and starts to serve it. The books are its own from now on.
 func newService(ctx context.Context, load func() (*config.Config, error), kept *books, log *slog.Logger, to streams, b *birth) (_ *service, err error) {
-	s := &service{load: load, log: log, books: kept, registry: newKeeper(log), sources: make(chan struct{}, 1), born: b, stop: func() {}, upgrade: succession{life: ctx, done: make(chan *successor, 1)}}
+	s := &service{load: load, log: log, books: kept, registry: newKeeper(log), lookups: &lookupDesk{log: log}, sources: make(chan struct{}, 1), born: b, stop: func() {}, upgrade: succession{life: ctx, done: make(chan *successor, 1)}}
 	s.keys = b.keys.context()
 	defer func() {
 		if err != nil {
 			s.books.names.Close()
+			s.lookups.close()
 		}
 	}()
 	l, err := s.build(ctx)
@@ -125,6 +127,7 @@ func newService(ctx context.Context, load func() (*config.Config, error), kept *
 	if s.server, err = gateway.Start(o, l.snapshot); err != nil {
 		return nil, errors.Join(err, s.endAccessLog(ctx))
 	}
+	s.lookups.settle(l.lookups, l.routes.areas)
 	s.books.names.Follow(endpointsOf(l.groups))
 	s.wards = watchEndpoints(&s.books.endpoints, s.server, log)
 	s.wards.checker.Apply(l.checks)
@@ -155,7 +158,7 @@ func (s *service) build(ctx context.Context) (*live, error) {
 
 // buildOf builds everything of a configuration that has been read.
 func (s *service) buildOf(ctx context.Context, cfg *config.Config) (*live, error) {
-	return buildLive(ctx, cfg, s.books, own{s.registry, s.keys, s.tls.issuer, s.leaving.Load})
+	return buildLive(ctx, cfg, s.books, own{s.registry, s.lookups, s.keys, s.tls.issuer, s.leaving.Load})
 }
 
 // took notes what is in service now, and how that came about.
@@ -229,6 +232,7 @@ func (s *service) put(ctx context.Context, l *live, how reloadResult) error {
 	}
 	s.books.endpoints.Apply(l.groups)
 	s.server.Swap(l.snapshot)
+	s.lookups.settle(l.lookups, l.routes.areas)
 	s.books.names.Follow(endpointsOf(l.groups))
 	s.wards.checker.Apply(l.checks)
 	s.issue(ctx, l.cfg)
