@@ -23,6 +23,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/pvgate/pvgate/bench/scripted"
 	"github.com/pvgate/pvgate/gateway/certs/certstest"
 )
 
@@ -47,17 +48,20 @@ func TestMain(m *testing.M) {
 //	                        the authority of that name, whose own certificate becomes CA.pem
 //	arrived NAME            wait until the origin holds a request for /hold
 //	release NAME            let it answer
+//
+// Those about look-ups are in script_lookups_test.go.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", UpdateScripts: *update, RequireUniqueNames: true, RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
-			env.Values[sceneKey{}] = &scene{t: t, origins: map[string]*origin{}, processes: map[string]*process{}, authorities: map[string]*certstest.Authority{}}
+			env.Values[sceneKey{}] = &scene{t: t, origins: map[string]*origin{}, processes: map[string]*process{}, services: map[string]*scripted.Service{}, authorities: map[string]*certstest.Authority{}}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"origin": cmdOrigin, "socket": cmdSocket, "dead": cmdDead, "expand": cmdExpand, "code": cmdCode, "start": cmdStart, "await": cmdAwait,
 			"signal": cmdSignal, "issue": cmdIssue, "finish": cmdFinish, "arrived": cmdArrived, "release": cmdRelease,
+			"suchdienst": cmdSuchdienst, "routings": cmdRoutings, "fault": cmdFault, "asked": cmdAsked,
 		},
 	})
 }
@@ -69,6 +73,7 @@ type scene struct {
 	t           *testing.T
 	origins     map[string]*origin
 	processes   map[string]*process
+	services    map[string]*scripted.Service
 	authorities map[string]*certstest.Authority
 }
 
