@@ -159,7 +159,19 @@ func (t *Table) values(q *Query, d *Decision) registry.Values {
 		OE:       t.id(d.oe),
 		LB:       t.id(d.lb),
 		OD:       t.id(d.od),
+
+		Destination: q.Destination,
 	}
+}
+
+// WantsDestination says whether the decision's target is one for which Query.Destination is to be looked up (R15: it adds to a
+// route and is none), also where it is refused for want of it. The same question is asked again then.
+func (t *Table) WantsDestination(q *Query, d *Decision) bool {
+	if q.Destination != "" || d.Verdict != Handover && d.Verdict != TargetRefused {
+		return false
+	}
+	url, _ := t.address(q.Lang, d)
+	return url.isTemplate() && t.templates[url.n&^isTemplate].destination
 }
 
 // fillable says whether the decision's address can be written (CONTRACT 13: an empty path value is target_refused).

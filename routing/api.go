@@ -105,6 +105,8 @@ type Query struct {
 	At       time.Time
 	Sender   string // name of the known sender, "" = direct
 	Lang     string // "de", "en"; "" = de. Picks among the URLs of one target, never a target (R16)
+	// Destination is the id of FIT-Connect's destination, for targets that want one; "" = none, or none is known.
+	Destination string
 	// Seed places this request in a weight split: part Seed mod 100 of 100. Equal seeds go to equal backends.
 	Seed uint64
 }

@@ -168,7 +168,7 @@ func (c *compiler) template(at registry.Origin, text string) (uint32, bool) {
 		url = c.strings.put(string(literal))
 	} else {
 		url = uint32(len(c.t.templates)) | isTemplate
-		c.t.templates = append(c.t.templates, template{t: t, strict: strict(t)})
+		c.t.templates = append(c.t.templates, template{t: t, strict: strict(t), destination: t.Uses("destination_id")})
 	}
 	c.byText[text] = url
 	return url, true

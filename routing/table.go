@@ -73,6 +73,8 @@ const (
 type template struct {
 	t      registry.Template
 	strict bool // a placeholder in path or fragment may be empty: check before answering (CONTRACT 13)
+	// destination says that FIT-Connect has to be asked before it is filled.
+	destination bool
 }
 
 // offer is an EfA service (R9).
