@@ -80,7 +80,7 @@ func buildLive(ctx context.Context, cfg *config.Config, books *books, own own) (
 	if unread != nil {
 		return l, config.Errors{config.At(config.Origin{Where: config.FromFile, Name: cfg.Path}, "%v", unread)}
 	}
-	snap := &gateway.Snapshot{ID: digest.String()[:8], Via: pseudonym(cfg), Networks: conn.NetworkPolicy{Most: cfg.Root.Clients.PerNetwork.V}}
+	snap := &gateway.Snapshot{ID: digest.String()[:8], Via: pseudonym(cfg), Networks: conn.NetworkPolicy{Most: cfg.Root.Clients.PerNetwork.V}, Parking: gateway.Parking{Most: parkedMost, Wait: parkedWait}}
 	options := surface.Options{Domain: cfg.Root.Domain.V, Table: rt.table, Leaving: own.leaving}
 	if rt.pending {
 		options.Table = nil // whoever is not in the files may be in the registry
@@ -133,15 +133,8 @@ func buildLive(ctx context.Context, cfg *config.Config, books *books, own own) (
 	if len(errs) > 0 {
 		return l, errs.Sorted()
 	}
-	if own.lookups != nil {
-		if l.lookups, err = own.lookups.take(rt.lookups, rt.areas); err != nil {
-			return l, config.Errors{config.At(config.Origin{Where: config.FromFile, Name: cfg.Path}, "%v", err)}
-		}
-	}
-	for i, open := range l.lookups {
-		if p := &rt.lookups[i]; !p.context() {
-			options.Lookups = append(options.Lookups, surface.Lookup{Source: p.place, Cache: open.cache})
-		}
+	if options.Lookups, err = l.lookUpIn(own.lookups); err != nil {
+		return l, config.Errors{config.At(config.Origin{Where: config.FromFile, Name: cfg.Path}, "%v", err)}
 	}
 	if l.surface, err = surface.New(options); err != nil {
 		return l, config.Errors{config.At(config.Origin{Where: config.FromFile, Name: cfg.Path}, "%v", err)}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/pvgate/pvgate/config"
+	"github.com/pvgate/pvgate/gateway/surface"
 	"github.com/pvgate/pvgate/registry"
 	"github.com/pvgate/pvgate/registry/fetch"
 	"github.com/pvgate/pvgate/registry/lookup"
@@ -96,6 +97,28 @@ func readClientID(path string) (string, error) {
 		return "", errors.New(path + " is not one line with an id of at most 256 printable characters")
 	}
 	return string(text), nil
+}
+
+// The bounds of requests that wait for look-ups.
+const (
+	parkedMost = 10_000
+	parkedWait = 5 * time.Second
+)
+
+// lookUpIn opens what the routes look up in; nothing without a desk.
+func (l *live) lookUpIn(desk *lookupDesk) (routes []surface.Lookup, err error) {
+	if desk == nil {
+		return nil, nil
+	}
+	if l.lookups, err = desk.take(l.routes.lookups, l.routes.areas); err != nil {
+		return nil, err
+	}
+	for i, open := range l.lookups {
+		if p := &l.routes.lookups[i]; !p.context() {
+			routes = append(routes, surface.Lookup{Source: p.place, Cache: open.cache})
+		}
+	}
+	return routes, nil
 }
 
 // inquirer is a client of a service that is looked up in.
