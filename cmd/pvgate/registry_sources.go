@@ -149,6 +149,10 @@ func printSources(w io.Writer, list []sourceShown) error {
 		if s.Objects != nil {
 			fmt.Fprintf(w, "\n%s: %d objects, imported %s\n", s.Name, s.Objects.Objects(), s.Objects.Imported.Format(time.RFC3339))
 			printSystems(w, s.Objects)
+			if r := s.Objects.Rows; r != (objects.RowCounts{}) {
+				fmt.Fprintf(w, "  rows: %d; links without a row: %d wait for an end, %d hold at no time, %d have no Leistungsschlüssel, %d no address\n",
+					r.Rows, r.Waiting, r.Over, r.NoKey, r.NoURL)
+			}
 			if n := s.Objects.Quarantined; n > 0 {
 				fmt.Fprintf(w, "  quarantined in the last delivery: %d\n", n)
 			}

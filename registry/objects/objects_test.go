@@ -267,6 +267,9 @@ func TestEndsComeLate(t *testing.T) {
 	if n := len(entries(t, s)); n != 0 {
 		t.Errorf("%d entries of a form that is gone", n)
 	}
+	if state, err := s.State(); err != nil || state.Rows != (RowCounts{Waiting: 1}) {
+		t.Errorf("%+v, %v", state.Rows, err)
+	}
 	imported(t, s, change(message(parts[1])))
 	if n := len(entries(t, s)); n != 1 {
 		t.Errorf("%d entries of a form that is back", n)

@@ -75,8 +75,20 @@ func (s *Store) Export(ctx context.Context, w io.Writer) (RowCounts, error) {
 	if err := out.Flush(); err != nil {
 		return counts, err
 	}
-	_, err = w.Write(binary.LittleEndian.AppendUint32(nil, sum.Sum32()))
-	return counts, err
+	if _, err = w.Write(binary.LittleEndian.AppendUint32(nil, sum.Sum32())); err != nil {
+		return counts, err
+	}
+	return counts, s.count(counts)
+}
+
+// count notes what became of links.
+func (s *Store) count(counts RowCounts) error {
+	state, err := s.State()
+	if err != nil || state.Rows == counts {
+		return err
+	}
+	state.Rows = counts
+	return s.finish(&state)
 }
 
 // rows gives the rows of the store.

@@ -57,6 +57,8 @@ type State struct {
 	Serial uint64 `json:"serial"`
 	// Cursor is where the next change is asked for.
 	Cursor Cursor `json:"cursor,omitzero"`
+	// Rows is what became of links when the rows were written last.
+	Rows RowCounts `json:"rows"`
 	// Quarantined counts the objects of the last delivery that could not be used; Faults are the first of them.
 	Quarantined int      `json:"quarantined"`
 	Faults      []string `json:"faults,omitempty"`
