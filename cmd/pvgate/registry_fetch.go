@@ -74,9 +74,11 @@ func (c *courier) download(ctx context.Context, s *config.Source, into string, k
 	ctx, cancel := context.WithTimeout(ctx, min(fetchTime, max(s.Interval(), time.Minute)))
 	defer cancel()
 	dir := filepath.Join(into, incomingDir, s.Name.V)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	release, err := claim(ctx, dir)
+	if err != nil {
 		return nil, err
 	}
+	defer release()
 	client := fetch.Client(fetch.Policy{
 		HTTP: strings.HasPrefix(s.URL.V, "http://"), Address: registry.AddressPolicy{Private: allows(s, "private")}, Before: c.spend(s),
 	})
@@ -176,6 +178,35 @@ func statOf(f *os.File) (string, error) {
 	return fmt.Sprintf("%d %d %d %d %d", sys.Dev, sys.Ino, st.Size(), st.ModTime().UnixNano(), sys.Ctim.Nano()), nil
 }
 
+// claim makes a folder this process's until release: while one process follows another both may fetch the same source, and a
+// file that two write to is of neither.
+func claim(ctx context.Context, dir string) (release func(), err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil // the kernel gives the lock back, also when the process ends
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			return nil, errors.Join(&os.PathError{Op: "lock", Path: f.Name(), Err: err}, f.Close())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), f.Close())
+		case <-time.After(claimEvery):
+		}
+	}
+}
+
+// claimEvery is how often who waits for a folder looks whether it is free.
+const claimEvery = 50 * time.Millisecond
+
 // copyFile makes a file, which is read through f, a delivery: a copy of it, or the file itself without a folder.
 func copyFile(ctx context.Context, f *os.File, name, into string) (*delivery, error) {
 	sum := sha256.New()
@@ -184,9 +215,11 @@ func copyFile(ctx context.Context, f *os.File, name, into string) (*delivery, er
 		return &delivery{file: f.Name(), digest: digestOf(sum)}, err
 	}
 	dir := filepath.Join(into, incomingDir, name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	release, err := claim(ctx, dir)
+	if err != nil {
 		return nil, err
 	}
+	defer release()
 	to, err := os.Create(filepath.Join(dir, "copy"))
 	if err != nil {
 		return nil, err

@@ -345,6 +345,56 @@ func TestAFileIsReadAgainOnlyWhenItHasChanged(t *testing.T) {
 	b.answers(map[string]string{"06": "two.example"})
 }
 
+// While one process follows another both may bring the same source to one folder: what has a delivery's name is that delivery.
+func TestCP02TwoProcessesDoNotMixWhatTheyBring(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	bring := func(text string) func(context.Context) error {
+		return func(ctx context.Context) error {
+			f, err := os.CreateTemp(dir, "from")
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			if _, err = f.WriteString(text); err != nil {
+				return err
+			}
+			for range 20 {
+				if _, err := f.Seek(0, 0); err != nil {
+					return err
+				}
+				d, err := copyFile(ctx, f, "hub", dir)
+				if err != nil {
+					return err
+				}
+				if sum, err := digestFile(ctx, d.file); err != nil || sum != d.digest {
+					return fmt.Errorf("%s is %s: %w", d.file, sum, err)
+				}
+			}
+			return nil
+		}
+	}
+	ended := make(chan error, 2)
+	for _, host := range []string{"one.example", "another.example"} {
+		go func() { ended <- bring(rows(host, 2000))(t.Context()) }()
+	}
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	release, err := claim(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := claim(ctx, dir); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a folder was claimed twice: %v", err)
+	}
+}
+
 // failures are what a source can do for a day, with the cause by which it is seen.
 func failures() map[string]struct {
 	cause source.Cause
