@@ -77,7 +77,7 @@ func firstWait(known time.Time, every time.Duration) time.Duration {
 	if known.IsZero() {
 		return 0
 	}
-	return max(0, jittered(every)-time.Since(known))
+	return max(0, jittered(every)-max(0, time.Since(known))) // the clock may have been ahead then
 }
 
 // after is how long to wait after an answer.

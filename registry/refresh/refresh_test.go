@@ -128,3 +128,11 @@ func TestSomebodyWhoCannotWaitIsServed(t *testing.T) {
 		<-done
 	})
 }
+
+// A clock that was ahead when the last answer came must not keep a source from being asked until then.
+func TestAnAnswerOfTheFutureIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	if wait := firstWait(time.Now().AddDate(1, 0, 0), time.Hour); wait > time.Hour {
+		t.Errorf("waits %v, want an hour at most", wait)
+	}
+}
