@@ -592,6 +592,9 @@ func TestH2TunnelOctetsOutliveTheirClient(t *testing.T) {
 		}
 		u.c.end.Close()
 		u.settle()
+		if got := u.server.nodes[0].held(); got != 1 {
+			t.Errorf("%d descriptors are held, want that of the backend's connection", got)
+		}
 		got := 0
 		for range 200 {
 			u.pass(100*time.Millisecond, 100*time.Millisecond, nil)
@@ -607,6 +610,9 @@ func TestH2TunnelOctetsOutliveTheirClient(t *testing.T) {
 			if u.b.Read(); !u.b.Broken() {
 				t.Error("a backend that takes nothing keeps the connection")
 			}
+		}
+		if got := u.server.nodes[0].held(); got != 0 {
+			t.Errorf("%d descriptors are held, want none", got)
 		}
 		u.wantsOver(exchange.TunnelFinished)
 	}

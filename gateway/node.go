@@ -63,7 +63,10 @@ func newNode(s *Server, l *loop.Loop) *node {
 
 // room is how many connections to backends may wait beside all others of the loop: a loop that has more descriptors than its
 // share takes them from another, which could not close them.
-func (n *node) room() int { return n.share.free(n.host.Held()) }
+func (n *node) room() int { return n.share.free(n.held()) }
+
+// held is how many descriptors the loop's connections have but those for requests and those that wait for one.
+func (n *node) held() int { return n.host.Held() + n.cache.Parting() }
 
 // Now, Wall, Snapshot, Date, Random and Record are the exchange's surroundings.
 

@@ -45,7 +45,7 @@ func TestRS07IdleConnectionsLeaveOthersTheirDescriptors(t *testing.T) {
 		}
 		settle()
 	}
-	used := func(n *node) int { return n.host.Held() + n.share.taken + n.cache.Stats().Idle }
+	used := func(n *node) int { return n.held() + n.share.taken + n.cache.Stats().Idle }
 	ask := func(what, request string, ends ...*simsys.End) {
 		t.Helper()
 		for _, e := range ends {

@@ -94,7 +94,7 @@ func (m *member) fetch() uint64 {
 func (m *member) Admit(x *exchange.Exchange) (exchange.Admission, exchange.Ticket, time.Duration) {
 	n, limiter := m.node, m.def.Limiter
 	n.fetched = m.fetch()
-	switch a := n.share.enter(m.index, n.host.Held()); a {
+	switch a := n.share.enter(m.index, n.held()); a {
 	case exchange.Admitted:
 	case exchange.Busy:
 		limiter.Refused()

@@ -17,6 +17,9 @@ func (c *Conn) part() bool {
 	return true
 }
 
+// Parting is how many connections end so.
+func (c *Cache) Parting() int { return c.parting }
+
 // partLater gives the backend more time if it has taken something.
 func (c *Conn) partLater(now int64) {
 	if until := c.stream.Moved() + int64(c.pool.timeouts.Idle); now < until {
