@@ -32,7 +32,7 @@ func TestProbesTakeCredit(t *testing.T) {
 	t.Parallel()
 	f, client := socketFor(t)
 	to := client.LocalAddr().(*net.UDPAddr)
-	ecn := []byte{20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0} // cmsghdr, IPPROTO_IP, IP_TOS, ECT(0)
+	ecn := []byte{20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0} // cmsghdr, IPPROTO_IP, IP_TOS, and that ECN is understood
 	probe, packet, initial := make([]byte, probeSize), make([]byte, probeSize+1), slices.Repeat([]byte{0xc0}, probeSize)
 	write := func(b, oob []byte) {
 		t.Helper()
