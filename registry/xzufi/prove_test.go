@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,7 +41,7 @@ func TestANationalDeliveryIsRead(t *testing.T) { //nolint:paralleltest // see ab
 	}
 	o := generate.DeliveryOptions{Seed: 1}
 	if !proof.Full() {
-		o.Leistungen, o.Zustaendigkeiten, o.PerFile = 300, 8000, 4000
+		o.Leistungen, o.Zustaendigkeiten, o.PerFile = 100, 2000, 1000
 	}
 	d, err := generate.NewDelivery(areas, o)
 	if err != nil {
@@ -48,10 +49,14 @@ func TestANationalDeliveryIsRead(t *testing.T) { //nolint:paralleltest // see ab
 	}
 	run := proof.Start("xzufi", o.Seed)
 	f := figures{Files: len(d.Files()), Zustaendigkeiten: d.Zustaendigkeiten()}
-	f.readAll(t, d)
-	f.race(t, d)
+	files := d.Files()
+	if !proof.Full() { // the Organisationseinheiten of all Gemeinden are many whatever the options
+		files = slices.DeleteFunc(files, func(name string) bool { return strings.HasPrefix(name, "organisationseinheiten") })
+	}
+	f.readAll(t, d, files)
+	f.race(t, d, files)
 	t.Logf("%+v", f)
-	if f.Objects != d.Objects() || f.HeapKiB > 32<<10 {
+	if proof.Full() && f.Objects != d.Objects() || f.HeapKiB > 32<<10 {
 		t.Errorf("%d of %d objects, the heap grew by %d KiB; want all and at most 32 MiB", f.Objects, d.Objects(), f.HeapKiB)
 	}
 	if proof.Full() && (f.SpeedLow < 0.7 || f.Bytes < 5_000_000_000 || f.Zustaendigkeiten < 2_000_000) {
@@ -66,10 +71,10 @@ func TestANationalDeliveryIsRead(t *testing.T) { //nolint:paralleltest // see ab
 }
 
 // readAll reads the files as they are made, and looks at the memory.
-func (f *figures) readAll(t *testing.T, d *generate.Delivery) {
+func (f *figures) readAll(t *testing.T, d *generate.Delivery, files []string) {
 	runtime.GC()
 	before := int64(inUse())
-	for _, name := range d.Files() {
+	for _, name := range files {
 		r, w := io.Pipe()
 		done := make(chan error, 1)
 		go func() {
@@ -102,11 +107,11 @@ func errorOf(errs ...error) error {
 }
 
 // race reads files once more, each from memory and by both readers in turn, with the processor time of each.
-func (f *figures) race(t *testing.T, d *generate.Delivery) {
+func (f *figures) race(t *testing.T, d *generate.Delivery, files []string) {
 	var faster []float64
 	var ours float64
 	var size int64
-	for i, name := range d.Files() {
+	for i, name := range files {
 		var b bytes.Buffer
 		if err := d.WriteFile(&b, name); err != nil {
 			t.Fatal(err)
@@ -125,7 +130,7 @@ func (f *figures) race(t *testing.T, d *generate.Delivery) {
 			}
 			took[(i+turn)%2] = processorTime() - start
 		}
-		if b.Len() > 1<<20 { // less is noise
+		if b.Len() > 1<<18 { // less is noise
 			faster = append(faster, took[0]/took[1])
 			ours, size = ours+took[1], size+int64(b.Len())
 		}
