@@ -46,7 +46,7 @@ func loops(ctx context.Context, b *bed) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &loopFigures{BlockingWaits: map[string]float64{}, Switches: map[string]int64{}}
+	f := &loopFigures{}
 	return f, end(p, measureLoops(ctx, p, netip.MustParseAddrPort(address), f))
 }
 
@@ -85,6 +85,18 @@ func measureLoops(ctx context.Context, p *binary.Process, address netip.AddrPort
 	if err != nil {
 		return err
 	}
+	all := judgeLoops(before, after, f)
+	cost := idle.mallocs - before.mallocs
+	f.MallocsPerRequest = max(0, after.mallocs-idle.mallocs-cost) / float64(f.Requests)
+	if f.MallocsPerRequest > maxMallocs {
+		all = errors.Join(all, fmt.Errorf("%.4f mallocs per request, at most %.2f", f.MallocsPerRequest, maxMallocs))
+	}
+	return all
+}
+
+// judgeLoops compares how often each loop's thread gave up the processor with how often it meant to.
+func judgeLoops(before, after loopReading, f *loopFigures) error {
+	f.BlockingWaits, f.Switches = map[string]float64{}, map[string]int64{}
 	var all error
 	for loop, thread := range after.threads {
 		waits := after.waits[loop] - before.waits[loop]
@@ -96,11 +108,6 @@ func measureLoops(ctx context.Context, p *binary.Process, address netip.AddrPort
 			all = errors.Join(all, fmt.Errorf("loop %s gave up the processor %d times in %.0f blocking waits (%.2f %% more, at most %.0f %%)",
 				loop, switches, waits, 100*excess, 100*maxExcess))
 		}
-	}
-	cost := idle.mallocs - before.mallocs
-	f.MallocsPerRequest = max(0, after.mallocs-idle.mallocs-cost) / float64(f.Requests)
-	if f.MallocsPerRequest > maxMallocs {
-		all = errors.Join(all, fmt.Errorf("%.4f mallocs per request, at most %.2f", f.MallocsPerRequest, maxMallocs))
 	}
 	return all
 }

@@ -16,6 +16,8 @@
 //	many     thousands of backends cost little more a request than a few
 //	registry  processes killed while they renew their registry: the next one knows every key; a large registry swapped under
 //	         load, and asked as fast as a small one
+//	lookup   a thousand citizens ask for what only a Suchdienst knows, which then fails in every way: one call for a key and
+//	         its time, known keys are answered, loops do not block, and keys of the table are answered as before
 //	loops    the loop's thread never blocks but in epoll, and the request path allocates nothing
 //	abort    clients that leave in every phase of a request; nothing of them stays
 //	once     forms over connections that a portal closes after 2 s, and to portals that die in five phases of one: none
@@ -70,6 +72,7 @@ var rigs = [...]rig{
 	{"backends", backends},
 	{"websockets", websockets},
 	{"registry", registry},
+	{"lookup", lookup},
 	{"loops", loops},
 	{"many", many},
 	{"abort", abort},
