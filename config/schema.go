@@ -44,6 +44,7 @@ type Root struct {
 	ProxyForm  Text        `key:"trusted_fields" is:"x-forwarded|forwarded" help:"what the trusted proxies write: X-Forwarded-For, -Proto and -Host (absent), or Forwarded (RFC 7239)"`
 	Senders    Map[Sender] `key:"senders" is:"sendername" help:"portals we know, by name; everyone else is \"direct\""`
 	Sources    []Source    `key:"sources" help:"registry sources; their order is their trust, only for the same area and kind"`
+	Lookups    Lookups     `key:"lookups" help:"requests that wait until a source that is looked up in has answered"`
 	Registry   Registry    `key:"registry" help:"what the sources become, and how much of it may change at once"`
 	ACME       *ACME       `key:"acme" help:"the CA that gives certificates to listeners with tls: {acme: true}; absent: none"`
 	TicketKeys Text        `key:"ticket_keys" is:"path" help:"file of keys for TLS session tickets, the same on all nodes: lines of openssl rand -hex 32, the newest first; absent: random ones, changed every day"`
@@ -238,6 +239,13 @@ type Lookup struct {
 	NegativeTTL  Duration `key:"negative_ttl" default:"5m" help:"the same of the answer that nothing is known"`
 	Calls        Int      `key:"calls" default:"8" is:"calls" help:"requests at once"`
 	Timeout      Duration `key:"timeout" default:"5s" help:"longest time of one request with all its pages"`
+}
+
+// Lookups bounds requests that wait for sources.
+type Lookups struct {
+	At     Origin   `key:"-"`
+	Parked Int      `key:"parked" default:"10000" is:"bound" help:"at once, each with at most 64 KiB of its head and body; what comes beyond them is registry_unavailable"`
+	Wait   Duration `key:"wait" default:"5s" help:"longest time of one request, for all that it has to look up; then it is registry_unavailable"`
 }
 
 // Registry is about all sources together.

@@ -80,7 +80,8 @@ func buildLive(ctx context.Context, cfg *config.Config, books *books, own own) (
 	if unread != nil {
 		return l, config.Errors{config.At(config.Origin{Where: config.FromFile, Name: cfg.Path}, "%v", unread)}
 	}
-	snap := &gateway.Snapshot{ID: digest.String()[:8], Via: pseudonym(cfg), Networks: conn.NetworkPolicy{Most: cfg.Root.Clients.PerNetwork.V}, Parking: gateway.Parking{Most: parkedMost, Wait: parkedWait}}
+	snap := &gateway.Snapshot{ID: digest.String()[:8], Via: pseudonym(cfg), Networks: conn.NetworkPolicy{Most: cfg.Root.Clients.PerNetwork.V}}
+	snap.Parking = gateway.Parking{Most: cfg.Root.Lookups.Parked.V, Wait: cfg.Root.Lookups.Wait.V}
 	options := surface.Options{Domain: cfg.Root.Domain.V, Table: rt.table, Leaving: own.leaving}
 	if rt.pending {
 		options.Table = nil // whoever is not in the files may be in the registry

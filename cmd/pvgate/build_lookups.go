@@ -99,12 +99,6 @@ func readClientID(path string) (string, error) {
 	return string(text), nil
 }
 
-// The bounds of requests that wait for look-ups.
-const (
-	parkedMost = 10_000
-	parkedWait = 5 * time.Second
-)
-
 // lookUpIn opens what the routes look up in; nothing without a desk.
 func (l *live) lookUpIn(desk *lookupDesk) (routes []surface.Lookup, err error) {
 	if desk == nil {

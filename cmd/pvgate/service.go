@@ -349,6 +349,9 @@ func (s *service) state() metrics.State {
 	st := metrics.State{ConfigHash: l.cfg.Hash.String(), ReloadOK: last.OK, ReloadTime: last.Time, Entries: map[metrics.Bin]int{}}
 	st.Sources = s.registry.sourcesShown(built)
 	st.Overrides, st.NextExpiry = l.routes.table.OverridesAt(time.Now())
+	for i, open := range l.lookups {
+		st.Lookups = append(st.Lookups, metrics.Lookup{Name: l.routes.lookups[i].conf.Name.V, Stats: open.cache.Stats()})
+	}
 	st.Blocked, st.Names = l.census.Blocked, s.books.names.Stats()
 	s.mu.Lock()
 	st.UpgradesFailed = s.upgrade.failed

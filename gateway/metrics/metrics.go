@@ -23,6 +23,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/meter"
 	"github.com/pvgate/pvgate/gateway/reason"
+	"github.com/pvgate/pvgate/registry/lookup"
 )
 
 // State is what the command knows beside the data plane: the configuration and the registry in service.
@@ -31,6 +32,7 @@ type State struct {
 	ReloadOK   bool      // the last reload was put in service
 	ReloadTime time.Time // when it was tried
 	Sources    []Source
+	Lookups    []Lookup // of sources that are looked up in
 	Entries    map[Bin]int
 	Blocked    int // entries whose target is refused
 	Overrides  int // in force now
@@ -59,6 +61,12 @@ type Source struct {
 	Interval    time.Duration // how often it is asked; 0 = it is read when it changes
 	Quarantined int           // rows
 	Refused     map[string]int
+}
+
+// Lookup is a source that is looked up in.
+type Lookup struct {
+	Name  string
+	Stats lookup.Stats
 }
 
 // Inputs are what a collector reads at a scrape.
@@ -115,6 +123,12 @@ func families() [][]string {
 		{"pvgate_registry_quarantined", "Rows of the source that could not be read.", "source"},
 		{"pvgate_registry_entries", "Entries in service, by Land and kind.", "land", "kind"},
 		{"pvgate_registry_blocked", "Entries whose target is refused: they answer target_refused where they would win."},
+		{"pvgate_lookup_total", "Look-ups in a source, by what became of them: the cache had an answer (hit), that nothing is known (negative), or an old one for want of a better (stale); the source was asked (miss); it could not be (error), or may not (budget).", "source", "result"},
+		{"pvgate_lookup_seconds", "Time of the calls of a source.", "source"},
+		{"pvgate_lookup_stale_age_seconds_max", "Age of the oldest answer that was lately given as stale; 0 without one.", "source"},
+		{"pvgate_lookup_parked", "Requests that wait for look-ups now."},
+		{"pvgate_lookup_parked_limit", "Requests that may wait for look-ups at once."},
+		{"pvgate_lookup_parking_failed_total", "Requests that found no place to wait for a look-up (full), or waited too long (late).", "cause"},
 		{"pvgate_overrides_active", "Overrides in force now."},
 		{"pvgate_override_expiry_timestamp_seconds_min", "When the next override in force ends; 0 without one."},
 		{"pvgate_config_last_reload_successful", "1 if the last reload was put in service."},
@@ -176,6 +190,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		s.backends(st)
 		s.loops(st)
 		s.counter("pvgate_log_dropped_total", float64(st.LogDropped))
+		if len(state.Lookups) > 0 {
+			s.gauge("pvgate_lookup_parked", float64(st.Parked))
+			s.gauge("pvgate_lookup_parked_limit", float64(st.ParkedMost))
+			s.counter("pvgate_lookup_parking_failed_total", float64(st.ParkingRefused), "full")
+			s.counter("pvgate_lookup_parking_failed_total", float64(st.ParkedInVain), "late")
+		}
 		if state.TLS {
 			s.counter("pvgate_tls_handshakes_total", float64(st.TLS.Done-st.TLS.Resumed), "full")
 			s.counter("pvgate_tls_handshakes_total", float64(st.TLS.Resumed), "resumed")
@@ -395,6 +415,9 @@ func (s sink) state(st State, now time.Time) {
 		s.gauge("pvgate_registry_entries", float64(n), Land(int(bin.Land)), bin.Kind)
 	}
 	s.gauge("pvgate_registry_blocked", float64(st.Blocked))
+	for i := range st.Lookups {
+		s.lookup(&st.Lookups[i])
+	}
 	s.names(&st.Names)
 	s.gauge("pvgate_overrides_active", float64(st.Overrides))
 	expiry := 0.0
@@ -421,6 +444,20 @@ func (s sink) state(st State, now time.Time) {
 		ok = 1
 	}
 	s.gauge("pvgate_tls_last_reload_successful", ok)
+}
+
+// lookup shows how the look-ups in a source go. All results are there from the start: an alert looks at their increase.
+func (s sink) lookup(l *Lookup) {
+	for _, r := range lookup.Results() {
+		s.counter("pvgate_lookup_total", float64(l.Stats.Counts[r]), l.Name, r.String())
+	}
+	s.gauge("pvgate_lookup_stale_age_seconds_max", l.Stats.StaleAge.Seconds(), l.Name)
+	for cause, n := range l.Stats.Causes {
+		s.counter("pvgate_registry_refused_total", float64(n), l.Name, string(cause))
+	}
+	calls := meter.Histogram{Sum: int64(l.Stats.Calls.Sum)}
+	copy(calls.Counts[:], l.Stats.Calls.Counts[:])
+	s.histogram("pvgate_lookup_seconds", &calls, lookup.Buckets(), l.Name)
 }
 
 func seconds(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }

@@ -23,6 +23,8 @@ import (
 	"github.com/pvgate/pvgate/gateway/meter"
 	"github.com/pvgate/pvgate/gateway/metrics"
 	"github.com/pvgate/pvgate/gateway/reason"
+	"github.com/pvgate/pvgate/registry/lookup"
+	"github.com/pvgate/pvgate/registry/source"
 	"github.com/pvgate/pvgate/gateway/tlsconn"
 )
 
@@ -63,6 +65,9 @@ func (c crowd) stats() *gateway.Stats {
 	return st
 }
 
+// lookups is how many sources are looked up in.
+const lookups = 2
+
 // causes is the contract's closed list of why a delivery of a registry is refused.
 const causes = "empty truncated oversized shrunk shrunk_land older signature checksum schema conflict unknown_area url_policy unreachable timeout rate_limited budget"
 
@@ -78,6 +83,17 @@ func (c crowd) state() metrics.State {
 			s.Refused[cause] = 1
 		}
 		st.Sources = append(st.Sources, s)
+	}
+	for i := range lookups {
+		l := metrics.Lookup{Name: fmt.Sprintf("lookup-%d", i), Stats: lookup.Stats{StaleAge: time.Hour, Causes: map[source.Cause]uint64{}}}
+		for _, r := range lookup.Results() {
+			l.Stats.Counts[r] = 1
+		}
+		l.Stats.Calls.Counts[0] = 1
+		for _, cause := range strings.Fields(causes) {
+			l.Stats.Causes[source.Cause(cause)] = 1
+		}
+		st.Lookups = append(st.Lookups, l)
 	}
 	for land := range meter.Lands {
 		for _, kind := range []string{"service", "page"} {
@@ -177,6 +193,9 @@ func (c crowd) ceiling() int {
 		bySource = 4
 		others   = 1 + 2 + 4 + int(conn.Causes) + 6 + 4 + 2 + int(dns.Results) + 4 + 2*meter.Lands + 3 + 4 + 4 // log, memory, connections, closed ones, ended tunnels, upstreams, retries, names, entries, blocked and overrides, config and upgrades, TLS
 	)
+	byLookup := len(lookup.Results()) + histogram(lookup.Buckets()) + 1 + len(strings.Fields(causes))
+	const parked = 4 // how many wait for look-ups, may, could not, have in vain
+	fixed += lookups*byLookup + parked
 	return (c.backends+1)*byBackend + c.backends*(limits+endpoints) + fixed + c.loops*byLoop + c.sources*(bySource+len(strings.Fields(causes))) + c.certificates + others
 }
 
