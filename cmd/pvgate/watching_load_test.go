@@ -17,10 +17,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pvgate/pvgate/bench/scripted"
 	"github.com/pvgate/pvgate/gateway/certs/certstest"
 )
 
-// watchedConfig has of everything one: a portal with limits and a queue, one that is dead, a registry, an override, TLS,
+// watchedConfig has of everything one: a portal with limits and a queue, one that is dead, a registry, a source that is looked up in, an override, TLS,
 // and a listener for known senders only.
 const watchedConfig = `domain: gw.localhost
 listen:
@@ -30,7 +31,9 @@ listen:
 admin: {address: "127.0.0.1:0"}
 drain: {delay: 20s}
 senders: {bund: {area: "00", networks: [127.0.0.9]}}
-sources: [{name: registry, type: csv, path: registry.csv, columns: {leistung: leistung, area: ars, url: url}}]
+sources:
+  - {name: registry, type: csv, path: registry.csv, columns: {leistung: leistung, area: ars, url: url}}
+  - {name: pvog, type: pvog, url: "http://SUCHDIENST/api"}
 backends:
   portal: {mode: proxy, endpoints: ["http://PORTAL"], limits: {rate: 50/s, in_flight: 1, queue: 20, wait: 2s}}
   dead: {mode: proxy, endpoints: ["http://127.0.0.1:1"]}
@@ -48,8 +51,11 @@ func watch(t *testing.T) *watched {
 		_, _ = io.WriteString(w, "an answer")
 	}))
 	t.Cleanup(portal.Close)
+	knowsNothing := &scripted.Service{}
+	suchdienst := httptest.NewServer(knowsNothing)
+	t.Cleanup(func() { knowsNothing.Close(); suchdienst.Close() })
 	dir := t.TempDir()
-	text := strings.ReplaceAll(watchedConfig, "PORTAL", portal.Listener.Addr().String())
+	text := strings.NewReplacer("PORTAL", portal.Listener.Addr().String(), "SUCHDIENST", suchdienst.Listener.Addr().String()).Replace(watchedConfig)
 	for name, content := range map[string]string{defaultConfig: text, "registry.csv": "leistung;ars;url\n99050012104000;065340014014;https://www.marburg.example/gewerbe\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -111,7 +117,7 @@ func (w *watched) load() {
 	const slow = 50 * time.Millisecond
 	send(slow, "http", 0, "dead.gw.localhost", "/akte")                 // fault: backend
 	send(slow, "http", 0, "", "/leistung/99050012104000/065340014014")  // none
-	send(slow, "http", 0, "", "/leistung/99050012104000/01")            // registry
+	send(slow, "http", 0, "", "/leistung/99050012104000/010010000000")  // registry
 	send(slow, "http", 0, "", "/leistung/99102013104000/065340014014")  // operator
 	send(slow, "http", 0, "", "/nowhere")                               // client
 	send(slow, "http", 1, "", "/leistung/99050012104000/065340014014")  // sender
