@@ -62,7 +62,7 @@ func watch(t *testing.T) *watched {
 		}
 	}
 	certstest.NewAuthority(t, "watched").Issue(t, certstest.Leaf{Hosts: []string{"gw.localhost"}}).Write(t, dir, "gw")
-	w := &watched{t: t}
+	w := &watched{t: t, client: ownClient(t)}
 	var err error
 	if w.gateway, err = startProcess(dir, nil, "pvgate", "serve"); err != nil {
 		t.Fatal(err)

@@ -277,11 +277,12 @@ type watched struct {
 	addresses  []string // of listeners
 	admin      string
 	prometheus string
+	client     *http.Client // one: Prometheus takes 512 connections
 }
 
 // ask asks Prometheus for the present value; it returns how many series there are.
 func (w *watched) ask(query string) (int, error) {
-	res, err := ownClient(w.t).PostForm(w.prometheus+"/api/v1/query", url.Values{"query": {query}})
+	res, err := w.client.PostForm(w.prometheus+"/api/v1/query", url.Values{"query": {query}})
 	if err != nil {
 		return 0, err
 	}
