@@ -134,7 +134,7 @@ func buildLive(ctx context.Context, cfg *config.Config, books *books, own own) (
 	if len(errs) > 0 {
 		return l, errs.Sorted()
 	}
-	if options.Lookups, err = l.lookUpIn(own.lookups); err != nil {
+	if err = l.lookUpIn(own.lookups, &options); err != nil {
 		return l, config.Errors{config.At(config.Origin{Where: config.FromFile, Name: cfg.Path}, "%v", err)}
 	}
 	if l.surface, err = surface.New(options); err != nil {

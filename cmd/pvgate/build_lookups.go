@@ -100,19 +100,21 @@ func readClientID(path string) (string, error) {
 }
 
 // lookUpIn opens what the routes look up in; nothing without a desk.
-func (l *live) lookUpIn(desk *lookupDesk) (routes []surface.Lookup, err error) {
+func (l *live) lookUpIn(desk *lookupDesk, o *surface.Options) (err error) {
 	if desk == nil {
-		return nil, nil
+		return nil
 	}
 	if l.lookups, err = desk.take(l.routes.lookups, l.routes.areas); err != nil {
-		return nil, err
+		return err
 	}
 	for i, open := range l.lookups {
-		if p := &l.routes.lookups[i]; !p.context() {
-			routes = append(routes, surface.Lookup{Source: p.place, Cache: open.cache})
+		if p := &l.routes.lookups[i]; p.context() {
+			o.Contexts = append(o.Contexts, open.cache)
+		} else {
+			o.Lookups = append(o.Lookups, surface.Lookup{Source: p.place, Cache: open.cache})
 		}
 	}
-	return routes, nil
+	return nil
 }
 
 // inquirer is a client of a service that is looked up in.

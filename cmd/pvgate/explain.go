@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,11 +76,14 @@ func (u *unanswered) MarshalJSON() ([]byte, error) {
 }
 
 // lookUp asks all sources that are looked up in for a key; an error is why one has nothing to say.
-type lookUp func(lookup.Key) (routing.Lookup, error)
+type lookUp struct {
+	routes      func(lookup.Key) (routing.Lookup, error)
+	destination func(lookup.Key) (string, error) // nil: nobody knows destinations
+}
 
 // explain answers a question from the routes of a configuration. live and look are nil offline, where nothing is looked up.
 // The error is an *unanswered if the question has a verdict but no explanation, else the asker's mistake.
-func explain(cfg *config.Config, rt *routes, q *question, now time.Time, live *routing.Live, look lookUp) (*routing.Explanation, error) {
+func explain(cfg *config.Config, rt *routes, q *question, now time.Time, live *routing.Live, look *lookUp) (*routing.Explanation, error) {
 	query := routing.Query{At: now, Sender: q.sender, Lang: q.lang}
 	asked := routing.Asked{Now: q.at == "", Live: live}
 	if q.at != "" {
@@ -118,16 +122,37 @@ func explain(cfg *config.Config, rt *routes, q *question, now time.Time, live *r
 		query.Area, asked.Place, asked.Given = place.ID, place, given
 	}
 	e := rt.table.Explain(&query, asked)
+	if look == nil {
+		return e, nil
+	}
+	return look.explain(rt, e)
+}
+
+// explain goes on with an explanation until nothing has to be looked up any more.
+func (l *lookUp) explain(rt *routes, e *routing.Explanation) (*routing.Explanation, error) {
+	query, table, area := e.Query, rt.table, rt.areas.ARS(e.Query.Area)
 	var said []routing.Lookup
-	for look != nil && e.Decision.Verdict == routing.Pending {
-		found, err := look(lookup.Key{Leistung: e.Decision.Key, Area: rt.areas.ARS(query.Area)})
+	for e.Decision.Verdict == routing.Pending {
+		found, err := l.routes(lookup.Key{Leistung: e.Decision.Key, Area: area})
 		if err != nil {
 			return nil, &unanswered{reason.RegistryUnavailable, err}
 		}
 		said = append(said, found)
-		e = rt.table.With(query.Area, said).Explain(&query, asked)
+		table = rt.table.With(query.Area, said)
+		e = table.Explain(&query, e.Asked)
 	}
-	return e, nil
+	if l.destination == nil || area.Level() != registry.LevelGemeinde || !table.WantsDestination(&query, &e.Decision) {
+		return e, nil
+	}
+	key := lookup.Key{Leistung: e.Decision.Key, Area: area}
+	if key.Leistung.IsZero() {
+		key.Leistung = query.Leistung
+	}
+	var err error
+	if query.Destination, err = l.destination(key); err != nil {
+		return nil, &unanswered{reason.RegistryUnavailable, err}
+	}
+	return table.Explain(&query, e.Asked), nil
 }
 
 // areaKey is the one area that was named, and how.
@@ -175,22 +200,36 @@ func (s *service) explain(ctx context.Context, values url.Values) (any, error) {
 }
 
 // lookUp asks the caches that requests ask.
-func (l *live) lookUp(ctx context.Context) lookUp {
-	return func(k lookup.Key) (routing.Lookup, error) {
-		found := routing.Lookup{Leistung: k.Leistung}
+func (l *live) lookUp(ctx context.Context) *lookUp {
+	ask := func(k lookup.Key, context bool, heard func(*plannedLookup, *lookup.Answer)) error {
 		for i, open := range l.lookups {
 			p := &l.routes.lookups[i]
-			if p.context() {
+			if p.context() != context {
 				continue
 			}
 			a, r := open.cache.Look(ctx, k)
 			if a == nil {
-				return found, fmt.Errorf("source %q was asked for %s at %s, in vain (%s)", p.conf.Name.V, k.Leistung, k.Area, r)
+				return fmt.Errorf("source %q was asked for %s at %s, in vain (%s)", p.conf.Name.V, k.Leistung, k.Area, r)
 			}
-			found.Rows = append(found.Rows, routing.LookupRows{Source: p.place, Entries: a.Entries})
+			heard(p, a)
 		}
-		return found, nil
+		return nil
 	}
+	look := &lookUp{routes: func(k lookup.Key) (routing.Lookup, error) {
+		found := routing.Lookup{Leistung: k.Leistung}
+		err := ask(k, false, func(p *plannedLookup, a *lookup.Answer) {
+			found.Rows = append(found.Rows, routing.LookupRows{Source: p.place, Entries: a.Entries})
+		})
+		return found, err
+	}}
+	if slices.ContainsFunc(l.routes.lookups, func(p plannedLookup) bool { return p.context() }) {
+		look.destination = func(k lookup.Key) (string, error) {
+			var answers []*lookup.Answer
+			err := ask(k, true, func(_ *plannedLookup, a *lookup.Answer) { answers = append(answers, a) })
+			return lookup.Destination(answers...), err
+		}
+	}
+	return look
 }
 
 // liveLimits reads what a backend's limits are used.

@@ -21,7 +21,8 @@ type call struct {
 	p *exchange.Plan
 	// table is the surface's, with what was looked up for the request.
 	table  *routing.Table
-	sender int // 0 = direct
+	in     *inquiry // nil as long as nothing has to be looked up
+	sender int      // 0 = direct
 	lang   reason.Lang
 	byPV   bool // PV- fields had a say
 
@@ -172,6 +173,9 @@ func (c *call) resolve(k *keys) (q routing.Query, d routing.Decision, ok bool) {
 		if d, ok = c.lookUp(k, &q, d); !ok {
 			return q, d, false
 		}
+	}
+	if len(c.s.contexts) > 0 && !c.destination(k, &q, &d) {
+		return q, d, false
 	}
 	if d.Verdict != routing.Handover {
 		c.verdict(k, &q, &d)

@@ -24,11 +24,14 @@ type Lookup struct {
 // inquiry is what one request looks up, key by key; it implements exchange.Lookup. It is the loop's, except that answers
 // come on any thread: what they write the loop reads after done's message.
 type inquiry struct {
-	s     *Surface
-	said  []routing.Lookup // of keys that were asked before
-	key   lookup.Key       // that is being asked
-	heard []heard          // by source
-	left  atomic.Int32     // answers that are to come
+	s      *Surface
+	said   []routing.Lookup // of keys that were asked before
+	key    lookup.Key       // that is being asked
+	caches []*lookup.Cache  // of those who are asked
+	heard  []heard          // by cache
+	left   atomic.Int32     // answers that are to come
+	// context says that the route is found, and its destination is asked for.
+	context bool
 }
 
 // heard is what one source says.
@@ -41,33 +44,74 @@ type heard struct {
 // lookUp answers a decision that has to wait, as far as that can be done now. It reports false if it cannot, or if there is
 // no answer: then the plan says so.
 func (c *call) lookUp(k *keys, q *routing.Query, d routing.Decision) (routing.Decision, bool) {
-	in, _ := c.r.Lookup.(*inquiry)
-	if in == nil {
-		in = &inquiry{s: c.s}
-	}
+	in := c.inquired()
 	if len(in.said) > 0 {
 		c.table = c.s.table.With(q.Area, in.said)
 		d = c.table.Resolve(q)
 	}
 	for d.Verdict == routing.Pending {
 		if d.Key != in.key.Leistung { // else it was asked before the exchange waited
-			in.ask(d.Key, c.s.table.Areas().ARS(q.Area))
+			in.ask(c.s.routes, d.Key, c.s.table.Areas().ARS(q.Area))
 		}
-		switch in.result() {
-		case lookup.Wait:
-			c.p.Lookup = in
-			c.tellAsked(k)
+		if !c.heard(k, in) {
 			return d, false
-		case lookup.Failed, lookup.Budget:
-			c.tellAsked(k)
-			c.later(reason.RegistryUnavailable, exchange.Detail{Backend: -1}, k)
-			return d, false
-		default:
-			c.table = c.s.table.With(q.Area, in.take())
-			d = c.table.Resolve(q)
 		}
+		c.table = c.s.table.With(q.Area, in.take())
+		d = c.table.Resolve(q)
 	}
 	return d, true
+}
+
+// inquired is the request's inquiry, from before it waited or new.
+func (c *call) inquired() *inquiry {
+	if c.in == nil {
+		if c.in, _ = c.r.Lookup.(*inquiry); c.in == nil {
+			c.in = &inquiry{s: c.s}
+		}
+	}
+	return c.in
+}
+
+// heard reports whether all who were asked have an answer. Else the request waits, or is told that there is none.
+func (c *call) heard(k *keys, in *inquiry) bool {
+	switch in.result() {
+	case lookup.Wait:
+		c.p.Lookup = in
+		c.tellAsked(k)
+		return false
+	case lookup.Failed, lookup.Budget:
+		c.tellAsked(k)
+		c.later(reason.RegistryUnavailable, exchange.Detail{Backend: -1}, k)
+		return false
+	default:
+		return true
+	}
+}
+
+// destination looks up the destination that a target wants, for a Gemeinde, and asks the table again where it was refused for
+// want of it. It reports false as lookUp does.
+func (c *call) destination(k *keys, q *routing.Query, d *routing.Decision) bool {
+	area := c.s.table.Areas().ARS(q.Area)
+	if !k.haveArea || area.Level() != registry.LevelGemeinde || !c.table.WantsDestination(q, d) {
+		return true
+	}
+	in := c.inquired()
+	if !in.context { // else it was asked before the exchange waited
+		in.context = true
+		in.ask(c.s.contexts, answered(q, d), area)
+	}
+	if !c.heard(k, in) {
+		return false
+	}
+	answers := make([]*lookup.Answer, 0, len(in.heard))
+	for i := range in.heard {
+		answers = append(answers, in.heard[i].answer)
+	}
+	q.Destination = lookup.Destination(answers...)
+	if d.Verdict == routing.TargetRefused && q.Destination != "" {
+		*d = c.table.Resolve(q)
+	}
+	return true
 }
 
 // tellAsked notes what is asked, for a page that the exchange may want of us.
@@ -81,12 +125,12 @@ func (c *call) tellAsked(k *keys) {
 }
 
 // ask takes what the caches have of a key.
-func (in *inquiry) ask(key registry.Leistung, area registry.ARS) {
-	in.key = lookup.Key{Leistung: key, Area: area}
-	in.heard = make([]heard, len(in.s.lookups))
-	for i, l := range in.s.lookups {
+func (in *inquiry) ask(caches []*lookup.Cache, key registry.Leistung, area registry.ARS) {
+	in.caches, in.key = caches, lookup.Key{Leistung: key, Area: area}
+	in.heard = make([]heard, len(caches))
+	for i, cache := range caches {
 		h := &in.heard[i]
-		h.answer, h.result = l.Cache.Get(in.key)
+		h.answer, h.result = cache.Get(in.key)
 	}
 }
 
@@ -121,7 +165,7 @@ func (in *inquiry) Want(done func()) bool {
 			continue
 		}
 		in.left.Add(1)
-		a, r, w := in.s.lookups[i].Cache.Want(in.key, func(a *lookup.Answer, r lookup.Result) {
+		a, r, w := in.caches[i].Want(in.key, func(a *lookup.Answer, r lookup.Result) {
 			h.answer, h.result = a, r
 			if in.left.Add(-1) == 0 {
 				done()

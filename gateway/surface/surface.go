@@ -28,6 +28,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/pages"
 	"github.com/pvgate/pvgate/gateway/signature"
+	"github.com/pvgate/pvgate/registry/lookup"
 	"github.com/pvgate/pvgate/routing"
 )
 
@@ -49,6 +50,8 @@ type Options struct {
 	Table *routing.Table
 	// Lookups are the sources that are asked for one key at a time (R15), as the table names them.
 	Lookups []Lookup
+	// Contexts are those that say to which destination a request belongs, for targets that want it.
+	Contexts []*lookup.Cache
 	// TrustedProxies are networks whose connections are those of proxies that say
 	// truly whose request they pass on, in X-Forwarded-… or, with TrustForwarded, in
 	// Forwarded. What they do not write they must remove.
@@ -146,6 +149,8 @@ type Surface struct {
 	trustForwarded bool
 	table          *routing.Table
 	lookups        []Lookup
+	routes         []*lookup.Cache // of lookups
+	contexts       []*lookup.Cache
 	pages          *pages.Renderer
 	security       []byte // security.txt
 	leaving        func() bool
@@ -175,7 +180,10 @@ type network struct {
 
 // New checks the options and builds a surface.
 func New(o Options) (*Surface, error) {
-	s := &Surface{domain: strings.ToLower(o.Domain), table: o.Table, lookups: o.Lookups, keys: o.Keys, leaving: o.Leaving}
+	s := &Surface{domain: strings.ToLower(o.Domain), table: o.Table, lookups: o.Lookups, contexts: o.Contexts, keys: o.Keys, leaving: o.Leaving}
+	for _, l := range o.Lookups {
+		s.routes = append(s.routes, l.Cache)
+	}
 	renderer, err := pages.New("pvgate-" + s.domain)
 	if s.domain == "" {
 		renderer, err = pages.New("pvgate")
