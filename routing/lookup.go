@@ -193,16 +193,14 @@ func (a *adder) draft(e *registry.Entry, asked registry.Leistung, source int) (d
 // target finds the backend of an address, and whether it can be one (R7, R16).
 func (a *adder) target(d *draft, url string) {
 	u, err := registry.ParseTarget(url)
-	cause := ""
 	if err != nil {
-		cause = err.Error()
-	} else {
-		if d.backend < 0 {
-			d.backend = a.backend(u.Host)
-		}
-		cause = a.t.refusal(&u, d.backend)
+		d.refused = cmp.Or(d.refused, err.Error())
+		return
 	}
-	d.refused = cmp.Or(d.refused, cause)
+	if d.backend < 0 {
+		d.backend = a.backend(u.Host)
+	}
+	d.refused = cmp.Or(d.refused, a.t.refusal(&u, d.backend))
 }
 
 // backend is that of a host: a configured one, an implicit one that the table has, or one of our own (R16).

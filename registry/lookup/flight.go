@@ -17,7 +17,7 @@ type flight struct {
 	key     Key
 	shard   *shard
 	since   time.Time // by the machine's clock
-	ahead   bool // it renews an answer: nobody has to wait for it
+	ahead   bool      // it renews an answer: nobody has to wait for it
 	waiters []*Waiter
 	hurry   *time.Timer // at its end waiters get the last answer; nil if there is none
 }
