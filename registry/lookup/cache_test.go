@@ -90,7 +90,7 @@ func TestAHitCostsNoMemory(t *testing.T) {
 	}
 }
 
-// The acceptance of issue F, without the network: a thousand citizens ask a hundred thousand times for fifty keys.
+// Without the network: a thousand citizens ask a hundred thousand times for fifty keys.
 func TestOneCallForAKeyAndItsTime(t *testing.T) {
 	t.Parallel()
 	const citizens, each, keys, ttl = 1000, 100, 50, time.Hour

@@ -60,7 +60,7 @@ func marburg(t testing.TB, n int) lookup.Key {
 	return lookup.Key{Leistung: l, Area: a}
 }
 
-// The acceptance of issue F over real HTTP, on a clock that runs fast.
+// A thousand citizens over real HTTP, on a clock that runs fast.
 func TestOneCallForAKeyAndItsTimeOverHTTP(t *testing.T) {
 	t.Parallel()
 	const citizens, each, keys, ttl = 1000, 20, 50, 20 * time.Minute
