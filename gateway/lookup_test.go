@@ -159,12 +159,37 @@ func TestLookupsOverEveryProtocol(t *testing.T) {
 		source.answer <- ""
 		if got := <-failing; !strings.HasPrefix(got, "503 registry_unavailable") {
 			t.Errorf("a look-up that failed: got %.100q", got)
+		} else if want := `"source":"` + (*slowSource)(nil).Name() + `"`; !strings.Contains(got, want) {
+			t.Errorf("a look-up that failed: got %q, want %s in it", got, want)
 		}
 		if got := <-ask(t.Context(), "GET", augsburg, ""); !strings.HasPrefix(got, "303 ") {
 			t.Errorf("a known key: got %.100q", got)
 		}
 		parked(t, s, 0)
 	})
+}
+
+// Who waits in vain, and who may not wait, is told which source there is no answer from.
+func TestARequestThatCannotWaitIsToldForWhom(t *testing.T) {
+	t.Parallel()
+	for name, p := range map[string]gateway.Parking{"nobody may wait": {}, "the time is over": {Most: 1, Wait: 20 * time.Millisecond}} {
+		source := &slowSource{answer: make(chan string)}
+		_, address := start(t, "127.0.0.1:1", lookedUp(t, source, p, lookup.Options{Timeout: time.Minute}))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+augsburg, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = "a.example"
+		res, err := client(t).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(res.Body)
+		if want := `"source":"` + source.Name() + `"`; err != nil || res.StatusCode != 503 || !strings.Contains(string(b), want) {
+			t.Errorf("%s: %d, %q, %v; want 503 with %s", name, res.StatusCode, b, err, want)
+		}
+		res.Body.Close()
+	}
 }
 
 // Ten thousand requests that wait at once cost what they are allowed to, and what they held is given back. Not parallel: it

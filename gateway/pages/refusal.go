@@ -34,6 +34,7 @@ type Refusal struct {
 
 	RetryAfter int // seconds; at least 1 is sent
 	Since      time.Time
+	Source     string // of the registry; "": none is concerned
 }
 
 // Portal is a backend as it stands in refusals. Immutable.
@@ -162,6 +163,9 @@ func (q *Refusal) appendMembers(dst []byte, retry int) []byte {
 	if !q.Since.IsZero() {
 		dst = append(q.Since.AppendFormat(append(dst, `,"since":"`...), time.RFC3339), '"')
 	}
+	if q.Source != "" {
+		dst = append(appendText(append(dst, `,"source":"`...), q.Source, appendJSON), '"')
+	}
 	if q.Limited && q.Portal != nil {
 		dst = append(dst, q.Portal.limit...)
 	}
@@ -190,6 +194,9 @@ func (q *Refusal) appendFacts(dst []byte, retry int) []byte {
 		if q.Limited {
 			dst = append(dst, q.Portal.limitFacts[q.Lang]...)
 		}
+	}
+	if q.Source != "" {
+		dst = append(appendText(beginFact(dst, t.Source), q.Source, appendHTML), factEnd...)
 	}
 	if !q.Since.IsZero() {
 		dst = append(q.Since.AppendFormat(beginFact(dst, t.Since), minuteForm), factEnd...)

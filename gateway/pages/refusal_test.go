@@ -28,7 +28,7 @@ func TestARefusalIsTheAnswerOctetForOctet(t *testing.T) {
 			later = append(later, code)
 		}
 	}
-	for n := range len(later) * 3 * 3 * 2 * 2 * 2 * 2 * 2 * 2 {
+	for n := range len(later) * 3 * 3 * 2 * 2 * 2 * 2 * 2 * 2 * 2 {
 		pick := func(of int) int { i := n % of; n /= of; return i }
 		a := &Answer{Reason: later[pick(len(later))], Backend: backends[pick(3)], Area: areas[pick(3)], RetryAfter: pick(2) * 4}
 		ask := &Ask{HTML: pick(2) > 0, Lang: reason.Lang(pick(2)), Trace: []byte(trace)}
@@ -43,6 +43,9 @@ func TestARefusalIsTheAnswerOctetForOctet(t *testing.T) {
 		}
 		if pick(2) > 0 {
 			a.Since, q.Since = since, since
+		}
+		if pick(2) > 0 {
+			a.Source, q.Source = nasty, nasty
 		}
 		if a.Area != nil {
 			q.ARS, q.AreaName, q.Level = []byte(a.Area.ARS), a.Area.Name, a.Area.Level

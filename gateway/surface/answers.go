@@ -124,6 +124,14 @@ func (c *call) later(code reason.Code, d exchange.Detail, k *keys) {
 	if d.Since > 0 {
 		q.Since = c.r.Now.Add(-d.Since).Truncate(time.Second)
 	}
+	if in := c.in; code == reason.RegistryUnavailable {
+		if in == nil { // the exchange waited in vain, or could not
+			in, _ = c.p.Lookup.(*inquiry)
+		}
+		if in != nil {
+			q.Source = in.sources()
+		}
+	}
 	text := c.p.Scratch
 	cutFrom := func(at int) []byte { return text[at:len(text):len(text)] }
 	at := len(text)

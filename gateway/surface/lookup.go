@@ -3,6 +3,7 @@
 package surface
 
 import (
+	"strings"
 	"sync/atomic"
 
 	"github.com/pvgate/pvgate/gateway/exchange"
@@ -132,6 +133,23 @@ func (in *inquiry) ask(caches []*lookup.Cache, key registry.Leistung, area regis
 		h := &in.heard[i]
 		h.answer, h.result = cache.Get(in.key)
 	}
+}
+
+// names are those of sources, for people.
+func names(caches []*lookup.Cache) string {
+	var all []string
+	for _, c := range caches {
+		all = append(all, c.Name())
+	}
+	return strings.Join(all, ", ")
+}
+
+// sources names those who are asked.
+func (in *inquiry) sources() string {
+	if in.context {
+		return in.s.contextSources
+	}
+	return in.s.routeSources
 }
 
 // result is what all sources together have come to: one that fails keeps the others from answering, for it may have known

@@ -151,6 +151,8 @@ type Surface struct {
 	lookups        []Lookup
 	routes         []*lookup.Cache // of lookups
 	contexts       []*lookup.Cache
+	routeSources   string // their names, for people
+	contextSources string
 	pages          *pages.Renderer
 	security       []byte // security.txt
 	leaving        func() bool
@@ -184,6 +186,7 @@ func New(o Options) (*Surface, error) {
 	for _, l := range o.Lookups {
 		s.routes = append(s.routes, l.Cache)
 	}
+	s.routeSources, s.contextSources = names(s.routes), names(s.contexts)
 	renderer, err := pages.New("pvgate-" + s.domain)
 	if s.domain == "" {
 		renderer, err = pages.New("pvgate")

@@ -148,6 +148,9 @@ func (c *Cache) Close() {
 	c.save()
 }
 
+// Name is that of the source.
+func (c *Cache) Name() string { return c.options.Source.Name() }
+
 func (c *Cache) shard(k Key) *shard {
 	return &c.shards[maphash.Comparable(c.seed, k)&uint64(len(c.shards)-1)]
 }
