@@ -101,12 +101,12 @@ func TestAReloadOnCommandAndAWatcherReloadOnce(t *testing.T) {
 	watching, stop := context.WithCancel(ctx)
 	go func() { watched <- w.Run(watching, func() { changes <- struct{}{} }) }()
 	reloaded := make(chan error, 1)
-	put(rows, "leistung;ars;url\n99041006017000;09;https://b.example/\n")
 	go func() {
 		_, err := s.Reload(ctx, "")
 		reloaded <- err
 	}()
 	<-reading
+	put(rows, "leistung;ars;url\n99041006017000;09;https://b.example/\n")
 	time.Sleep(40 * quiet) // so that the watcher looks before the reload is done; on a slow machine it does not, and sees nothing
 	close(read)
 	if err := <-reloaded; err != nil {

@@ -447,6 +447,7 @@ func TestASourceThatIsTooSlowForSoManyKeepsNobodyWaiting(t *testing.T) {
 			c.Want(key(i), func(_ *Answer, r Result) { results[i] = r })
 		}
 		time.Sleep(13 * time.Second)
+		synctest.Wait()
 		if s.asked() != 2 || results[0] != Hit || results[1] != Hit || results[2] != Budget || results[19] != Budget {
 			t.Errorf("%d calls, %v", s.asked(), results)
 		}

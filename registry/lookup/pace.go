@@ -96,7 +96,7 @@ func (p *pace) take(now time.Time, spare bool) (turn, Result) {
 		p.hold(now.Add(late), Budget)
 		return turn{}, Budget
 	}
-	if p.failures >= tolerated {
+	if p.failing { // one finds out whether it does still
 		p.probe = now.Add(wait + p.options.Timeout + time.Second)
 	}
 	p.calls++
