@@ -23,9 +23,9 @@ import (
 	"github.com/pvgate/pvgate/gateway/meter"
 	"github.com/pvgate/pvgate/gateway/metrics"
 	"github.com/pvgate/pvgate/gateway/reason"
+	"github.com/pvgate/pvgate/gateway/tlsconn"
 	"github.com/pvgate/pvgate/registry/lookup"
 	"github.com/pvgate/pvgate/registry/source"
-	"github.com/pvgate/pvgate/gateway/tlsconn"
 )
 
 // crowd is the worst that labels can come to: every counter of every label value in use.
