@@ -172,15 +172,9 @@ func (k *keeper) judge(ctx context.Context, cfg *config.Config, areas *registry.
 	if len(verdicts) > 0 {
 		return nil, verdicts, nil
 	}
-	if ours := index.AreasDigest(areas); b.Meta.Areas != ours {
-		return nil, []verdict{{source: plan.blame(), cause: source.CauseUnknownArea, text: "it was built with another Gemeindeverzeichnis (areas.file, areas.aliases); build it with this one", final: true}}, nil
-	}
-	x, err := index.FromSections(areas, b.Section)
-	if err != nil {
-		return nil, []verdict{{source: plan.blame(), cause: source.CauseSchema, text: err.Error(), final: true}}, nil
-	}
-	if err := x.Confirm(&b.Meta); err != nil {
-		return nil, []verdict{{source: plan.blame(), cause: source.CauseConflict, text: err.Error(), final: true}}, nil
+	x, refused := indexOf(b, areas)
+	if refused != nil {
+		return nil, []verdict{{source: plan.blame(), cause: refused.Cause, text: refused.Text, final: true}}, nil
 	}
 	if k.store != nil && k.serving {
 		if err := k.store.Put(b); err != nil {
@@ -188,6 +182,21 @@ func (k *keeper) judge(ctx context.Context, cfg *config.Config, areas *registry.
 		}
 	}
 	return &appliedIndex{key: plan.key, index: x, digest: b.Digest, meta: b.Meta, report: report}, nil, nil
+}
+
+// indexOf reads the rows of a bundle, and holds that they are what its facts say.
+func indexOf(b *bundle.Bundle, areas *registry.Areas) (*index.Index, *source.Refusal) {
+	if b.Meta.Areas != index.AreasDigest(areas) {
+		return nil, &source.Refusal{Cause: source.CauseUnknownArea, Text: "it was built with another Gemeindeverzeichnis (areas.file, areas.aliases); build it with this one"}
+	}
+	x, err := index.FromSections(areas, b.Section)
+	if err != nil {
+		return nil, &source.Refusal{Cause: source.CauseSchema, Text: err.Error()}
+	}
+	if err := x.Confirm(&b.Meta); err != nil {
+		return nil, &source.Refusal{Cause: source.CauseConflict, Text: err.Error()}
+	}
+	return x, nil
 }
 
 // read makes the bundle of a plan, or reads the one that a source has delivered.

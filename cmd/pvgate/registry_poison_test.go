@@ -321,3 +321,30 @@ func TestABundleOutlivesTheKeyThatSignedIt(t *testing.T) {
 	}
 	b.answers(map[string]string{"06": "new.example"})
 }
+
+// What a gateway refuses because of its rows, verify refuses.
+func TestVerifyReadsTheRows(t *testing.T) {
+	t.Parallel()
+	key, _ := signer(t)
+	good := sealedBundle(t, rows("new.example", 80), func(p *registryPlan) { p.Sequence = 8 }, key)
+	file := filepath.Join(t.TempDir(), "x.pvb")
+	verify := func(text string) (stderr string, code int) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, stderr, code = pvgateVerb(t, "registry", "verify", file)
+		return stderr, code
+	}
+	if stderr, code := verify(string(good)); code != exitOK || stderr != "" {
+		t.Errorf("a good one: %d, %s", code, stderr)
+	}
+	for want, text := range map[source.Cause]string{
+		source.CauseSchema:   resealed(t, good, "index.groups", func(d []byte) []byte { return d[:len(d)-4] }, key),
+		source.CauseConflict: resealed(t, good, "index.sources", func([]byte) []byte { return []byte("ruws\x00") }, key),
+	} {
+		if stderr, code := verify(text); code != exitCheck || !strings.HasPrefix(stderr, "pvgate: "+string(want)+": ") {
+			t.Errorf("%s: %d, %s", want, code, stderr)
+		}
+	}
+}

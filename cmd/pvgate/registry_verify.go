@@ -8,8 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pvgate/pvgate/registry"
 	"github.com/pvgate/pvgate/registry/bundle"
 	"github.com/pvgate/pvgate/registry/signing"
+	"github.com/pvgate/pvgate/registry/source"
 )
 
 // newRegistryVerify is the verb registry verify: whether a file is a whole bundle, and whose.
@@ -21,7 +23,8 @@ func newRegistryVerify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Say whether a file is a whole bundle, and whose",
-		Long: "verify reads a bundle as a gateway does: length, checksum, form and facts. With --keys a signature of one of\n" +
+		Long: "verify reads a bundle as a gateway does: length, checksum, form, facts, and the rows of one that was built with the\n" +
+			"built-in Gemeindeverzeichnis. With --keys a signature of one of\n" +
 			"those keys must count today; without, signatures are listed and not judged.\n\n" +
 			"Exit codes: 0 it is good, 1 it cannot be read, 3 it is refused (the cause is the first word of the message).",
 		Args: cobra.ExactArgs(1),
@@ -48,6 +51,17 @@ func newRegistryVerify() *cobra.Command {
 				}
 				r.Trusted = key.Name
 			}
+			areas, err := registry.DefaultAreas()
+			if err != nil {
+				return err
+			}
+			_, refused := indexOf(b, areas)
+			if refused != nil && refused.Cause != source.CauseUnknownArea {
+				return refusedFile(cmd, refused)
+			}
+			if r.Rows = refused == nil; !r.Rows {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: its rows were not looked at: it was built with another Gemeindeverzeichnis than the built-in one\n", args[0])
+			}
 			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), r)
 			}
@@ -70,6 +84,7 @@ type verified struct {
 	Bytes      int64            `json:"bytes"`
 	Signatures []verifiedSigner `json:"signatures"`
 	Trusted    string           `json:"trusted,omitempty"` // name of the key whose signature counts
+	Rows       bool             `json:"rows_read"`         // they can be read, and are what the facts say
 }
 
 type verifiedSigner struct {
