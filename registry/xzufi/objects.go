@@ -130,7 +130,17 @@ func (d *decoder) publisher(id *ID) {
 }
 
 func (d *decoder) readOnlinedienst(origin registry.Origin) {
-	o := &d.onlinedienst
+	d.service(&d.onlinedienst, ClassOnlinedienst)
+	d.finish(origin, &d.onlinedienst)
+}
+
+func (d *decoder) readFormular(origin registry.Origin) {
+	d.service((*Onlinedienst)(&d.formular), ClassFormular)
+	d.finish(origin, &d.formular)
+}
+
+// service reads an Onlinedienst, or a Formular, which has the same elements.
+func (d *decoder) service(o *Onlinedienst, class Class) {
 	*o = Onlinedienst{Names: o.Names[:0], Links: o.Links[:0], Validity: o.Validity[:0]}
 	d.reason, d.nested = "", d.nested[:0]
 	for name, ok := d.child(passOver); ok; name, ok = d.child(passOver) {
@@ -142,7 +152,7 @@ func (d *decoder) readOnlinedienst(origin registry.Origin) {
 		case "link":
 			o.Links = d.link(o.Links)
 		case "zustaendigkeit":
-			d.competence(ClassOnlinedienst, false)
+			d.competence(class, false)
 		case "gueltigkeit":
 			o.Validity = d.period(o.Validity)
 		default:
@@ -150,31 +160,6 @@ func (d *decoder) readOnlinedienst(origin registry.Origin) {
 		}
 	}
 	o.Zustaendigkeiten = d.settled(o.ID)
-	d.finish(origin, o)
-}
-
-func (d *decoder) readFormular(origin registry.Origin) {
-	o := &d.formular
-	*o = Formular{Names: o.Names[:0], Links: o.Links[:0], Validity: o.Validity[:0]}
-	d.reason, d.nested = "", d.nested[:0]
-	for name, ok := d.child(passOver); ok; name, ok = d.child(passOver) {
-		switch string(name) {
-		case "id":
-			d.id(&o.ID, "id")
-		case "bezeichnung":
-			o.Names = d.name(o.Names)
-		case "link":
-			o.Links = d.link(o.Links)
-		case "zustaendigkeit":
-			d.competence(ClassFormular, false)
-		case "gueltigkeit":
-			o.Validity = d.period(o.Validity)
-		default:
-			d.skip()
-		}
-	}
-	o.Zustaendigkeiten = d.settled(o.ID)
-	d.finish(origin, o)
 }
 
 func (d *decoder) readEinheit(origin registry.Origin) {
