@@ -105,20 +105,7 @@ func buildLive(ctx context.Context, cfg *config.Config, books *books, own own) (
 		options.Backends = append(options.Backends, surfaceBackend(b, state))
 	}
 	rt.warnings = append(rt.warnings, resolve(ctx, books.names, names)...)
-	for i := range cfg.Root.Listen {
-		l := surfaceListener(&cfg.Root.Listen[i], own.issuer)
-		options.Listeners = append(options.Listeners, l)
-		snap.ProxyPeers = append(snap.ProxyPeers, l.ProxyPeers)
-		snap.Networks.Exempt = append(snap.Networks.Exempt, l.ProxyPeers...)
-	}
-	for i := range cfg.Root.Senders {
-		s := surfaceSender(cfg, &cfg.Root.Senders[i], &errs, &rt.warnings)
-		options.Senders = append(options.Senders, s)
-		snap.Networks.Exempt = append(snap.Networks.Exempt, s.Networks...)
-	}
-	options.TrustedProxies = networks(cfg.Root.Proxies)
-	snap.Networks.Exempt = append(snap.Networks.Exempt, options.TrustedProxies...)
-	options.TrustForwarded = cfg.Root.ProxyForm.V == "forwarded"
+	letIn(cfg, own.issuer, snap, &options, &errs, &rt.warnings)
 	options.Keys = contextKeys(cfg, own.keys, rt, &errs)
 	warnOfSharedOrigins(cfg, rt)
 	if l.edge, err = buildEdge(cfg, own.issuer, time.Now()); err == nil {
@@ -143,6 +130,25 @@ func buildLive(ctx context.Context, cfg *config.Config, books *books, own own) (
 	snap.Resolver = l.surface
 	l.snapshot, l.census = snap, rt.table.Census()
 	return l, nil
+}
+
+// letIn adds those from whom requests come: listeners, senders and trusted proxies. What stands for many clients is exempt from
+// the bound on one network.
+func letIn(cfg *config.Config, issuer *certs.Issuer, snap *gateway.Snapshot, options *surface.Options, errs, warnings *config.Errors) {
+	for i := range cfg.Root.Listen {
+		l := surfaceListener(&cfg.Root.Listen[i], issuer)
+		options.Listeners = append(options.Listeners, l)
+		snap.ProxyPeers = append(snap.ProxyPeers, l.ProxyPeers)
+		snap.Networks.Exempt = append(snap.Networks.Exempt, l.ProxyPeers...)
+	}
+	for i := range cfg.Root.Senders {
+		s := surfaceSender(cfg, &cfg.Root.Senders[i], errs, warnings)
+		options.Senders = append(options.Senders, s)
+		snap.Networks.Exempt = append(snap.Networks.Exempt, s.Networks...)
+	}
+	options.TrustedProxies = networks(cfg.Root.Proxies)
+	snap.Networks.Exempt = append(snap.Networks.Exempt, options.TrustedProxies...)
+	options.TrustForwarded = cfg.Root.ProxyForm.V == "forwarded"
 }
 
 // pseudonym names this fleet in Via and Proxy-Status.

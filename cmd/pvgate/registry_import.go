@@ -55,38 +55,7 @@ func newRegistryImport() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p := &progressLines{w: cmd.ErrOrStderr(), terminal: isTerminal(cmd.ErrOrStderr())}
-			if asJSON {
-				p.w = io.Discard
-			}
-			var report importReport
-			run := importHere(p.tell)
-			couriers := newCourier(nil)
-			o, end, err := couriers.importOf(cfg, s, cfg.Resolve(cfg.Root.Registry.State.V))
-			defer end()
-			if err != nil {
-				return err
-			}
-			o.accept = accept
-			o.run = report.collect(run)
-			_, err = o.bring(cmd.Context(), nil)
-			p.end()
-			if errors.As(err, new(*objects.Shrunk)) || report.Refused != nil {
-				err = nil // it is in the report
-			}
-			if err != nil {
-				return plain(err)
-			}
-			report.Source = args[0]
-			if asJSON {
-				err = writeJSON(cmd.OutOrStdout(), report)
-			} else {
-				report.print(cmd.OutOrStdout())
-			}
-			if err == nil && report.Refused != nil {
-				err = &exitError{code: exitCheck}
-			}
-			return err
+			return importSource(cmd, cfg, s, importWish{accept, asJSON})
 		}),
 	}
 	flags.register(cmd)
@@ -97,6 +66,44 @@ func newRegistryImport() *cobra.Command {
 	_ = cmd.MarkFlagDirname("from")
 	out.flag(cmd)
 	return cmd
+}
+
+// importWish is how a delivery is to be imported.
+type importWish struct {
+	accept string // digest of a refused delivery that is applied all the same
+	asJSON bool
+}
+
+// importSource brings and applies what a source has, and says what became of it.
+func importSource(cmd *cobra.Command, cfg *config.Config, s *config.Source, wish importWish) error {
+	p := &progressLines{w: cmd.ErrOrStderr(), terminal: isTerminal(cmd.ErrOrStderr())}
+	if wish.asJSON {
+		p.w = io.Discard
+	}
+	o, end, err := newCourier(nil).importOf(cfg, s, cfg.Resolve(cfg.Root.Registry.State.V))
+	defer end()
+	if err != nil {
+		return err
+	}
+	report := importReport{Source: s.Name.V}
+	o.accept, o.run = wish.accept, report.collect(importHere(p.tell))
+	_, err = o.bring(cmd.Context(), nil)
+	p.end()
+	if errors.As(err, new(*objects.Shrunk)) || report.Refused != nil {
+		err = nil // it is in the report
+	}
+	if err != nil {
+		return plain(err)
+	}
+	if wish.asJSON {
+		err = writeJSON(cmd.OutOrStdout(), report)
+	} else {
+		report.print(cmd.OutOrStdout())
+	}
+	if err == nil && report.Refused != nil {
+		err = &exitError{code: exitCheck}
+	}
+	return err
 }
 
 // importGivenPlan does what serve wants its child to do. What is refused is in its report, not in its end.
