@@ -33,7 +33,7 @@ const (
 	// lateCap is for how long the gateway lets a request wait for its loop: twice 50 ms, when it comes and when its answer does,
 	// and twice what it takes to notice and to refuse those before it.
 	lateCap = 200 * time.Millisecond
-	// floodGoodput is the least part of the peak that is served beside the refusals: one costs 0.4 to 0.5 of a request, in the
+	// floodGoodput is the least part of the peak that is served beside the refusals: one costs 0.4 to 0.55 of a request, in the
 	// kernel most of all, so of one and a half times the peak at most (1 − 1.5·0.5) ÷ (1 − 0.5) can be.
 	floodGoodput = .5
 )
