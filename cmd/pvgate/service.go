@@ -213,6 +213,7 @@ func (s *service) change(ctx context.Context, accept string) (reloadResult, erro
 	}
 	if err != nil {
 		r = reloadResult{Time: r.Time, Snapshot: s.live.snapshot.ID, Errors: findings(err)}
+		s.lookups.settle(s.live.lookups, s.live.routes.areas) // what was opened for it has nobody to ask
 		s.mu.Lock()
 		s.reload = r
 		s.mu.Unlock()
