@@ -5,7 +5,7 @@ package registry
 // LeistungInfo is what the catalogue knows about a Leistung.
 type LeistungInfo struct {
 	Title     string
-	Types     []string // Typisierung codes: "2b", "7", "11"
+	Types     Types
 	Successor Leistung
 }
 
@@ -39,17 +39,10 @@ func (c *Catalogue) Successor(l Leistung) Leistung {
 	return info.Successor
 }
 
-// NotAnApplication says whether all known types of the Leistung are mere information (6, 7, 10, 11, 12; R13).
-func (c *Catalogue) NotAnApplication(l Leistung) bool {
+// Types of a Leistung, zero if none is known.
+func (c *Catalogue) Types(l Leistung) Types {
 	info, _ := c.Info(l)
-	for _, t := range info.Types {
-		switch t {
-		case "6", "7", "10", "11", "12":
-		default:
-			return false
-		}
-	}
-	return len(info.Types) > 0
+	return info.Types
 }
 
 // Len is the number of Leistungen.

@@ -106,12 +106,13 @@ func (c *catalogueReader) add(row rows.Row) {
 		c.fail(row.Line, err)
 		return
 	}
-	info := LeistungInfo{Title: f[1], Types: strings.FieldsFunc(f[2], func(r rune) bool { return r == ' ' || r == '|' || r == ',' })}
-	for _, t := range info.Types {
+	info := LeistungInfo{Title: f[1]}
+	for t := range strings.FieldsFuncSeq(f[2], func(r rune) bool { return r == ' ' || r == '|' || r == ',' }) {
 		if len(t) > 4 || strings.Trim(t, "0123456789ab/") != "" {
 			c.fail(row.Line, fmt.Errorf("type %q is no Typisierung; want e.g. 2b, 2/3a or 11", clip(t)))
 			return
 		}
+		info.Types |= ParseType(t)
 	}
 	if f[3] != "" {
 		if info.Successor, err = ParseLeistung(f[3]); err != nil {

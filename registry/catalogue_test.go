@@ -21,13 +21,13 @@ func TestCatalogueIsRead(t *testing.T) {
 	if c.Len() != 4 || c.Title(old) != "Außerbetriebsetzung; alt" || c.Successor(old).String() != "99036026017000" {
 		t.Errorf("%d, %q, %s", c.Len(), c.Title(old), c.Successor(old))
 	}
-	if c.NotAnApplication(old) || !c.NotAnApplication(text) || c.NotAnApplication(local) || c.NotAnApplication(Leistung{}) {
+	if c.Types(old).NotAnApplication() || !c.Types(text).NotAnApplication() || c.Types(local).NotAnApplication() || c.Types(Leistung{}).NotAnApplication() {
 		t.Error("NotAnApplication is wrong")
 	}
 	n := 0
 	c.All(func(Leistung, LeistungInfo) { n++ })
 	var none *Catalogue
-	if n != 4 || none.Len() != 0 || none.Title(old) != "" || none.NotAnApplication(old) {
+	if n != 4 || none.Len() != 0 || none.Title(old) != "" || none.Types(old).NotAnApplication() {
 		t.Error("All or the nil catalogue is wrong")
 	}
 }

@@ -31,10 +31,10 @@ type envelope struct {
 }
 
 // Changes asks for the page at a cursor; the zero one is the beginning. The delivery's cursor is where to go on, now, or if
-// complete, another time. A page without objects has no file.
+// complete, another time. A page without objects has no file. A cursor of another stream is the beginning.
 func Changes(ctx context.Context, o *Options, at objects.Cursor) (page *objects.Delivery, complete bool, err error) {
 	place := at.URL
-	if place == "" {
+	if at.Of != o.Place || place == "" { // another stream: what its places are called here nobody knows
 		place = o.Place
 	}
 	if place, err = o.follow(place); err != nil {
@@ -56,7 +56,7 @@ func Changes(ctx context.Context, o *Options, at objects.Cursor) (page *objects.
 	if err != nil {
 		return nil, false, err
 	}
-	page = &objects.Delivery{Source: o.Source, Cursor: objects.Cursor{Index: e.Index, URL: place}}
+	page = &objects.Delivery{Source: o.Source, Cursor: objects.Cursor{Of: o.Place, Index: e.Index, URL: place}}
 	if e.Next != "" {
 		if page.Cursor.URL, err = o.follow(e.Next); err != nil {
 			return nil, false, err

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -176,8 +177,8 @@ func plain(name string) bool {
 		!strings.ContainsAny(name, "\\:?#%") && !strings.ContainsFunc(name, unicode.IsControl)
 }
 
-// versionsFile says of each file that has come which one it is.
-const versionsFile = "versions.json"
+// versionFile says beside a file that has come which one it is: there may be many, and each is noted by itself.
+const versionFile = "version.json"
 
 // download brings a delivery from a web server. What has come stays also if the next file does not.
 func (o *Options) download(ctx context.Context) (*Whole, error) {
@@ -189,14 +190,13 @@ func (o *Options) download(ctx context.Context) (*Whole, error) {
 	if err != nil {
 		return nil, err
 	}
-	versions := o.versions()
 	w := &Whole{Delivery: objects.Delivery{Source: o.Source, Full: true}}
 	version, certain := sha256.New(), true
 	wanted := map[string]bool{o.folderOf(IndexName): true}
 	for _, name := range names {
 		at := *base
 		at.Path, at.RawPath, at.RawQuery, at.Fragment = path.Join(path.Dir(base.Path), name), "", "", ""
-		file, v, err := o.one(ctx, name, at.String(), versions)
+		file, v, err := o.one(ctx, name, at.String())
 		if err != nil {
 			return nil, err
 		}
@@ -230,15 +230,15 @@ func (o *Options) index(ctx context.Context) ([]string, error) {
 }
 
 // one brings a file, unless the one that came last time is it still.
-func (o *Options) one(ctx context.Context, name, place string, versions map[string]fetch.Version) (string, fetch.Version, error) {
+func (o *Options) one(ctx context.Context, name, place string) (string, fetch.Version, error) {
 	dir := o.folderOf(name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fetch.Version{}, err
 	}
 	kept := filepath.Join(dir, "file")
-	have := versions[name]
-	if _, err := os.Stat(kept); err != nil {
-		have = fetch.Version{}
+	have := fetch.Version{}
+	if _, err := os.Stat(kept); err == nil {
+		have = versionIn(dir)
 	}
 	got, err := fetch.Get(ctx, fetch.File{Source: o.Source, Place: place, Dir: dir, MaxSize: MaxFile, Client: o.Client}, have)
 	if err != nil {
@@ -248,14 +248,14 @@ func (o *Options) one(ctx context.Context, name, place string, versions map[stri
 		return kept, have, nil
 	}
 	// The word goes before the file: after a crash between both the file is asked for once more.
-	delete(versions, name)
-	err = o.remember(versions)
+	if err = os.Remove(filepath.Join(dir, versionFile)); errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
 	if err == nil {
 		err = os.Rename(got.Path, kept)
 	}
 	if err == nil && got.Version != (fetch.Version{}) {
-		versions[name] = got.Version
-		err = o.remember(versions)
+		err = remember(dir, got.Version)
 	}
 	return kept, got.Version, err
 }
@@ -266,25 +266,21 @@ func (o *Options) folderOf(name string) string {
 	return filepath.Join(o.Dir, "file-"+hex.EncodeToString(sum[:8]))
 }
 
-func (o *Options) versions() map[string]fetch.Version {
-	out := map[string]fetch.Version{}
-	text, err := os.ReadFile(filepath.Join(o.Dir, versionsFile))
-	if err != nil || json.Unmarshal(text, &out) != nil || out == nil {
-		return map[string]fetch.Version{} // then all files are asked for
+// versionIn is which file lies in a folder; nothing if nobody knows.
+func versionIn(dir string) (v fetch.Version) {
+	text, err := os.ReadFile(filepath.Join(dir, versionFile))
+	if err != nil || json.Unmarshal(text, &v) != nil {
+		return fetch.Version{}
 	}
-	return out
+	return v
 }
 
-func (o *Options) remember(versions map[string]fetch.Version) error {
-	text, err := json.Marshal(versions)
+func remember(dir string, v fetch.Version) error {
+	text, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	to := filepath.Join(o.Dir, versionsFile)
-	if err := os.WriteFile(to+".new", text, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(to+".new", to)
+	return source.Replace(filepath.Join(dir, versionFile), text)
 }
 
 // sweep removes files that the index names no more.

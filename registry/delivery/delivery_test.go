@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -343,13 +344,61 @@ func TestChangesComePageByPage(t *testing.T) {
 		}
 		at, complete = d.Cursor, done
 	}
-	if want := (objects.Cursor{Index: 9, URL: p.URL + "/v3/9"}); at != want || !slices.Equal(got, []string{"<a/>", "<b/>"}) {
+	if want := (objects.Cursor{Of: p.URL + "/v3", Index: 9, URL: p.URL + "/v3/9"}); at != want || !slices.Equal(got, []string{"<a/>", "<b/>"}) {
 		t.Errorf("%+v, %q", at, got)
 	}
 	// The next question is where the last one ended.
 	p.requests()
 	if _, done, err := Changes(t.Context(), o, at); err != nil || !done || !slices.Equal(p.requests(), []string{"/v3/9"}) {
 		t.Errorf("%v", err)
+	}
+}
+
+// A service whose version in the path is another one is asked from the beginning: the places of the old one will be switched
+// off.
+func TestAnotherStreamHasOtherPlaces(t *testing.T) {
+	t.Parallel()
+	p := publish(t, nil)
+	p.files = map[string]string{"/v3": page("<a/>", true, 7, "/v3/7"), "/v4": page("<b/>", true, 1, "/v4/1")}
+	o := p.options(t, "/v3")
+	d, _, err := Changes(t.Context(), o, objects.Cursor{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.requests()
+	o.Place = p.URL + "/v4"
+	if d, _, err = Changes(t.Context(), o, d.Cursor); err != nil || !slices.Equal(p.requests(), []string{"/v4"}) || d.Cursor.URL != p.URL+"/v4/1" {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
+
+// A delivery may be of very many files: what is noted of one does not grow with the others.
+func TestManyFilesAreNotedOneByOne(t *testing.T) {
+	t.Parallel()
+	published := map[string]string{}
+	index := ""
+	for n := range 100 {
+		name := fmt.Sprintf("%d.xml", n)
+		index += name + "\r\n"
+		published["/"+name] = name
+	}
+	published["/index.txt"] = index
+	p := publish(t, published)
+	o := p.options(t, "/index.txt")
+	if _, err := Index(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(o.Dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if st, err := d.Info(); err != nil || st.Size() > int64(len(index)) {
+			t.Errorf("%s has %d bytes: %v", path, st.Size(), err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
@@ -378,7 +427,8 @@ func TestPagesThatCannotBeUsed(t *testing.T) {
 		}
 	}
 	p := publish(t, nil)
-	if _, _, err := Changes(t.Context(), p.options(t, "/v3"), objects.Cursor{URL: "http://192.0.2.1/v3"}); causeOf(err) != source.CauseURLPolicy {
+	o := p.options(t, "/v3")
+	if _, _, err := Changes(t.Context(), o, objects.Cursor{Of: o.Place, URL: "http://192.0.2.1/v3"}); causeOf(err) != source.CauseURLPolicy {
 		t.Errorf("a cursor of another service: %v", err)
 	}
 }

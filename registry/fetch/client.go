@@ -97,15 +97,20 @@ func Client(p Policy) *http.Client {
 	}
 }
 
-// dial connects to addresses that the policy allows. It looks at each address just before the connect, so a name that
-// changes its address in between gains nothing.
+// dial connects to addresses that the policy allows, and to one that is written as such.
 func (p *Policy) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	allowed := p.Address
 	if host, _, err := net.SplitHostPort(address); err == nil {
 		_, err = netip.ParseAddr(host)
 		allowed.Literal = allowed.Literal || err == nil
 	}
-	d := net.Dialer{Timeout: min(dialTimeout, p.Stall), ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+	return Dial(ctx, network, address, allowed, min(dialTimeout, p.Stall))
+}
+
+// Dial connects to addresses that a policy allows. It looks at each address just before the connect, so a name that
+// changes its address in between gains nothing. Where it refuses one the error is an [AddressError].
+func Dial(ctx context.Context, network, address string, allowed registry.AddressPolicy, timeout time.Duration) (net.Conn, error) {
+	d := net.Dialer{Timeout: timeout, ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
 		at, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return fmt.Errorf("no address: %w", err)

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/pvgate/pvgate/registry/source"
 )
 
 // The files of a transfer in its directory: what has come so far, of what it is a part, and the whole.
@@ -65,11 +67,7 @@ func (p *part) keep() error {
 	if err != nil {
 		return err
 	}
-	about := filepath.Join(p.dir, partAbout)
-	if err := os.WriteFile(about+".new", data, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(about+".new", about)
+	return source.Replace(filepath.Join(p.dir, partAbout), data)
 }
 
 // drop forgets what has come. What it is a part of goes first: without that the rest is nothing.

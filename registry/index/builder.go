@@ -33,6 +33,7 @@ type Builder struct {
 	extras     *set[extra]
 	origins    *set[Origin]
 	spans      *set[Span]
+	types      map[registry.Leistung]registry.Types
 
 	keys       keys
 	buf        []byte
@@ -69,7 +70,7 @@ func NewBuilder(areas *registry.Areas, sources []string) *Builder {
 		areas: areas, places: NewPlaces(areas), sources: slices.Clone(sources),
 		leistungen: newSet[registry.Leistung](), texts: newTextSet(), ids: newTextSet(), records: newSet[Record](),
 		traits: newSet[Traits](), contexts: newSet[Context](), extras: newSet[extra](), origins: newSet[Origin](),
-		spans: newSet[Span](),
+		spans: newSet[Span](), types: map[registry.Leistung]registry.Types{},
 	}
 	b.spans.list[0] = Always
 	return b

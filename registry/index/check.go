@@ -50,6 +50,9 @@ func (x *Index) check(sources []byte) error {
 	if err := x.checkURLs(); err != nil {
 		return err
 	}
+	if err := x.checkTypes(); err != nil {
+		return err
+	}
 	return x.checkRows()
 }
 
@@ -61,7 +64,7 @@ func (x *Grid) checkBlocks() error {
 	line, group, areas := uint32(0), uint32(0), uint32(x.places.Len())
 	for i := range x.blocks {
 		b := &x.blocks[i]
-		if b.Key.IsZero() || b.Key.Number() >= 1e14 || i > 0 && x.blocks[i-1].Key.Compare(b.Key) >= 0 || b.Mask == 0 ||
+		if !soundKey(b.Key) || i > 0 && x.blocks[i-1].Key.Compare(b.Key) >= 0 || b.Mask == 0 ||
 			b.Line != line || b.Group != group || uint64(line)+uint64(bits.OnesCount64(b.Mask)) > uint64(len(x.lines)) {
 			return errBlocks
 		}
@@ -95,6 +98,9 @@ func (x *Grid) checkBlocks() error {
 	}
 	return nil
 }
+
+// soundKey says whether a key is one of 14 digits.
+func soundKey(l registry.Leistung) bool { return !l.IsZero() && l.Number() < 1e14 }
 
 // checkGroups holds that every row has a record, and that each row of more is of one group, of two rows at least.
 func (x *Index) checkGroups() error {

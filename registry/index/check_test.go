@@ -64,6 +64,9 @@ func again(x *Index) (*Index, error) {
 	sections := x.Sections()
 	return FromSections(x.areas, func(tag string) ([]byte, bool) {
 		i := slices.IndexFunc(sections, func(s bundle.Section) bool { return s.Tag == tag })
+		if i < 0 {
+			return nil, false
+		}
 		room := bundle.Bytes(make([]uint64, len(sections[i].Data)/8+1))
 		return room[:copy(room, sections[i].Data)], true
 	})
@@ -139,6 +142,11 @@ func TestCP02WhatNoBuilderWritesIsNotRead(t *testing.T) {
 			r := x.traits[len(x.traits)-1]
 			r.Hosts = uint32(x.texts.n - 1)
 			x.traits = append(x.traits, r)
+		},
+		"types of no Leistung": func(x *Index) { x.types = []typed{{Types: 1}} },
+		"types of a key of 15 digits": func(x *Index) {
+			x.types = []typed{{Types: 1}}
+			bundle.Bytes(x.types)[7] = 1
 		},
 		"a context too many": func(x *Index) { x.contexts = append(x.contexts, Context{2, 2, 2}) },
 		"an extra too many": func(x *Index) {

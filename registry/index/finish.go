@@ -16,7 +16,7 @@ import (
 //
 // Everything that Add numbered as it came is sorted and numbered anew, so that nothing shows in which order it came.
 func (b *Builder) Finish() (*Index, Report) {
-	x := &Index{areas: b.areas, digest: AreasDigest(b.areas), sources: b.sources}
+	x := &Index{areas: b.areas, digest: AreasDigest(b.areas), sources: b.sources, types: b.finishTypes()}
 	textOf := b.finishTexts(x)
 	idOf := b.finishIDs(x)
 	var n renumbering

@@ -35,6 +35,11 @@ func askAll(t testing.TB, x *index.Index) {
 		buf = x.AppendText(buf[:0], x.Record(row).URL, e.Leistung, area)
 		x.SameURL(index.At{Row: row, Leistung: e.Leistung, Area: area}, index.At{Row: row, Leistung: e.Leistung, Area: 1})
 	}
+	for _, key := range []string{"99050012104000", "06000000000012", "99999999999999"} {
+		if !x.Types(leistung(t, key)).Known() {
+			t.Fatalf("%s has types that there are not", key)
+		}
+	}
 	for id := range uint32(areas.Len()) {
 		for b := range uint32(min(x.Blocks(), 8)) {
 			x.Around(b, id)

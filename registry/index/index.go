@@ -27,6 +27,7 @@ type Index struct {
 	spans    []Span
 	texts    *texts
 	ids      *ids
+	types    []typed // by Leistung
 
 	from provenance
 	facts

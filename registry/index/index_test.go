@@ -50,6 +50,11 @@ func build(t testing.TB, areas *registry.Areas, entries []registry.Entry) (*inde
 			t.Fatal(err)
 		}
 	}
+	for key, code := range map[string]string{"99050012104000": "2b", "99154016000000": "11", "06000000000012": "13"} {
+		if err := b.AddTypes(leistung(t, key), registry.ParseType(code)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return b.Finish()
 }
 
@@ -434,4 +439,89 @@ func TestAnyTextComesBack(t *testing.T) {
 			r.Fatalf("%q is not its own URL", e.URL)
 		}
 	})
+}
+
+// S82: a URL that names another place is told, once for a place, in whatever language it stands.
+func TestS82URLsOfOtherPlacesAreTold(t *testing.T) {
+	t.Parallel()
+	areas, err := registry.DefaultAreas()
+	if err != nil {
+		t.Fatal(err)
+	}
+	flensburg, err := areas.EntryArea("010010000000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	leistung, err := registry.ParseLeistung("99042001012000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for url, want := range map[string]int{
+		"https://a.example/?location=010020000000":                0, // as the first of two below
+		"https://a.example/?location=010010000000":                0,
+		"https://a.example/?land=010000000000":                    0,
+		"https://a.example/?id=0100200000001":                     0,
+		"https://a.example/?id=900200000000":                      0,
+		"https://a.example/065340014014?l=010020000000&m=09":      1,
+		"https://a.example/065340014014?l=010020000000&m=0653400": 1,
+	} {
+		b := index.NewBuilder(areas, []string{"hub"})
+		e := registry.Entry{Leistung: leistung, Area: flensburg, URL: url, Others: []registry.LangURL{{Lang: "en", URL: "https://a.example/en?l=010020000000"}}}
+		if err := b.Add(&e); err != nil {
+			t.Fatal(err)
+		}
+		if _, report := b.Finish(); len(report.Warnings) != want+1 {
+			t.Errorf("%s: %v, want %d warnings", url, report.Warnings, want+1)
+		}
+	}
+}
+
+// Texts are found by what they are, and come in their order.
+func TestTextsAreFoundByTheirKeyedForm(t *testing.T) {
+	t.Parallel()
+	areas, err := registry.DefaultAreas()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := index.NewBuilder(areas, []string{"hub"})
+	for i := range 500 {
+		key := fmt.Sprintf("99%012d", i*7919)
+		l, err := registry.ParseLeistung(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := registry.Entry{Leistung: l, Area: registry.Bund, URL: fmt.Sprintf("https://h%d.example/%d?k=%s", i%7, i%90, key), Title: fmt.Sprint("title ", i%40)}
+		if err := b.Add(&e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x, _ := b.Finish()
+	var last []byte
+	n := uint32(0)
+	for text, keyed := range x.Keyed() {
+		n++
+		if text != n || bytes.Compare(last, keyed) >= 0 || !bytes.Equal(x.AppendKeyed(nil, text), keyed) {
+			t.Fatalf("text %d after %d: %q after %q", text, n-1, keyed, last)
+		}
+		if found, ok := x.FindKeyed(keyed); !ok || found != text {
+			t.Errorf("%q is %d, found %d %v", keyed, text, found, ok)
+		}
+		for _, other := range [][]byte{append(slices.Clone(keyed), 'x'), keyed[:len(keyed)-1]} {
+			if found, ok := x.FindKeyed(other); ok && !bytes.Equal(x.AppendKeyed(nil, found), other) {
+				t.Errorf("%q was found as %d", other, found)
+			}
+		}
+		if want := bytes.HasPrefix(keyed, []byte("https")); index.Marked(keyed) != want {
+			t.Errorf("%q is marked: %v", keyed, !want)
+		}
+		last = append(last[:0], keyed...)
+	}
+	if n+1 != x.Texts() || n < 100 {
+		t.Errorf("%d of %d texts came", n, x.Texts())
+	}
+	for _, other := range []string{"\x01", "zzz"} {
+		if _, ok := x.FindKeyed([]byte(other)); ok {
+			t.Errorf("%q was found", other)
+		}
+	}
 }

@@ -31,6 +31,7 @@ const (
 	tagIDs      = "index.idtexts"
 	tagColumns  = "index.columns"
 	tagFrom     = "index.from"
+	tagTypes    = "index.types" // only if any are known
 )
 
 // Sections are the index in a bundle, without copying what is large. Equal entries give equal sections.
@@ -39,7 +40,7 @@ func (x *Index) Sections() []bundle.Section {
 	for _, s := range x.sources {
 		sources = append(append(sources, s...), 0)
 	}
-	return []bundle.Section{
+	out := []bundle.Section{
 		{Tag: tagAreas, Data: []byte(x.digest)},
 		{Tag: tagSources, Data: sources},
 		{Tag: tagBlocks, Data: bundle.Bytes(x.blocks)},
@@ -60,6 +61,10 @@ func (x *Index) Sections() []bundle.Section {
 		{Tag: tagColumns, Data: bundle.Bytes(x.from.lines)},
 		{Tag: tagFrom, Data: x.from.data},
 	}
+	if len(x.types) > 0 {
+		out = append(out, bundle.Section{Tag: tagTypes, Data: bundle.Bytes(x.types)})
+	}
+	return out
 }
 
 // ErrAreas says that an index was built with areas of another Gemeindeverzeichnis or other aliases.
@@ -91,6 +96,12 @@ func FromSections(areas *registry.Areas, section func(tag string) ([]byte, bool)
 	x.from = provenance{lines: view[lineColumn](&r, tagColumns), data: r.bytes(tagFrom)}
 	heads, text := view[uint32](&r, tagHeads), r.bytes(tagTexts)
 	ends, idText := view[uint32](&r, tagIDEnds), r.bytes(tagIDs)
+	if _, some := section(tagTypes); some {
+		x.types = view[typed](&r, tagTypes)
+		if r.err == nil && len(x.types) == 0 {
+			r.err = fmt.Errorf("read index: section %s: %w", tagTypes, errTypes)
+		}
+	}
 	if r.err != nil {
 		return nil, r.err
 	}

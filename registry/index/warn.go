@@ -5,23 +5,32 @@ package index
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pvgate/pvgate/registry"
 )
 
-// foreignKeys warns of a URL that names a place outside its entry's area (S82).
+// foreignKeys warns of URLs that name a place outside their entry's area (S82), in any language.
 func (b *Builder) foreignKeys(e *registry.Entry) {
-	for run, rest := digits(e.URL); run != ""; run, rest = digits(rest) {
-		if len(run) != arsDigits || run[0] > '1' || run == string(b.keys.ars[:]) {
-			continue
+	var told []string
+	look := func(url string) {
+		for run, rest := digits(url); run != ""; run, rest = digits(rest) {
+			if len(run) != arsDigits || run[0] > '1' || run == string(b.keys.ars[:]) || slices.Contains(told, run) {
+				continue
+			}
+			id, err := b.areas.EntryArea(run)
+			if err != nil || b.areas.Contains(e.Area, id) || b.areas.Contains(id, e.Area) || b.related(id, e.Area) {
+				continue
+			}
+			told = append(told, run)
+			b.warn(e, "leistung %s: URL names %s (%s), outside the entry's area %s (%s)",
+				e.Leistung, run, b.areas.Area(id).Short(), cmp.Or(b.areas.ARS(e.Area).String(), "00"), b.areas.Area(e.Area).Short())
 		}
-		id, err := b.areas.EntryArea(run)
-		if err != nil || b.areas.Contains(e.Area, id) || b.areas.Contains(id, e.Area) || b.related(id, e.Area) {
-			continue
-		}
-		b.warn(e, "leistung %s: URL names %s (%s), outside the entry's area %s (%s)",
-			e.Leistung, run, b.areas.Area(id).Short(), cmp.Or(b.areas.ARS(e.Area).String(), "00"), b.areas.Area(e.Area).Short())
+	}
+	look(e.URL)
+	for _, o := range e.Others {
+		look(o.URL)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"math/bits"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,7 +52,8 @@ type Options struct {
 	Burst   int           // of Rate; 50
 	Calls   int           // at once; 8
 	Timeout time.Duration // of a call; 5 s
-	// Patience is how long a call waits for its turn, and those who ask for a key that was answered once for a better answer.
+	// Patience is how long a call waits for its turn, and those who ask for a key that was answered once for a better answer;
+	// where no call has come back for a quarter of it, they get the old one at once.
 	Patience time.Duration // 1 s
 
 	Entries     int   // keys with an answer, and as many again without or with a negative one; 65 536
@@ -95,6 +97,7 @@ type Cache struct {
 	seed     maphash.Seed
 	shards   []shard
 	pace     pace
+	share    share
 	asked    chan *flight // that somebody waits for
 	renewals chan Key     // that somebody has asked for and whose answer is to be renewed; after all of asked
 	waiting  atomic.Int64 // waiters
@@ -119,6 +122,7 @@ func New(o Options) *Cache {
 		c.shards[i].open((o.Entries+n-1)/n, (o.Bytes+int64(n)-1)/int64(n))
 	}
 	c.pace.open(&c.options)
+	c.share.open(&c.options)
 	c.load()
 	for range o.Calls {
 		c.running.Go(c.work)
@@ -171,15 +175,16 @@ func (c *Cache) Get(k Key) (*Answer, Result) {
 
 // Want is Get for those who can wait: where Get says [Wait] it asks the source, or joins those who do, and done is called
 // exactly once, with what came of it, on a goroutine that serves others too: it must not block. With any other result
-// there is no Waiter and done is never called. A loop may call it.
-func (c *Cache) Want(k Key, done func(*Answer, Result)) (*Answer, Result, *Waiter) {
+// there is no Waiter and done is never called. Where calls are scarce the network from which it is wanted, the zero one for nobody's,
+// makes half of them at most. A loop may call it.
+func (c *Cache) Want(k Key, from netip.Prefix, done func(*Answer, Result)) (*Answer, Result, *Waiter) {
 	now := c.options.Now()
 	s := c.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a, r := c.answer(s, k, now)
 	if r == Wait {
-		if w := c.join(s, k, done); w != nil {
+		if w := c.join(s, k, from, done); w != nil {
 			return nil, Wait, w
 		}
 		if a, r = s.last(k), Stale; a == nil {
@@ -200,7 +205,7 @@ func (c *Cache) Look(ctx context.Context, k Key) (*Answer, Result) {
 		r Result
 	}
 	came := make(chan outcome, 1)
-	a, r, w := c.Want(k, func(a *Answer, r Result) { came <- outcome{a, r} })
+	a, r, w := c.Want(k, netip.Prefix{}, func(a *Answer, r Result) { came <- outcome{a, r} })
 	if w == nil {
 		return a, r
 	}
@@ -227,9 +232,10 @@ func (c *Cache) answer(s *shard, k Key, now time.Time) (*Answer, Result) {
 		return v.answer, v.result
 	}
 	fresh := now.Before(v.freshUntil)
-	failing := v.failures > 0 || c.pace.shut.Load().failing
+	shut := c.pace.shut.Load()
+	failing := v.failures > 0 || shut.failing
 	if !now.Before(v.retryAt) && c.ask(s, now) == Wait {
-		if !fresh && !failing {
+		if !fresh && !failing && !shut.stuck(c.options.Patience/hopeless) {
 			return nil, Wait
 		}
 		c.renew(v) // of a source that fails nobody has to wait to hear that it still does

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -138,7 +139,7 @@ func TestThoseWhoWaitAreCalledOnceAndNotWhileTheyAsk(t *testing.T) {
 		var waiters []*Waiter
 		for i := range called {
 			mu.Lock() // done on this goroutine would never return
-			a, r, w := c.Want(key(1), func(a *Answer, r Result) {
+			a, r, w := c.Want(key(1), netip.Prefix{}, func(a *Answer, r Result) {
 				mu.Lock()
 				defer mu.Unlock()
 				if called[i]++; a == nil || r != Hit {
@@ -180,9 +181,9 @@ func TestACallThatNobodyWaitsForAnyMoreIsNotMade(t *testing.T) {
 	t.Parallel()
 	simulate(t, Options{Calls: 1}, func(t *testing.T, c *Cache, s *scripted) {
 		s.set(after(time.Second, answers))
-		c.Want(key(1), func(*Answer, Result) {})
+		c.Want(key(1), netip.Prefix{}, func(*Answer, Result) {})
 		synctest.Wait()
-		_, _, w := c.Want(key(2), func(*Answer, Result) { t.Error("called after it has left") })
+		_, _, w := c.Want(key(2), netip.Prefix{}, func(*Answer, Result) { t.Error("called after it has left") })
 		w.Cancel()
 		time.Sleep(3 * time.Second)
 		if s.asked() != 1 {
@@ -198,14 +199,14 @@ func TestWhoWaitsIsBounded(t *testing.T) {
 		s.set(after(time.Second, answers))
 		var waiters []*Waiter
 		for i := range 10 {
-			_, _, w := c.Want(key(i%3), func(*Answer, Result) {})
+			_, _, w := c.Want(key(i%3), netip.Prefix{}, func(*Answer, Result) {})
 			waiters = append(waiters, w)
 		}
-		if _, r, w := c.Want(key(1), nil); r != Budget || w != nil {
+		if _, r, w := c.Want(key(1), netip.Prefix{}, nil); r != Budget || w != nil {
 			t.Errorf("the eleventh of ten: %v", r)
 		}
 		waiters[4].Cancel()
-		if _, r, w := c.Want(key(1), func(*Answer, Result) {}); r != Wait || w == nil {
+		if _, r, w := c.Want(key(1), netip.Prefix{}, func(*Answer, Result) {}); r != Wait || w == nil {
 			t.Errorf("a place that was left is not free: %v", r)
 		}
 		time.Sleep(2 * time.Second)
@@ -222,7 +223,7 @@ func TestCallsAndTheirQueueAreBounded(t *testing.T) {
 		refused := 0
 		var done atomic.Int64
 		for i := range 2 * maxQueue {
-			if _, r, _ := c.Want(key(i), func(*Answer, Result) { done.Add(1) }); r == Budget {
+			if _, r, _ := c.Want(key(i), netip.Prefix{}, func(*Answer, Result) { done.Add(1) }); r == Budget {
 				refused++
 			}
 		}
@@ -266,7 +267,7 @@ func TestClosingCallsEverybodyBack(t *testing.T) {
 		time.Sleep(3 * time.Hour)
 		var called [20]int
 		for i := range called {
-			c.Want(key(i/2), func(a *Answer, r Result) { // the first two have an old answer
+			c.Want(key(i/2), netip.Prefix{}, func(a *Answer, r Result) { // the first two have an old answer
 				called[i]++
 				if want := Failed; i < 2 && r != Stale || i >= 2 && r != want {
 					t.Errorf("%d: %v", i, r)
@@ -280,7 +281,7 @@ func TestClosingCallsEverybodyBack(t *testing.T) {
 				t.Errorf("%d was called %d times", i, n)
 			}
 		}
-		if _, r, w := c.Want(key(15), nil); r != Failed || w != nil {
+		if _, r, w := c.Want(key(15), netip.Prefix{}, nil); r != Failed || w != nil {
 			t.Errorf("a closed cache says %v", r)
 		}
 		if _, r := c.Get(key(0)); r != Stale {
@@ -425,7 +426,7 @@ func TestOneKeyThatEverybodyAsksForKeepsNoOtherFromBeingRenewed(t *testing.T) {
 		expect(t, c, key(2), Hit)
 		time.Sleep(time.Hour)
 		s.set(after(time.Second, answers))
-		c.Want(key(3), func(*Answer, Result) {})
+		c.Want(key(3), netip.Prefix{}, func(*Answer, Result) {})
 		synctest.Wait()
 		for range 2 * maxQueue {
 			gets(t, c, key(1), Hit)
@@ -444,7 +445,7 @@ func TestASourceThatIsTooSlowForSoManyKeepsNobodyWaiting(t *testing.T) {
 		s.set(after(4*time.Second, answers))
 		results := make([]Result, 20)
 		for i := range results {
-			c.Want(key(i), func(_ *Answer, r Result) { results[i] = r })
+			c.Want(key(i), netip.Prefix{}, func(_ *Answer, r Result) { results[i] = r })
 		}
 		time.Sleep(13 * time.Second)
 		synctest.Wait()
@@ -474,5 +475,44 @@ func TestWhoHasNothingGoesBeforeRenewals(t *testing.T) {
 			}
 			synctest.Wait()
 		}
+	})
+}
+
+// A source from which nothing comes back any more keeps only those waiting who asked before that was seen: an old answer is
+// given at once, and who has none hears so as soon as no call can be made.
+func TestASourceThatIsStuckKeepsNoCrowdWaiting(t *testing.T) {
+	t.Parallel()
+	simulate(t, Options{Calls: 2, Timeout: 4 * time.Second, Patience: time.Second, TTL: time.Minute}, func(t *testing.T, c *Cache, s *scripted) {
+		for i := range 4 {
+			expect(t, c, key(i), Hit)
+		}
+		time.Sleep(3 * time.Minute)
+		s.set(freezes)
+		ask := func(n int) (*Answer, Result) {
+			a, r, _ := c.Want(key(n), netip.Prefix{}, func(*Answer, Result) {})
+			return a, r
+		}
+		if _, r := ask(0); r != Wait {
+			t.Errorf("an old key, of which nobody knows that it is stuck: %v", r)
+		}
+		time.Sleep(260 * time.Millisecond)
+		if a, r := ask(1); r != Stale || a == nil {
+			t.Errorf("an old key, a quarter of the patience later: %v", r)
+		}
+		for n := range 4 {
+			if _, r := ask(100 + n); r != Wait {
+				t.Errorf("an unknown key while a call can be made: %v", r)
+			}
+		}
+		time.Sleep(time.Second)
+		if _, r := ask(200); r != Failed {
+			t.Errorf("an unknown key when all calls are stuck: %v", r)
+		}
+		time.Sleep(4 * time.Second)
+		s.set(answers)
+		expect(t, c, key(300), Hit)
+		expect(t, c, key(0), Stale)
+		time.Sleep(2 * time.Second)
+		expect(t, c, key(0), Hit)
 	})
 }

@@ -2,10 +2,10 @@
 
 package lookup
 
-// Destination is the id of the destination that answers name: of those at the deepest area the only one, "" without one and
+// Destination is the destination that answers name: of those at the deepest area the only one, zero without one and
 // where several are equal, as with other context (R11).
-func Destination(answers ...*Answer) string {
-	found, deepest, several := "", -1, false
+func Destination(answers ...*Answer) Context {
+	found, deepest, several := Context{}, -1, false
 	for _, a := range answers {
 		if a == nil {
 			continue
@@ -16,14 +16,14 @@ func Destination(answers ...*Answer) string {
 			switch {
 			case c.DestinationID == "" || level < deepest:
 			case level > deepest:
-				found, deepest, several = c.DestinationID, level, false
-			case c.DestinationID != found:
+				found, deepest, several = *c, level, false
+			case c.DestinationID != found.DestinationID:
 				several = true
 			}
 		}
 	}
 	if several {
-		return ""
+		return Context{}
 	}
 	return found
 }

@@ -33,7 +33,7 @@ func TestTheDeepestAreaHasTheOnlyDestination(t *testing.T) {
 		"two, and one that is deeper": {[]*Answer{one(at("06", "a"), at("06", "b"), at("06534", "c"))}, "c"},
 		"one, and one without an id":  {[]*Answer{one(at("06", "a"), at("06534", ""))}, "a"},
 	} {
-		if got := Destination(c.answers...); got != c.want {
+		if got := Destination(c.answers...).DestinationID; got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}

@@ -4,7 +4,9 @@ package lookup
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -17,6 +19,7 @@ type flight struct {
 	key     Key
 	shard   *shard
 	since   time.Time // by the machine's clock
+	network *counter  // of who asked first; nil = nobody's
 	ahead   bool      // it renews an answer: nobody has to wait for it
 	waiters []*Waiter
 	hurry   *time.Timer // at its end waiters get the last answer; nil if there is none
@@ -51,21 +54,17 @@ func (w *Waiter) Cancel() bool {
 }
 
 // join makes a place in the flight of a key, or returns nil if there is none left. The shard is locked.
-func (c *Cache) join(s *shard, k Key, done func(*Answer, Result)) *Waiter {
+func (c *Cache) join(s *shard, k Key, from netip.Prefix, done func(*Answer, Result)) *Waiter {
 	if c.waiting.Add(1) > int64(c.options.Waiters) {
 		c.waiting.Add(-1)
 		return nil
 	}
 	f := s.flights[k]
 	if f == nil {
-		f = &flight{key: k, shard: s, since: time.Now()}
-		select {
-		case c.asked <- f:
-		default:
+		if f = c.begin(s, k, from); f == nil {
 			c.waiting.Add(-1)
 			return nil
 		}
-		s.flights[k] = f
 	}
 	if f.hurry == nil && s.last(k) != nil {
 		f.hurry = time.AfterFunc(c.options.Patience, func() { c.release(f) })
@@ -75,6 +74,22 @@ func (c *Cache) join(s *shard, k Key, done func(*Answer, Result)) *Waiter {
 	return w
 }
 
+// begin makes the flight of a key that has none, or returns nil if too many wait, or too many of who asks.
+func (c *Cache) begin(s *shard, k Key, from netip.Prefix) *flight {
+	f := &flight{key: k, shard: s, since: time.Now(), network: c.share.of(from)}
+	if !c.share.enter(f.network, c.pace.shut.Load().scarce, c.options.Now()) {
+		return nil
+	}
+	select {
+	case c.asked <- f:
+	default:
+		f.network.leave()
+		return nil
+	}
+	s.flights[k] = f
+	return f
+}
+
 // work calls the source, for those who wait first.
 func (c *Cache) work() {
 	for {
@@ -82,6 +97,7 @@ func (c *Cache) work() {
 		case <-c.closing:
 			return
 		case f := <-c.asked:
+			f.network.leave()
 			c.fly(f)
 			continue
 		default:
@@ -90,6 +106,7 @@ func (c *Cache) work() {
 		case <-c.closing:
 			return
 		case f := <-c.asked:
+			f.network.leave()
 			c.fly(f)
 		case k := <-c.renewals:
 			c.renewal(k)
@@ -140,8 +157,14 @@ func (c *Cache) fly(f *flight) {
 	if !c.sleep(turn.after) {
 		return // Close calls those who wait
 	}
-	a, quota, took, err := c.call(f.key)
+	c.pace.begin()
+	a, quota, took, err := c.call(f.key, &turn)
 	if c.ctx.Err() != nil {
+		return
+	}
+	if errors.Is(err, errNoTurn) {
+		c.pace.leave()
+		c.land(f, nil, Budget, nil)
 		return
 	}
 	if err == nil {
@@ -158,9 +181,10 @@ func (c *Cache) fly(f *flight) {
 }
 
 // call asks the source.
-func (c *Cache) call(k Key) (a Answer, q Quota, took time.Duration, err error) {
+func (c *Cache) call(k Key, t *turn) (a Answer, q Quota, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(c.ctx, c.options.Timeout)
 	defer cancel()
+	ctx = context.WithValue(ctx, againKey{}, func(ctx context.Context, q Quota) error { return c.again(ctx, t, q) })
 	start := time.Now()
 	defer func() {
 		took = time.Since(start)
@@ -172,6 +196,17 @@ func (c *Cache) call(k Key) (a Answer, q Quota, took time.Duration, err error) {
 	}()
 	a, q, err = c.options.Source.Look(ctx, k)
 	return a, q, 0, err
+}
+
+// again lets a call make another request when it is its turn.
+func (c *Cache) again(ctx context.Context, t *turn, q Quota) error {
+	if err := c.pace.again(c.options.Now(), t, q); err != nil {
+		return err
+	}
+	if !c.sleep(t.after) {
+		return ctx.Err()
+	}
+	return nil
 }
 
 // sleep says whether the time passed before the cache was closed.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -66,7 +67,7 @@ func TestOneCallForAKeyAndItsTimeOverHTTP(t *testing.T) {
 	const citizens, each, keys, ttl = 1000, 20, 50, 20 * time.Minute
 	clock := quick()
 	s := &scripted.Service{Delay: 5 * time.Millisecond}
-	c := suchdienst(t, s, lookup.Options{Now: clock, TTL: ttl, Rate: 1, Burst: 2 * keys})
+	c := suchdienst(t, s, lookup.Options{Now: clock, TTL: ttl, Rate: 1, Burst: 2 * keys, Timeout: time.Minute})
 	start := clock()
 	var of sync.WaitGroup
 	var answered atomic.Int64
@@ -93,6 +94,27 @@ func TestOneCallForAKeyAndItsTimeOverHTTP(t *testing.T) {
 		}
 	}
 	t.Logf("%d calls for %d keys in %d times; at most %d at once", s.Total(), keys, times, s.Most())
+}
+
+// An answer of several pages costs as many requests of the budget, and of what the service says is left.
+func TestEveryPageIsARequest(t *testing.T) {
+	t.Parallel()
+	s := &scripted.Service{}
+	c := suchdienst(t, s, lookup.Options{Rate: 1e-6, Burst: 4, Timeout: time.Minute, AnswerBytes: 1 << 20})
+	one := s.Descriptions(scripted.Question{Leistung: marburg(t, 0).Leistung.String()})[0]
+	s.Descriptions = func(q scripted.Question) []scripted.Description {
+		all := slices.Repeat([]scripted.Description{one}, 120) // three pages
+		for i := range all {
+			all[i].ID, all[i].LeikaKeys = fmt.Sprintf("L100002.LB.%d", i), []string{q.Leistung}
+		}
+		return all
+	}
+	if a, r := c.Look(t.Context(), marburg(t, 1)); r != lookup.Hit || a == nil || s.Total() != 3 {
+		t.Errorf("%v after %d requests, want a hit after three", r, s.Total())
+	}
+	if _, r := c.Look(t.Context(), marburg(t, 2)); r != lookup.Budget || s.Total() != 4 {
+		t.Errorf("%v after %d requests, want no more than the budget of four", r, s.Total())
+	}
 }
 
 func TestNoFaultOfAServiceTakesAKnownKeyAway(t *testing.T) {

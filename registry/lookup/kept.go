@@ -14,6 +14,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/pvgate/pvgate/registry/source"
 )
 
 // The file of answers is lines of JSON: a head, the answers, those last asked for first, and the checksum of all that is
@@ -60,26 +62,9 @@ func (c *Cache) save() {
 	if c.options.File == "" {
 		return
 	}
-	if err := c.write(c.options.File); err != nil {
+	if err := source.Replace(c.options.File, c.appendKept(nil)); err != nil {
 		c.options.Log.Warn("look-ups are not kept for the next start", "error", err)
 	}
-}
-
-// write makes a file that is whole from the moment it has its name.
-func (c *Cache) write(path string) error {
-	unfinished := path + ".new"
-	f, err := os.OpenFile(unfinished, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(c.appendKept(nil))
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, os.Remove(unfinished))
-	}
-	return os.Rename(unfinished, path)
 }
 
 // appendKept appends the file, of at most Options.Bytes.

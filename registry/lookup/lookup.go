@@ -24,11 +24,25 @@ type Key struct {
 type Source interface {
 	// Name is the source's in the configuration.
 	Name() string
-	// Look asks once, and not again by itself. That the registry knows nothing of the key is an empty answer and no error.
+	// Look asks once, and not again by itself; who needs several requests for it, as of pages, asks [Again] before each but the
+	// first. That the registry knows nothing of the key is an empty answer and no error.
 	// An error is a *source.Refusal: its Cause says what was wrong, its RetryAfter when the registry wants to be asked again.
+	// With the causes empty (nothing of what came can be read), oversized and unknown_area the registry works, and this key is
+	// what is wrong; several others in a row are a pause for all keys.
 	// The quota is what was told with the answer, or with the error; zero = nothing was. Look returns soon after ctx ends.
 	Look(ctx context.Context, k Key) (Answer, Quota, error)
 }
+
+// Again is leave for another request of the same look-up: ctx is that of Look, q what was told with the request before. It
+// waits for its turn. An error ends the look-up: Look returns it.
+func Again(ctx context.Context, q Quota) error {
+	if again, ok := ctx.Value(againKey{}).(func(context.Context, Quota) error); ok {
+		return again(ctx, q)
+	}
+	return nil // nobody counts
+}
+
+type againKey struct{}
 
 // Answer is what a registry says about a key. Once a source has returned it nobody may change it, nor what it points to:
 // all who ask for the key share it.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -153,7 +154,7 @@ func TestASourceThatFailsIsLeftAloneForAWhile(t *testing.T) {
 			time.Sleep(pause)
 			// One probes, the others hear at once that it is in vain.
 			s.set(after(time.Second, refuses(source.CauseUnreachable, 0)))
-			c.Want(key(100), func(*Answer, Result) {})
+			c.Want(key(100), netip.Prefix{}, func(*Answer, Result) {})
 			synctest.Wait()
 			for i := range 50 {
 				gets(t, c, key(200+i), Failed)
@@ -201,6 +202,35 @@ func TestAKeyThatFailsAloneIsNotAskedForByEverybody(t *testing.T) {
 			t.Errorf("%d calls in an hour for a key that is never answered, want about one a minute", n)
 		}
 	})
+}
+
+// Whoever asks for keys of which the registry says what nobody can use keeps nobody from others, and a registry that says
+// such a thing works.
+func TestKeysThatFailAloneDoNotPauseTheOthers(t *testing.T) {
+	t.Parallel()
+	for _, cause := range []source.Cause{source.CauseEmpty, source.CauseOversized, source.CauseUnknownArea} {
+		simulate(t, Options{}, func(t *testing.T, c *Cache, s *scripted) {
+			s.set(refuses(cause, 0))
+			for i := range 4 * tolerated {
+				expect(t, c, key(i), Failed)
+			}
+			s.set(answers)
+			expect(t, c, key(100), Hit)
+			gets(t, c, key(1), Failed) // that key is left alone for a while
+			if n := c.Stats().Causes[cause]; n != 4*tolerated {
+				t.Errorf("%s: %d are counted", cause, n)
+			}
+			s.set(refuses(source.CauseUnreachable, 0))
+			for i := range tolerated {
+				expect(t, c, key(200+i), Failed)
+			}
+			time.Sleep(firstPause)
+			s.set(refuses(cause, 0))
+			expect(t, c, key(300), Failed) // the probe
+			s.set(answers)
+			expect(t, c, key(301), Hit)
+		})
+	}
 }
 
 func TestRetryAfterIsObeyed(t *testing.T) {
@@ -294,7 +324,7 @@ func TestOurOwnBudgetIsKept(t *testing.T) {
 		start := time.Now()
 		results := map[Result]int{}
 		for i := range 6000 {
-			c.Want(key(i), func(_ *Answer, r Result) {})
+			c.Want(key(i), netip.Prefix{}, func(_ *Answer, r Result) {})
 			time.Sleep(100 * time.Millisecond)
 			_, r := c.Get(key(i))
 			results[r]++

@@ -34,6 +34,9 @@ type pace struct {
 	budget  *rate.Limiter
 	calls   uint64    // that have got a turn
 	flying  int       // of them
+	scarce  bool      // half of what may be asked had been before the last of them
+	under   int       // of those: they have begun
+	moved   time.Time // when one last came back, or the first of those under way began; by the machine's clock
 	told    Quota     // by the server
 	toldBy  uint64    // for which of the calls
 	toldEnd time.Time // of its window
@@ -54,7 +57,21 @@ type pause struct {
 	why   Result // Failed or Budget
 	// failing says that the source was of no use when it was last asked: it does so when the time is over, too.
 	failing bool
+	// moved is when a call last came back, or the first of those under way began, by the machine's clock; zero: none is. full
+	// says that no more can be.
+	moved time.Time
+	full  bool
+	// scarce says that half of what may be asked had been when this was last looked at.
+	scarce bool
 }
+
+// stuck says that nothing has come back for so long, though something is under way.
+func (h *pause) stuck(d time.Duration) bool { return !h.moved.IsZero() && time.Since(h.moved) > d }
+
+// hopeless is the part of the time of a call after which whoever comes does not wait any more: an old answer is given
+// without hope for a better one after so much of Patience, and where all calls are stuck, no other is waited for after so much
+// of Timeout. Else all wait until the first call ends in vain.
+const hopeless = 4
 
 func (p *pace) open(o *Options) {
 	p.options, p.next, p.causes = o, firstPause, map[source.Cause]uint64{}
@@ -64,8 +81,12 @@ func (p *pace) open(o *Options) {
 
 // now says whether a call may be made: Wait, or why not. Loops call it.
 func (p *pace) now(now time.Time) Result {
-	if h := p.shut.Load(); now.Before(h.until) {
+	h := p.shut.Load()
+	switch {
+	case now.Before(h.until):
 		return h.why
+	case h.full && h.stuck(p.options.Timeout/hopeless):
+		return Failed
 	}
 	return Wait
 }
@@ -86,14 +107,11 @@ func (p *pace) take(now time.Time, spare bool) (turn, Result) {
 	if r := p.now(now); r != Wait {
 		return turn{}, r
 	}
-	if spare && (now.Before(p.toldEnd) && 2*p.remaining() <= p.told.Limit || p.budget.TokensAt(now) < float64(1+p.options.Burst/2)) {
+	if p.scarce = p.halfGone(now); spare && p.scarce {
 		return turn{}, Budget
 	}
-	r := p.budget.ReserveN(now, 1)
-	wait := r.DelayFrom(now)
-	if late := wait - p.options.Patience; late > 0 {
-		r.CancelAt(now)
-		p.hold(now.Add(late), Budget)
+	wait, ok := p.reserve(now)
+	if !ok {
 		return turn{}, Budget
 	}
 	if p.failing { // one finds out whether it does still
@@ -104,18 +122,84 @@ func (p *pace) take(now time.Time, spare bool) (turn, Result) {
 	return turn{p.calls, now, wait}, Wait
 }
 
+// halfGone says whether half of what may be asked has been.
+func (p *pace) halfGone(now time.Time) bool {
+	return now.Before(p.toldEnd) && 2*p.remaining() <= p.told.Limit || p.budget.TokensAt(now) < float64(1+p.options.Burst/2)
+}
+
+// again takes the turn of a further request of a call, which has the quota of the one before. Without one there is an error.
+func (p *pace) again(now time.Time, t *turn, q Quota) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.publish()
+	if q.Reset > 0 {
+		p.tell(now, *t, q)
+	}
+	// Of what is under way one is this call, whose last request is over.
+	if now.Before(p.held.until) || now.Before(p.toldEnd) && p.remaining()+1 <= 0 {
+		return errNoTurn
+	}
+	after, ok := p.reserve(now)
+	if !ok {
+		return errNoTurn
+	}
+	p.calls++
+	t.n, t.now, t.after = p.calls, now, after
+	return nil
+}
+
+// errNoTurn ends a call that would need another request.
+var errNoTurn = errors.New("no further request may be made now")
+
+// reserve takes one of the budget, or notes how long there is none.
+func (p *pace) reserve(now time.Time) (after time.Duration, ok bool) {
+	r := p.budget.ReserveN(now, 1)
+	after = r.DelayFrom(now)
+	if late := after - p.options.Patience; late > 0 {
+		r.CancelAt(now)
+		p.hold(now.Add(late), Budget)
+		return 0, false
+	}
+	return after, true
+}
+
+// leave ends a call that had no turn for all of its requests: that is no fault of the source.
+func (p *pace) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.publish()
+	p.ended()
+}
+
+// ended takes a call out of the account.
+func (p *pace) ended() {
+	p.flying--
+	p.under--
+	p.moved = time.Now()
+	p.probe = time.Time{}
+}
+
+// begin notes that a call whose turn it was begins.
+func (p *pace) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.publish()
+	if p.under++; p.under == 1 {
+		p.moved = time.Now()
+	}
+}
+
 // done notes what a call came to. For one that failed it says what those get who have no answer.
 func (p *pace) done(now time.Time, t turn, took time.Duration, q Quota, err error) Result {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.publish()
-	p.flying--
-	p.probe = time.Time{}
+	p.ended()
 	p.seconds.observe(took)
 	if q.Reset > 0 {
 		p.tell(now, t, q)
 	}
-	if err != nil {
+	if err != nil && !ofKey(err) {
 		return p.fault(now, err)
 	}
 	if p.failing {
@@ -125,7 +209,19 @@ func (p *pace) done(now time.Time, t turn, took time.Duration, q Quota, err erro
 	if p.held.why == Failed {
 		p.held = pause{}
 	}
+	if err != nil {
+		cause, _ := judge(err)
+		p.causes[cause]++
+		return Failed
+	}
 	return Wait
+}
+
+// ofKey says whether what came is of no use for its key only: the source works, and whoever asks for some such keys keeps
+// nobody from others.
+func ofKey(err error) bool {
+	cause, _ := judge(err)
+	return cause == source.CauseEmpty || cause == source.CauseOversized || cause == source.CauseUnknownArea
 }
 
 // tell notes a quota. Calls and answers may overtake one another, so of one window the least that was told is believed.
@@ -192,7 +288,10 @@ func (p *pace) publish() {
 	if p.toldEnd.After(h.until) && p.remaining() <= 0 {
 		h = pause{until: p.toldEnd, why: Budget}
 	}
-	h.failing = p.failing
+	h.failing, h.scarce = p.failing, p.scarce
+	if h.full = p.under >= p.options.Calls; p.under > 0 {
+		h.moved = p.moved
+	}
 	if h != *p.shut.Load() {
 		p.shut.Store(&h)
 	}

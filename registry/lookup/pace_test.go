@@ -107,3 +107,34 @@ func TestAQuotaThatOthersUseToo(t *testing.T) {
 		expect(t, c, key(3), Hit)
 	})
 }
+
+// A look-up of several requests obeys what it is told with each of them; that it had to end is no fault of the source.
+func TestFurtherRequestsObeyTheQuota(t *testing.T) {
+	t.Parallel()
+	simulate(t, Options{Rate: 100, Burst: 100}, func(t *testing.T, c *Cache, s *scripted) {
+		left := 2
+		s.set(func(ctx context.Context, k Key, n int) (Answer, Quota, error) {
+			for range 2 {
+				left--
+				if err := Again(ctx, Quota{Limit: 10, Remaining: left, Reset: 30 * time.Second}); err != nil {
+					return Answer{}, Quota{}, err
+				}
+			}
+			return found(k, n), Quota{}, nil
+		})
+		expect(t, c, key(1), Budget) // the second page was the last that may be asked for
+		if left != 0 {
+			t.Errorf("%d requests are left, want none", left)
+		}
+		expect(t, c, key(2), Budget)
+		if n := s.asked(); n != 1 {
+			t.Errorf("asked %d times though nothing is left", n)
+		}
+		time.Sleep(31 * time.Second)
+		left = 10
+		expect(t, c, key(1), Hit) // at once: nothing has failed
+		if c.pace.failures != 0 || c.pace.flying != 0 || c.pace.under != 0 {
+			t.Errorf("%d failures, %d calls under way", c.pace.failures, c.pace.flying)
+		}
+	})
+}

@@ -5,6 +5,7 @@ package lookup
 import (
 	"context"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -41,7 +42,7 @@ func TestEachWaiterIsCalledOrHasLeft(t *testing.T) {
 					for range 200 {
 						k := key(r.IntN(40))
 						c.Get(k)
-						if _, got, w := c.Want(k, func(*Answer, Result) { called.Add(1) }); got == Wait {
+						if _, got, w := c.Want(k, netip.Prefix{}, func(*Answer, Result) { called.Add(1) }); got == Wait {
 							wanted.Add(1)
 							time.Sleep(time.Duration(r.IntN(6)) * time.Millisecond)
 							if w.Cancel() {

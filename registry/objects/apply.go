@@ -27,20 +27,23 @@ const (
 	batchLook  = 64 // records between two looks at the pages
 )
 
-// apply puts the changes into the store, in the order of their keys, and then the state that they make.
-func (s *Store) apply(ctx context.Context, p *pending) (err error) {
+// apply puts the changes into the store, in the order of their keys, and then the state that they make. It tells how many
+// are applied.
+func (s *Store) apply(ctx context.Context, p *pending, told func(applied int)) (err error) {
 	r, err := openRun(s.changes(), 256<<10)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	for more := true; more; {
+	for applied, more := 0, true; more; told(applied) {
 		if err := s.crashing("batch"); err != nil {
 			return err
 		}
-		if more, err = s.batch(ctx, r, p.Full); err != nil {
+		var n int
+		if n, more, err = s.batch(ctx, r, p.Full); err != nil {
 			return err
 		}
+		applied += n
 	}
 	if err := s.crashing("end"); err != nil {
 		return err
@@ -52,9 +55,9 @@ func (s *Store) apply(ctx context.Context, p *pending) (err error) {
 }
 
 // batch applies records in one transaction until there are no more, or enough.
-func (s *Store) batch(ctx context.Context, r *runReader, full bool) (more bool, err error) {
+func (s *Store) batch(ctx context.Context, r *runReader, full bool) (n int, more bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return false, err
+		return 0, false, err
 	}
 	err = s.db.Update(func(tx *bbolt.Tx) error {
 		buckets := map[byte]*bbolt.Bucket{}
@@ -66,11 +69,12 @@ func (s *Store) batch(ctx context.Context, r *runReader, full bool) (more bool, 
 			buckets[byte(c)] = b
 		}
 		size := 0
-		for n := 1; ; n++ {
+		for {
 			ok, err := r.next()
 			if err != nil || !ok {
 				return err
 			}
+			n++
 			b := buckets[r.key[0]]
 			if b == nil || len(r.value) == 0 {
 				return errDamaged
@@ -92,7 +96,7 @@ func (s *Store) batch(ctx context.Context, r *runReader, full bool) (more bool, 
 			}
 		}
 	})
-	return more, err
+	return n, more, err
 }
 
 // finish makes a state hold, and with it all that was applied.
@@ -108,7 +112,7 @@ func (s *Store) finish(next *State) error {
 	if err != nil {
 		return err
 	}
-	return s.tell(next)
+	return s.tell()
 }
 
 // promise notes that the changes on disk are to be applied: from here on they are, whatever happens.

@@ -88,10 +88,14 @@ func (s *Store) Import(ctx context.Context, d *Delivery, o *Options) (*Report, e
 	if len(d.Files) == 0 && d.Full {
 		return nil, refuse(d, source.CauseEmpty, "the index names no file; an empty delivery is refused")
 	}
-	if err := os.MkdirAll(s.work(), 0o700); err != nil {
+	if err := s.settle(ctx); err != nil {
 		return nil, err
 	}
-	in := &incoming{store: s, d: d, o: o, sorter: newSorter(s.work()), agencies: map[string]time.Time{}, progress: Progress{Files: len(d.Files)}}
+	sorter, err := s.sorting()
+	if err != nil {
+		return nil, err
+	}
+	in := &incoming{store: s, d: d, o: o, sorter: sorter, agencies: map[string]time.Time{}, progress: Progress{Files: len(d.Files)}}
 	report, err := in.run(ctx)
 	err = errors.Join(err, in.sorter.close())
 	return report, err
@@ -134,6 +138,9 @@ func (in *incoming) run(ctx context.Context) (*Report, error) {
 	if err = errors.Join(err, in.sorter.close()); err != nil {
 		return nil, err
 	}
+	if err := in.bound(len(p.Next.Systems)); err != nil {
+		return nil, err
+	}
 	in.report.Files, in.report.Objects = len(in.d.Files), p.Next.Objects()
 	in.note(&p.Next)
 	if changes == 0 {
@@ -144,7 +151,10 @@ func (in *incoming) run(ctx context.Context) (*Report, error) {
 	if err := in.store.promise(p); err != nil {
 		return nil, err
 	}
-	return &in.report, in.store.apply(ctx, p)
+	return &in.report, in.store.apply(ctx, p, func(applied int) {
+		in.progress.Objects = applied
+		in.tell("")
+	})
 }
 
 // note writes down what the delivery says of itself.
@@ -195,6 +205,9 @@ func (in *incoming) read(ctx context.Context, f File) (err error) {
 			in.agencies[agency] = m.Created
 		}
 	}
+	if err := in.bound(len(in.agencies)); err != nil {
+		return err
+	}
 	in.report.Bytes += counted.n
 	in.progress.Read++
 	in.tell(f.Name)
@@ -234,6 +247,9 @@ func (in *incoming) object(_ int, o xzufi.Object) error {
 	_, gone := o.(*xzufi.Delete)
 	if (!gone || !in.d.Full) && !in.inFile[id.AgencyID] { // a whole delivery speaks for those of whom it writes something
 		in.inFile[id.AgencyID] = true
+		if err := in.bound(len(in.inFile)); err != nil {
+			return err
+		}
 	}
 	if gone {
 		return in.sorter.add(in.key, []byte{opDelete})
@@ -243,6 +259,16 @@ func (in *incoming) object(_ int, o xzufi.Object) error {
 		return err
 	}
 	return in.sorter.add(in.key, in.val)
+}
+
+// maxSystems bounds the editorial systems of a store, of each of which it holds an account. There are some dozens.
+const maxSystems = 4096
+
+func (in *incoming) bound(systems int) error {
+	if systems > maxSystems {
+		return refuse(in.d, source.CauseOversized, "objects of more than %d editorial systems (schemeAgencyID)", maxSystems)
+	}
+	return nil
 }
 
 // fault takes an object that cannot be used. If it is known which one it was, what there is of it stays.
@@ -288,8 +314,20 @@ func (in *incoming) compare(ctx context.Context, next *State) (changes int, err 
 	if err = errors.Join(err, w.close(true)); err != nil || changes == 0 {
 		return 0, err
 	}
+	if err := errors.Join(syncFolder(in.store.work()), syncFolder(in.store.dir)); err != nil {
+		return 0, err
+	}
 	in.report.Digest = "sha256:" + hex.EncodeToString(sum.Sum(nil))
 	return changes, in.judge(had, c.lost)
+}
+
+// syncFolder makes the names in a folder certain, also after a loss of power.
+func syncFolder(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 type lossKey struct{ agency, class string }

@@ -53,6 +53,8 @@ type role struct {
 	Store string
 	Files []string
 	Full  bool
+	// Shrink is as in objects.Options.
+	Shrink float64
 }
 
 type played struct {
@@ -92,7 +94,7 @@ func TestANationalDelivery(t *testing.T) { //nolint:paralleltest // see above
 	for _, name := range d.Files() {
 		files = append(files, filepath.Join(xmlDir, name))
 	}
-	got, memory := play(t, role{Do: "import", Store: store, Files: files, Full: true})
+	got, memory := play(t, role{Do: "import", Shrink: 0.1, Store: store, Files: files, Full: true})
 	f.Bytes, f.Objects, f.ImportSeconds, f.MemoryMB = got.Report.Bytes, got.Report.Objects, got.Seconds, memory
 	f.ImportMBs = float64(f.Bytes) / 1e6 / f.ImportSeconds
 	if st, err := os.Stat(filepath.Join(store, "objects.db")); err == nil {
@@ -102,7 +104,7 @@ func TestANationalDelivery(t *testing.T) { //nolint:paralleltest // see above
 	raw, _ := play(t, role{Do: "tokens", Files: files})
 	f.RawTokenMBs = float64(f.Bytes) / 1e6 / raw.Seconds
 	f.Ratio = f.ImportMBs / f.RawTokenMBs
-	again, _ := play(t, role{Do: "import", Store: store, Files: slices.Concat(files[len(files)/2:], files[:len(files)/2]), Full: true})
+	again, _ := play(t, role{Do: "import", Shrink: 0.1, Store: store, Files: slices.Concat(files[len(files)/2:], files[:len(files)/2]), Full: true})
 	if f.AgainSeconds = again.Seconds; again.Report.Digest != "" || again.Report.Unchanged != f.Objects || again.Report.Quarantined != 0 {
 		t.Errorf("the same delivery once more: %+v", again.Report)
 	}
@@ -110,7 +112,7 @@ func TestANationalDelivery(t *testing.T) { //nolint:paralleltest // see above
 	if err := writeDelta(d, delta, f.DeltaObjects); err != nil {
 		t.Fatal(err)
 	}
-	changed, memory := play(t, role{Do: "import", Store: store, Files: []string{delta}})
+	changed, memory := play(t, role{Do: "import", Shrink: 0.1, Store: store, Files: []string{delta}})
 	if f.DeltaSeconds, f.DeltaMB = changed.Seconds, memory; changed.Report.Written == 0 || changed.Report.Deleted == 0 || changed.Report.Objects == f.Objects {
 		t.Errorf("a change of %d objects: %+v", f.DeltaObjects, changed.Report)
 	}
@@ -247,7 +249,7 @@ func (out *played) work(t *testing.T, r *role) error {
 		for _, f := range r.Files {
 			d.Files = append(d.Files, objects.PathFile(f, filepath.Base(f)))
 		}
-		out.Report, err = s.Import(t.Context(), d, &objects.Options{Shrink: 0.1, Now: time.Now()})
+		out.Report, err = s.Import(t.Context(), d, &objects.Options{Shrink: r.Shrink, Now: time.Now()})
 	} else {
 		var counts objects.RowCounts
 		counts, err = s.Export(t.Context(), io.Discard)

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"go.etcd.io/bbolt"
@@ -18,9 +20,16 @@ import (
 	"github.com/pvgate/pvgate/registry/source"
 )
 
-// A file of rows: its name, then each row as lengths and texts of its fields, where 0 stands for what the row before has; its
-// end and CRC-32C of all. The same objects give the same bytes.
+// A file of rows: its name, then each row as lengths and texts of its fields, where 0 stands for what the row before has; then
+// the types of Leistungen, ascending, as number of the key and set; its end and CRC-32C of all. The same objects give the same bytes.
 const rowsName = "pvgate rows of objects 1\n"
+
+// What stands before each part of it.
+const (
+	markEnd   = 0
+	markRow   = 1
+	markTypes = 2
+)
 
 // maxField bounds a text of a row in bytes; no target is as long, and of a title it is enough.
 const maxField = 8200
@@ -41,8 +50,8 @@ func (s *Store) Export(ctx context.Context, w io.Writer) (RowCounts, error) {
 	var last row
 	var buf []byte
 	_, _ = out.WriteString(rowsName) // bufio keeps its error
-	counts, err := s.rows(ctx, func(r *row) error {
-		buf = append(buf[:0], 1)
+	counts, types, err := s.rows(ctx, func(r *row) error {
+		buf = append(buf[:0], markRow)
 		before, now := last.fields(), r.fields()
 		for i := range now {
 			text, same := "", last.specialised == r.specialised
@@ -69,7 +78,11 @@ func (s *Store) Export(ctx context.Context, w io.Writer) (RowCounts, error) {
 	if err != nil {
 		return counts, err
 	}
-	if err := out.WriteByte(0); err != nil {
+	for _, l := range slices.SortedFunc(maps.Keys(types), registry.Leistung.Compare) {
+		buf = binary.AppendUvarint(append(buf[:0], markTypes), l.Number())
+		_, _ = out.Write(binary.AppendUvarint(buf, uint64(types[l])))
+	}
+	if err := out.WriteByte(markEnd); err != nil {
 		return counts, err
 	}
 	if err := out.Flush(); err != nil {
@@ -91,20 +104,23 @@ func (s *Store) count(counts RowCounts) error {
 	return s.finish(&state)
 }
 
-// rows gives the rows of the store.
-func (s *Store) rows(ctx context.Context, give func(*row) error) (counts RowCounts, err error) {
+// rows gives the rows of the store, and when all are given the types of its Leistungen.
+func (s *Store) rows(ctx context.Context, give func(*row) error) (counts RowCounts, types map[registry.Leistung]registry.Types, err error) {
+	if err := s.settle(ctx); err != nil {
+		return counts, nil, err
+	}
 	sorter, err := s.sorting()
 	if err != nil {
-		return counts, err
+		return counts, nil, err
 	}
 	defer func() { err = errors.Join(err, sorter.close()) }()
 	err = s.db.View(func(tx *bbolt.Tx) error {
-		r := &rows{tx: tx, sorter: sorter, give: give}
+		r := &rows{tx: tx, sorter: sorter, give: give, most: s.maxRows, types: map[registry.Leistung]registry.Types{}}
 		err := r.run(ctx)
-		counts = r.counts
+		counts, types = r.counts, r.types
 		return err
 	})
-	return counts, err
+	return counts, types, err
 }
 
 func clipped(s string) string {
@@ -118,13 +134,16 @@ func clipped(s string) string {
 func (s *Store) Entries(ctx context.Context, o source.Options, emit source.Emit) (source.Report, error) {
 	b := source.NewBuilder(&o, emit)
 	n := 0
-	if _, err := s.rows(ctx, func(r *row) error {
+	_, types, err := s.rows(ctx, func(r *row) error {
 		n++
 		return b.Add(ctx, r.source(n))
-	}); err != nil {
+	})
+	if err != nil {
 		return b.Report(), err
 	}
-	return b.Finish(ctx)
+	report, err := b.Finish(ctx)
+	report.Types = types
+	return report, err
 }
 
 // source is a row as readers of sources understand it.
@@ -142,17 +161,20 @@ func (r *row) source(line int) *source.Row {
 // Read reads a file of rows, as every format is read. A row's line is its number.
 func Read(ctx context.Context, in io.Reader, o source.Options, emit source.Emit) (source.Report, error) {
 	b := source.NewBuilder(&o, emit)
-	err := eachRow(in, &o, func(n int, r *row) error { return b.Add(ctx, r.source(n)) })
-	if err != nil {
+	f := &rowReader{r: bufio.NewReaderSize(in, 64<<10), o: &o, types: map[registry.Leistung]registry.Types{}}
+	if err := f.each(func(n int, r *row) error { return b.Add(ctx, r.source(n)) }); err != nil {
 		return b.Report(), err
 	}
-	return b.Finish(ctx)
+	report, err := b.Finish(ctx)
+	report.Types = f.types
+	return report, err
 }
 
 // Made names the objects that a row of a file is made of.
 func Made(in io.Reader, number int) (string, error) {
 	found := ""
-	err := eachRow(in, &source.Options{}, func(n int, r *row) error {
+	f := &rowReader{r: bufio.NewReaderSize(in, 64<<10), o: &source.Options{}, types: map[registry.Leistung]registry.Types{}}
+	err := f.each(func(n int, r *row) error {
 		if n == number {
 			found = strings.TrimSuffix(r.from+", "+r.with, ", ")
 			return errFound
@@ -169,16 +191,15 @@ func Made(in io.Reader, number int) (string, error) {
 
 var errFound = errors.New("found")
 
-// eachRow gives the rows of a file with their numbers. A row is valid during the call.
-func eachRow(in io.Reader, o *source.Options, give func(n int, r *row) error) error {
-	f := &rowReader{r: bufio.NewReaderSize(in, 64<<10), o: o}
+// each gives the rows of a file with their numbers. A row is valid during the call.
+func (f *rowReader) each(give func(n int, r *row) error) error {
 	name := make([]byte, len(rowsName))
 	n, err := io.ReadFull(f.r, name)
 	switch {
 	case n == 0 && errors.Is(err, io.EOF):
-		return o.Refuse(source.CauseEmpty, 0, "the file is empty")
+		return f.o.Refuse(source.CauseEmpty, 0, "the file is empty")
 	case string(name[:n]) != rowsName[:n]:
-		return o.Refuse(source.CauseSchema, 0, "it is no file of rows that pvgate has made")
+		return f.o.Refuse(source.CauseSchema, 0, "it is no file of rows that pvgate has made")
 	case err != nil:
 		return f.refuse(err)
 	}
@@ -197,11 +218,13 @@ func eachRow(in io.Reader, o *source.Options, give func(n int, r *row) error) er
 }
 
 type rowReader struct {
-	r   *bufio.Reader
-	o   *source.Options
-	crc uint32
-	row int
-	buf []byte
+	r     *bufio.Reader
+	o     *source.Options
+	crc   uint32
+	row   int
+	buf   []byte
+	types map[registry.Leistung]registry.Types
+	last  registry.Leistung // of types
 }
 
 var errRowForm = errors.New("a row is not in its form")
@@ -220,25 +243,59 @@ func (f *rowReader) refuse(err error) error {
 
 // read goes to the next row; false is the end of a whole file.
 func (f *rowReader) read(r *row) (bool, error) {
-	mark, err := f.r.ReadByte()
+	for {
+		mark, err := f.r.ReadByte()
+		if err != nil {
+			return false, f.refuse(err)
+		}
+		f.crc = crc32.Update(f.crc, castagnoli(), []byte{mark})
+		switch {
+		case mark == markRow && f.last.IsZero():
+			return true, f.fields(r)
+		case mark == markTypes:
+			err = f.typed()
+		case mark == markEnd:
+			return false, f.end()
+		default:
+			err = errRowForm
+		}
+		if err != nil {
+			return false, f.refuse(err)
+		}
+	}
+}
+
+// typed reads the types of a Leistung.
+func (f *rowReader) typed() error {
+	key, err := binary.ReadUvarint(f.r)
 	if err != nil {
-		return false, f.refuse(err)
+		return err
 	}
-	f.crc = crc32.Update(f.crc, castagnoli(), []byte{mark})
-	if mark == 0 {
-		return false, f.end()
+	types, err := binary.ReadUvarint(f.r)
+	if err != nil {
+		return err
 	}
-	if mark != 1 {
-		return false, f.refuse(errRowForm)
+	f.buf = binary.AppendUvarint(binary.AppendUvarint(f.buf[:0], key), types)
+	f.crc = crc32.Update(f.crc, castagnoli(), f.buf)
+	l, err := registry.ParseLeistung(fmt.Sprintf("%014d", key))
+	t := registry.Types(types)
+	if err != nil || t == 0 || !t.Known() || l.Compare(f.last) <= 0 || len(f.types) == maxTyped {
+		return errRowForm
 	}
+	f.types[l], f.last = t, l
+	return nil
+}
+
+// fields reads a row.
+func (f *rowReader) fields(r *row) error {
 	f.buf = f.buf[:0]
 	for i, to := range r.fields() {
 		n, err := binary.ReadUvarint(f.r)
 		if err != nil {
-			return false, f.refuse(err)
+			return f.refuse(err)
 		}
 		if n > maxField+1 {
-			return false, f.refuse(errRowForm)
+			return f.refuse(errRowForm)
 		}
 		f.buf = binary.AppendUvarint(f.buf, n)
 		if n == 0 {
@@ -247,7 +304,7 @@ func (f *rowReader) read(r *row) (bool, error) {
 		at := len(f.buf)
 		f.buf = append(f.buf, make([]byte, n-1)...)
 		if _, err := io.ReadFull(f.r, f.buf[at:]); err != nil {
-			return false, f.refuse(err)
+			return f.refuse(err)
 		}
 		if i == specialisedField {
 			r.specialised = n > 1
@@ -256,7 +313,7 @@ func (f *rowReader) read(r *row) (bool, error) {
 		}
 	}
 	f.crc = crc32.Update(f.crc, castagnoli(), f.buf)
-	return true, nil
+	return nil
 }
 
 func (f *rowReader) end() error {

@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/pvgate/pvgate/registry"
+	"github.com/pvgate/pvgate/registry/source"
 	"github.com/pvgate/pvgate/registry/xzufi"
 )
 
@@ -57,7 +58,9 @@ type rows struct {
 	tx     *bbolt.Tx
 	sorter *sorter
 	give   func(*row) error
+	most   int // rows
 	counts RowCounts
+	types  map[registry.Leistung]registry.Types
 	buf    []byte
 	val    []byte
 
@@ -129,7 +132,7 @@ func (r *rows) scatterObject(c xzufi.Class, id xzufi.ID, value []byte) error {
 		return errors.Join(d.err(), r.link(&z))
 	case xzufi.ClassLeistung:
 		o := d.leistung(id)
-		return errors.Join(d.err(), r.pages(id, o.ID, o.Areas, o.Portals))
+		return errors.Join(d.err(), r.typed(o), r.pages(id, o.ID, o.Areas, o.Portals))
 	case xzufi.ClassSpezialisierung:
 		o := d.specialised(id)
 		return errors.Join(d.err(), r.pages(o.Leistung, o.ID, o.Areas, o.Portals))
@@ -143,6 +146,26 @@ func (r *rows) scatterObject(c xzufi.Class, id xzufi.ID, value []byte) error {
 		z.Of, z.Parent = c, id
 		if err := r.link(z); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// maxTyped bounds the Leistungen of which types are known: ten times the federal catalogue, and as many local ones again.
+const maxTyped = 200_000
+
+// typed takes the types of a Leistung. What several objects of a key say is known together (R13).
+func (r *rows) typed(o *xzufi.Leistung) error {
+	var t registry.Types
+	for _, code := range o.Types {
+		t |= registry.ParseType(code)
+	}
+	if t == 0 {
+		return nil
+	}
+	for _, key := range o.Keys {
+		if r.types[key] |= t; len(r.types) > maxTyped {
+			return &source.Refusal{Cause: source.CauseOversized, Text: fmt.Sprintf("the objects say types of more than %d Leistungen; the last is %s", maxTyped, key)}
 		}
 	}
 	return nil
@@ -474,7 +497,9 @@ func (r *rows) linked(about *description, t *target, p xzufi.Period) error {
 			} else {
 				out.url = l.URL
 			}
-			r.counts.Rows++
+			if r.counts.Rows++; r.counts.Rows > r.most {
+				return &source.Refusal{Cause: source.CauseOversized, Text: fmt.Sprintf("the objects make more than %d rows; the last is of %s", r.most, about)}
+			}
 			if err := r.give(&out); err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@
 package objects
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
+	"github.com/pvgate/pvgate/registry/source"
 	"github.com/pvgate/pvgate/registry/xzufi"
 )
 
@@ -37,6 +39,8 @@ type Store struct {
 	db  *bbolt.DB
 	// crash is called between transactions; tests end an import by it. nil = nothing.
 	crash func(at string) error
+	// maxRows are given; objects that make more are refused, as every source's are.
+	maxRows int
 }
 
 // System is what is known of an editorial system, by its schemeAgencyID.
@@ -66,6 +70,7 @@ type State struct {
 
 // Cursor is a place in a stream of changes.
 type Cursor struct {
+	Of    string `json:"of"` // URL at which the stream begins; elsewhere the place means nothing
 	Index int64  `json:"index"`
 	URL   string `json:"url"`
 }
@@ -119,7 +124,7 @@ func open(ctx context.Context, dir string, wait time.Duration) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
-	s := &Store{dir: dir, db: db}
+	s := &Store{dir: dir, db: db, maxRows: source.DefaultMaxRows}
 	if err := s.begin(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), db.Close())
 	}
@@ -131,7 +136,6 @@ func (s *Store) Close() error { return s.db.Close() }
 
 // begin makes what is missing, and ends what was interrupted.
 func (s *Store) begin(ctx context.Context) error {
-	var p *pending
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		meta, err := tx.CreateBucketIfNotExists(metaBucket)
 		if err != nil {
@@ -142,33 +146,45 @@ func (s *Store) begin(ctx context.Context) error {
 				return err
 			}
 		}
-		if text := meta.Get(pendingKey); text != nil {
-			p = &pending{}
-			return json.Unmarshal(text, p)
-		}
 		state, err := stateIn(meta)
 		if err == nil && state.Format != format {
 			err = fmt.Errorf("it has the form %d, and this program knows %d; remove the folder and import a whole delivery", state.Format, format)
 		}
 		return err
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case p == nil:
-		return os.RemoveAll(s.work())
 	}
-	return s.resume(ctx, p)
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	return s.tell() // a process that was killed may not have
 }
 
-// resume ends an import that was interrupted. What has been applied already is the same once more.
-func (s *Store) resume(ctx context.Context, p *pending) error {
+// settle ends an import that was interrupted, in another process or for want of space in this one. What has been applied
+// already is the same once more.
+func (s *Store) settle(ctx context.Context) error {
+	var p *pending
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		text := tx.Bucket(metaBucket).Get(pendingKey)
+		if text == nil {
+			return nil
+		}
+		p = &pending{}
+		return json.Unmarshal(text, p)
+	})
+	if err != nil {
+		return err
+	}
+	if p == nil {
+		return os.RemoveAll(s.work())
+	}
 	if err := checkRun(ctx, s.changes()); errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDamaged) {
 		return fmt.Errorf("an import was interrupted and cannot be gone on with (%w); remove the folder and import a whole delivery", err)
 	} else if err != nil {
 		return err
 	}
-	return s.apply(ctx, p)
+	return s.apply(ctx, p, func(int) {})
 }
 
 func (s *Store) work() string { return filepath.Join(s.dir, workDir) }
@@ -213,17 +229,21 @@ func ReadState(dir string) (State, error) {
 // stateFile is a copy of the state for who only looks: the store itself is one process's at a time.
 const stateFile = "state.json"
 
-// tell writes the state down for who only looks.
-func (s *Store) tell(state *State) error {
-	text, err := json.Marshal(state)
-	if err != nil {
+// tell writes the state down for who only looks, unless that is done.
+func (s *Store) tell() error {
+	var text []byte
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		text = bytes.Clone(tx.Bucket(metaBucket).Get(stateKey))
+		return nil
+	})
+	if err != nil || text == nil {
 		return err
 	}
 	path := filepath.Join(s.dir, stateFile)
-	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
-		return err
+	if told, err := os.ReadFile(path); err == nil && bytes.Equal(told, text) {
+		return nil
 	}
-	return os.Rename(path+".new", path)
+	return source.Replace(path, text)
 }
 
 // sorting gives a sorter whose files lie in the store's folder.

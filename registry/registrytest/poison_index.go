@@ -15,6 +15,9 @@ type SectionPoison struct {
 	Damage func(section []byte) []byte
 }
 
+// typesTag is the section of types of Leistungen, which an index of sources without any lacks.
+const typesTag = "index.types"
+
 // SectionPoisons are sections with more than rows lead to, or less, in another order, or with what no row can have. Package
 // index says what is in each.
 func SectionPoisons() (all []SectionPoison) {
@@ -42,14 +45,17 @@ func SectionPoisons() (all []SectionPoison) {
 		{"index.idtexts", 1, false},
 		{"index.columns", 12, true},
 		{"index.from", 1, false},
+		{typesTag, 16, true},
 	} {
 		add := func(name string, damage func([]byte) []byte) {
 			all = append(all, SectionPoison{name, t.tag, func(section []byte) []byte { return damage(slices.Clone(section)) }})
 		}
 		last := func(s []byte) int { return max(0, len(s)-t.size) }
 		add("nothing", func([]byte) []byte { return nil })
-		add("half", func(s []byte) []byte { return s[:len(s)/2] })
-		add("without its last value", func(s []byte) []byte { return s[:last(s)] })
+		if t.tag != typesTag { // fewer are types of fewer Leistungen: no row depends on them
+			add("half", func(s []byte) []byte { return s[:len(s)/2] })
+			add("without its last value", func(s []byte) []byte { return s[:last(s)] })
+		}
 		add("ones", func(s []byte) []byte { return bytes.Repeat([]byte{0xff}, len(s)) })
 		add("zeros behind it", func(s []byte) []byte { return append(s, make([]byte, t.size)...) })
 		add("ones behind it", func(s []byte) []byte { return append(s, bytes.Repeat([]byte{0xff}, t.size)...) })
@@ -89,5 +95,7 @@ func valuePoisons() []SectionPoison {
 		set("traits without hosts", "index.traits", 12+4, 0),
 		set("traits of no source, with unknown flags", "index.traits", 12+8, 1<<32-1),
 		set("rows of groups before their own", "index.blocks", 24, 1),
+		set("types that there are not", typesTag, 8, 1<<22),
+		set("types of no Leistung", typesTag, 4, 1<<31),
 	}
 }

@@ -58,6 +58,8 @@ type Report struct {
 	Counts
 	Faults   []registry.Fault // at most MaxFaults of the quarantined rows
 	Warnings []registry.Fault // about rows or the file, which were used nevertheless
+	// Types are those that the source says Leistungen have, also such without a row; nil = it says nothing of types.
+	Types map[registry.Leistung]registry.Types
 }
 
 // Result is a source that was read whole.

@@ -159,19 +159,14 @@ func (s *scanner) run(run []byte, text want) bool {
 		}
 		return true
 	}
-	refs := bytes.IndexByte(run, '&') >= 0
 	switch {
 	case text == keep && !s.long && len(s.value)+len(run) > maxValue:
 		s.long = true
 		fallthrough
 	case text == passOver || s.long:
-		if refs {
-			s.checkRefs(run)
-		}
-	case refs || bytes.IndexByte(run, '\r') >= 0:
-		s.value = s.unescape(s.value, run, s.pos, false)
+		s.checkRefs(run)
 	default:
-		s.value = append(s.value, run...)
+		s.value = s.unescape(s.value, run, s.pos, false)
 	}
 	return s.err == nil
 }
@@ -191,29 +186,42 @@ func (s *scanner) checkRefs(run []byte) {
 	}
 }
 
-// unescape appends text as it is meant: references resolved, ends of lines as XML 1.0 (2.11) says, in attributes white
-// space as spaces (3.3.3). pos is for messages.
+// unescape appends text as it is meant: references resolved, ends of lines as they are meant, in attributes white space as
+// spaces (XML 1.0, 3.3.3). pos is for messages.
 func (s *scanner) unescape(dst, text []byte, pos int, attribute bool) []byte {
-	for i := 0; i < len(text) && s.err == nil; i++ {
-		c := text[i]
-		if c == '&' {
-			var n int
-			dst, n = s.reference(dst, text[i:], pos)
-			i += n - 1
-			continue
-		}
-		if c == '\r' {
-			if i+1 < len(text) && text[i+1] == '\n' {
-				continue
+	for s.err == nil {
+		plain, _, found := bytes.Cut(text, ampersand)
+		at := len(dst)
+		if dst = appendLines(dst, plain); attribute {
+			for i, c := range dst[at:] {
+				if classes[c]&blank != 0 {
+					dst[at+i] = ' '
+				}
 			}
-			c = '\n'
 		}
-		if attribute && (c == '\n' || c == '\t') {
-			c = ' '
+		if !found {
+			return dst
 		}
-		dst = append(dst, c)
+		text = text[len(plain):]
+		var n int
+		dst, n = s.reference(dst, text, pos)
+		text = text[n:]
 	}
 	return dst
+}
+
+var ampersand = []byte{'&'}
+
+// appendLines appends text with its ends of lines as XML 1.0 (2.11) says: each is one line feed.
+func appendLines(dst, text []byte) []byte {
+	for {
+		i := bytes.IndexByte(text, '\r')
+		if i < 0 {
+			return append(dst, text...)
+		}
+		dst = append(append(dst, text[:i]...), '\n')
+		text = bytes.TrimPrefix(text[i+1:], newline)
+	}
 }
 
 // reference appends what the reference at the beginning of text means, and says how long it is.
@@ -314,6 +322,7 @@ func (s *scanner) until(mark string, text want) {
 			run = run[:end]
 		} else {
 			run = run[:max(0, len(run)-len(mark)+1)]
+			run = bytes.TrimSuffix(run, []byte{'\r'}) // a line may end with two characters
 		}
 		if length += int64(len(run)); length > s.limits.Text {
 			s.refuse(source.CauseOversized, s.pos, "more than %d bytes before %s", s.limits.Text, mark)
@@ -326,7 +335,7 @@ func (s *scanner) until(mark string, text want) {
 		case text == keep && len(s.value)+len(run) > maxValue:
 			s.long = true
 		case text == keep:
-			s.value = append(s.value, run...)
+			s.value = appendLines(s.value, run)
 		}
 		s.pos += len(run)
 		if end >= 0 {

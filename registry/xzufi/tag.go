@@ -361,9 +361,9 @@ func (s *scanner) isNil(pos int) (yes bool) {
 		if len(p) == 0 || string(p) == "xmlns" {
 			continue
 		}
-		is := s.lookUp(p, pos)
-		if v := string(a.value); is == instance && string(local) == "nil" && (v == "true" || v == "1") {
-			yes = true
+		if is := s.lookUp(p, pos); is == instance && string(local) == "nil" {
+			v := string(s.valueOf(a))
+			yes = yes || v == "true" || v == "1"
 		}
 	}
 	return yes
@@ -422,14 +422,18 @@ func (s *scanner) attr(name string) []byte {
 			found = a
 		}
 	}
-	switch {
-	case found == nil:
+	if found == nil {
 		return nil
-	case found.plain:
-		return bytes.TrimSpace(found.value)
-	default:
-		return bytes.TrimSpace(s.unescape(nil, found.value, s.pos, true))
 	}
+	return s.valueOf(found)
+}
+
+// valueOf is the value of an attribute without white space around it.
+func (s *scanner) valueOf(a *attr) []byte {
+	if a.plain {
+		return bytes.TrimSpace(a.value)
+	}
+	return bytes.TrimSpace(s.unescape(nil, a.value, s.pos, true))
 }
 
 // glimpse is what stands at buf[pos], for a message.

@@ -186,9 +186,12 @@ func (c *Client) contexts(k lookup.Key, all []route) ([]lookup.Context, error) {
 	return found, nil
 }
 
-// isUUID says whether text has the form of a UUID, with hyphens or without.
+// isUUID says whether text has the form of a UUID (RFC 9562, section 4), with its hyphens or without any.
 func isUUID(text string) bool {
-	return len(text) >= 32 && len(text) <= 36 && strings.Trim(text, "0123456789abcdefABCDEF-") == ""
+	if len(text) == 36 && text[8] == '-' && text[13] == '-' && text[18] == '-' && text[23] == '-' {
+		text = text[:8] + text[9:13] + text[14:18] + text[19:23] + text[24:]
+	}
+	return len(text) == 32 && strings.Trim(text, "0123456789abcdefABCDEF") == ""
 }
 
 // public is an address that everybody may see; what the policy refuses is left out.

@@ -523,3 +523,17 @@ func FuzzRoutes(f *testing.F) {
 		}
 	})
 }
+
+// What stands in URLs as a destination's id is a UUID and nothing that looks like one.
+func TestUUIDs(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		destination: true, strings.ToUpper(destination): true, strings.ReplaceAll(destination, "-", ""): true,
+		"": false, strings.Repeat("-", 36): false, strings.Repeat("-", 32): false, "a-c715f34333e41f49bb5186b309ea233": false, destination + "0": false, destination[:35]: false, destination[:35] + "g": false,
+		"ac715f343-33e-41f4-9bb5-186b309ea233": false,
+	} {
+		if got := isUUID(text); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}

@@ -99,6 +99,9 @@ func (c *Client) Look(ctx context.Context, k lookup.Key) (answer lookup.Answer, 
 		if !more {
 			break
 		}
+		if err := lookup.Again(ctx, told); err != nil {
+			return lookup.Answer{}, quota, err
+		}
 	}
 	answer, err = d.finish(ctx)
 	return answer, quota, err

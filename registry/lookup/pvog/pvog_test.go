@@ -200,9 +200,9 @@ func TestWhatCannotBeReadIsNotNothing(t *testing.T) {
 		{"another page", `{"content":[],"number":3}`, source.CauseSchema},
 		{"descriptions announced and missing", `{"content":[],"totalElements":4,"last":true}`, source.CauseTruncated},
 		{"another page announced by an empty one", `{"content":[],"last":false}`, source.CauseSchema},
-		{"no keys", `{"content":[{"id":"a","onlineServiceLinks":[{"uri":"https://a.example/"}]}]}`, source.CauseSchema},
-		{"no area that can be read", `{"content":[{"id":"a","ars":["Marburg"],"leikakeys":["99050012104000"],"onlineServiceLinks":[{"uri":"https://a.example/"}]}]}`, source.CauseSchema},
-		{"an area that is none", `{"content":[{"id":"a","ars":["999999999999"],"leikakeys":["99050012104000"],"onlineServiceLinks":[{"uri":"https://a.example/"}]}]}`, source.CauseSchema},
+		{"no keys", `{"content":[{"id":"a","onlineServiceLinks":[{"uri":"https://a.example/"}]}]}`, source.CauseEmpty},
+		{"no area that can be read", `{"content":[{"id":"a","ars":["Marburg"],"leikakeys":["99050012104000"],"onlineServiceLinks":[{"uri":"https://a.example/"}]}]}`, source.CauseEmpty},
+		{"an area that is none", `{"content":[{"id":"a","ars":["999999999999"],"leikakeys":["99050012104000"],"onlineServiceLinks":[{"uri":"https://a.example/"}]}]}`, source.CauseEmpty},
 		{"more than was asked for", `{"content":[` + many(pageSize+1) + `]}`, source.CauseOversized},
 		{
 			"more targets than anybody has", `{"content":[{"id":"a","leikakeys":["99050012104000"],"onlineServiceLinks":[` +

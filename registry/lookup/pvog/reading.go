@@ -102,7 +102,7 @@ func (d *reading) finish(ctx context.Context) (lookup.Answer, error) {
 		return lookup.Answer{}, err
 	}
 	if len(d.entries) == 0 && r.Quarantined > 0 {
-		return lookup.Answer{}, d.o.Refuse(source.CauseSchema, 0, "nothing of what came can be read; e.g. %v", r.Faults[0].Reason)
+		return lookup.Answer{}, d.o.Refuse(source.CauseEmpty, 0, "nothing of what came can be read; e.g. %v", r.Faults[0].Reason)
 	}
 	return lookup.Answer{Entries: d.entries}, nil
 }
@@ -125,7 +125,7 @@ func (d *reading) add(ctx context.Context, row int, in *description) error {
 			continue
 		}
 		// Where the key is wrong the builder puts it aside.
-		if err := d.at1(ctx, row, key, in); err != nil {
+		if err := d.addAt(ctx, row, key, in); err != nil {
 			return err
 		}
 	}
@@ -137,8 +137,8 @@ func (d *reading) asked(key string) bool {
 	return err == nil && l == d.key.Leistung
 }
 
-// at1 adds what a description says for one of its areas.
-func (d *reading) at1(ctx context.Context, row int, area string, in *description) error {
+// addAt adds what a description says for one of its areas.
+func (d *reading) addAt(ctx context.Context, row int, area string, in *description) error {
 	base := source.Row{Line: row, Leistung: []byte(d.key.Leistung.String()), Area: []byte(area), LB: []byte(ident(in.ID))}
 	for _, l := range in.Services {
 		for _, oe := range organisations(in.Organisations, len(in.Services)) {
