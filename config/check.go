@@ -49,6 +49,7 @@ func (l *loader) check() {
 	l.checkListeners(&n)
 	l.checkTLS()
 	l.checkSources()
+	l.checkLinks()
 	hosts := map[string]Origin{}
 	for _, f := range l.cfg.Files {
 		for i := range f.Blocks.Backends {

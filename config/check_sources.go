@@ -159,3 +159,20 @@ func (l *loader) checkLookup(s *Source) {
 
 // maxLookup is the longest timeout of a look-up.
 const maxLookup = 30 * time.Second
+
+// maxLinkRate is the most requests in a second that others' servers are asked whether an address answers.
+const maxLinkRate = 20
+
+// checkLinks holds what a check of links needs.
+func (l *loader) checkLinks() {
+	k := l.cfg.Root.LinkCheck
+	if k == nil {
+		return
+	}
+	if !l.cfg.Root.Registry.State.Set() {
+		l.fail(k.At, "link_check needs a folder for what it finds; write registry: {state: /var/lib/pvgate}")
+	}
+	if k.Rate.V.PerSecond() > maxLinkRate {
+		l.fail(k.Rate.Origin, "rate %s is more than %d/s; others' servers pay for it", k.Rate.V, maxLinkRate)
+	}
+}

@@ -305,6 +305,11 @@ func (d *decoder) setDefault(v reflect.Value, f field) {
 		}
 		p.Origin = Origin{}
 	case *Rate:
+		n.Tag = "!!str"
+		if def != "" {
+			own.rate(&n, p, &f)
+		}
+		p.Origin = Origin{}
 	default:
 		if v.Kind() == reflect.Struct {
 			d.setDefaults(v)

@@ -79,6 +79,7 @@ var ranges = [...]struct {
 	{"weight", 1, 100},
 	{"days", 0, 3650},
 	{"calls", 1, 64},
+	{"failures", 1, 10},
 }
 
 func (d *decoder) number(n *yaml.Node, p *Int, f *field) {
@@ -110,8 +111,17 @@ func (d *decoder) boolean(n *yaml.Node, p *Bool, f *field) {
 	p.V = n.Value == "true"
 }
 
-// maxDuration bounds every wait; longer ones are typing errors.
-const maxDuration = 24 * time.Hour
+// spans are the forms of time spans: shortest and longest allowed, for others are typing errors.
+var spans = [...]struct {
+	is     string
+	lo, hi time.Duration
+	text   string
+}{
+	{"", time.Millisecond, 24 * time.Hour, "1ms to 24h"},
+	{"orzero", time.Millisecond, 24 * time.Hour, "1ms to 24h"},
+	{"pause", time.Second, time.Hour, "1s to 1h"},
+	{"round", time.Second, 90 * 24 * time.Hour, "1s to 2160h"},
+}
 
 func (d *decoder) duration(n *yaml.Node, p *Duration, f *field) {
 	p.Origin = d.at(n)
@@ -124,15 +134,17 @@ func (d *decoder) duration(n *yaml.Node, p *Duration, f *field) {
 		return
 	}
 	v, err := time.ParseDuration(n.Value)
-	switch {
-	case err != nil:
+	if err != nil {
 		d.fail(n, "%s %q is no time span; write one such as 500ms, 2s or 1m30s", f.key, n.Value)
-	case v == 0 && f.is == "orzero":
-	case v < time.Millisecond || v > maxDuration:
-		d.fail(n, "%s %s is out of range; it must be 1ms to 24h", f.key, n.Value)
-	default:
-		p.V = v
+		return
 	}
+	for _, r := range spans {
+		if r.is == f.is && (v < r.lo || v > r.hi) && (v != 0 || f.is != "orzero") {
+			d.fail(n, "%s %s is out of range; it must be %s", f.key, n.Value, r.text)
+			return
+		}
+	}
+	p.V = v
 }
 
 var rateForm = regexp.MustCompile(`^([1-9][0-9]{0,7})/([smh])$`)

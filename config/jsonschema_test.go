@@ -63,9 +63,8 @@ func plainYAML(n *yaml.Node) any {
 }
 
 // judged validates the configuration files of an archive; unread ones are nobody's.
-func judged(t *testing.T, file string) (read int, err error) {
+func judged(t *testing.T, root, routes *jsonschema.Schema, file string) (read int, err error) {
 	t.Helper()
-	root, routes := compiled(t, RootSchema()), compiled(t, RouteSchema())
 	a, failed := txtar.ParseFile(file)
 	if failed != nil {
 		t.Fatal(failed)
@@ -94,16 +93,17 @@ func judged(t *testing.T, file string) (read int, err error) {
 // says it while it is typed.
 func TestJSONSchemaTakesWhatTheLoaderTakes(t *testing.T) {
 	t.Parallel()
+	root, routes := compiled(t, RootSchema()), compiled(t, RouteSchema())
 	good, _ := filepath.Glob("testdata/good/*.txtar")
 	for _, file := range good {
-		if read, err := judged(t, file); err != nil || read == 0 {
+		if read, err := judged(t, root, routes, file); err != nil || read == 0 {
 			t.Errorf("%s: %d files read: %v", file, read, err)
 		}
 	}
 	bad, _ := filepath.Glob("testdata/bad/*.txtar")
 	refused := 0
 	for _, file := range bad {
-		read, err := judged(t, file)
+		read, err := judged(t, root, routes, file)
 		if err != nil {
 			refused++
 		}

@@ -46,6 +46,7 @@ type Root struct {
 	Sources    []Source    `key:"sources" help:"registry sources; their order is their trust, only for the same area and kind"`
 	Lookups    Lookups     `key:"lookups" help:"requests that wait until a source that is looked up in has answered"`
 	Registry   Registry    `key:"registry" help:"what the sources become, and how much of it may change at once"`
+	LinkCheck  *LinkCheck  `key:"link_check" help:"ask the registry's addresses now and then whether they answer still, for a report; it decides nothing; absent: never"`
 	ACME       *ACME       `key:"acme" help:"the CA that gives certificates to listeners with tls: {acme: true}; absent: none"`
 	TicketKeys Text        `key:"ticket_keys" is:"path" help:"file of keys for TLS session tickets, the same on all nodes: lines of openssl rand -hex 32, the newest first; absent: random ones, changed every day"`
 	Loops      Int         `key:"loops" default:"0" is:"loops" help:"event loops; 0 is one per core"`
@@ -143,7 +144,7 @@ type ACME struct {
 // Clients bound what those who ask may take.
 type Clients struct {
 	At         Origin `key:"-"`
-	PerNetwork Int    `key:"per_network" default:"1024" is:"bound" help:"connections at once from one IPv4 /24 or IPv6 /48, at most half of all; senders' networks and loopback are exempt; 0 is no limit"`
+	PerNetwork Int    `key:"per_network" default:"1024" is:"bound" help:"connections at once from one IPv4 /24 or IPv6 /48, and requests that wait for look-ups, at most half of all; senders' networks and loopback are exempt; 0 is no limit"`
 }
 
 // Admin is the listener for operators.
@@ -253,6 +254,16 @@ type Registry struct {
 	At     Origin `key:"-"`
 	State  Text   `key:"state" is:"path" help:"folder for what the sources delivered last and what was made of it; pvgate writes there, and starts from it without network; absent: nothing is kept, and a source that cannot be used refuses the whole load"`
 	Shrink Text   `key:"shrink" default:"10%" is:"share" help:"how much of the entries a delivery may lose: of all, of a Land, of a source; a Land is never lost whole"`
+}
+
+// LinkCheck is how the addresses of the registry are asked whether they answer.
+type LinkCheck struct {
+	At       Origin   `key:"-"`
+	Contact  Text     `key:"contact" need:"yes" is:"contacturi" help:"whom the owner of a server may write to about it, sent in User-Agent: https://…, mailto:…"`
+	Every    Duration `key:"every" default:"168h" is:"round" help:"a round, over which the requests are spread: each address is asked once in it, one that fails after a day"`
+	Rate     Rate     `key:"rate" default:"1/s" help:"requests at most, to all hosts together, up to 20/s; where that is too few for a round, it takes longer"`
+	Pause    Duration `key:"pause" default:"10s" is:"pause" help:"between two requests to one host at least; its robots.txt may ask for more"`
+	Failures Int      `key:"failures" default:"3" is:"failures" help:"failed checks in a row, each a day after the one before, after which an address is stale"`
 }
 
 // Columns maps what pvgate reads to the names of a csv file's columns.

@@ -123,6 +123,19 @@ func TestCompileSaysWhatIsWrong(t *testing.T) {
 		"URL of another place": {warns: true, spoil: func(f *fixture) {
 			f.entry(gewerbe, "010010000000", "https://a.example/?location=010020000000", row("hub", 5), nil)
 		}, want: "hub:5: leistung 99050012104000: URL names 010020000000 (Kiel), outside the entry's area 010010000000 (Flensburg)"},
+		"URL of another place in another language": {warns: true, spoil: func(f *fixture) {
+			f.entry(gewerbe, "010010000000", "https://a.example/", row("hub", 5), english("https://a.example/en/010020000000"))
+		}, want: "hub:5: leistung 99050012104000: URL names 010020000000 (Kiel), outside the entry's area 010010000000 (Flensburg)"},
+		"an operator's URL of another place in another language": {warns: true, spoil: func(f *fixture) {
+			f.entry(gewerbe, "010010000000", "https://a.example/010010000000", file("routes.d/01.yaml", 5, 3), english("https://a.example/en/010020000000"))
+		}, want: "routes.d/01.yaml:5:3: leistung 99050012104000: URL names 010020000000 (Kiel), outside the entry's area 010010000000 (Flensburg)"},
+		"a template fixed to another place": {warns: true, spoil: func(f *fixture) {
+			f.entry(gewerbe, "010010000000", "https://a.example/{ars}?location=010020000000", file("routes.d/01.yaml", 5, 3), func(e *registry.Entry) { e.Template = true })
+		}, want: "routes.d/01.yaml:5:3: leistung 99050012104000: URL names 010020000000 (Kiel), outside the entry's area 010010000000 (Flensburg)"},
+		"an offer fixed to one place": {warns: true, spoil: func(f *fixture) {
+			f.offer("p", "hessen", map[string]string{gewerbe: "https://www.hessen.example/010020000000"})
+			f.adopt("p", file("routes.d/01.yaml", 5, 3), "010020000000", "010010000000")
+		}, want: "leistung 99050012104000: URL names 010020000000 (Kiel), outside the entry's area 010010000000 (Flensburg)"},
 		"URL of the Kreis": {warns: true, spoil: func(f *fixture) {
 			f.entry(gewerbe, "065340014014", "https://a.example/?location=065340000000", row("hub", 5), nil)
 		}},
@@ -153,6 +166,11 @@ func TestCompileSaysWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
+}
+
+// english gives an entry an address in English.
+func english(url string) func(*registry.Entry) {
+	return func(e *registry.Entry) { e.Others = []registry.LangURL{{Lang: "en", URL: url}} }
 }
 
 // Adoptions that follow one another without a gap cover an override's whole time (R6, R9).

@@ -3,6 +3,7 @@
 package routing
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pvgate/pvgate/registry"
@@ -28,13 +29,15 @@ func (c *compiler) warn() {
 	}
 }
 
-// foreignKeys warns of URLs that name a place outside their entry's area (S82).
+// foreignKeys warns of URLs that name a place outside their entry's area (S82), in any language and where a template is fixed.
 func (c *compiler) foreignKeys(r *policyRow) {
 	area := registry.AreaID(r.area)
-	if r.url&isTemplate != 0 {
-		return
+	url, _ := c.t.addressText(address{n: r.url})
+	keys := twelveDigits(nil, url)
+	for _, o := range c.t.othersOf(c.t.extraOf(r)) {
+		keys = twelveDigits(keys, c.t.text(o.url))
 	}
-	for _, key := range twelveDigits(c.t.strings.at(r.url)) {
+	for _, key := range keys {
 		id, err := c.in.Areas.EntryArea(key)
 		if err != nil || c.in.Areas.Contains(area, id) || c.in.Areas.Contains(id, area) || c.related(id, area) {
 			continue
@@ -62,15 +65,15 @@ func (c *compiler) areaKey(id registry.AreaID) string {
 	return c.in.Areas.ARS(id).String()
 }
 
-// twelveDigits finds the runs of exactly twelve digits in a URL that may be an ARS.
-func twelveDigits(url string) (keys []string) {
+// twelveDigits appends the runs of exactly twelve digits in a URL that may be an ARS, each once.
+func twelveDigits(keys []string, url string) []string {
 	run := 0
 	for i := 0; i <= len(url); i++ {
 		if i < len(url) && '0' <= url[i] && url[i] <= '9' {
 			run++
 			continue
 		}
-		if run == 12 && (url[i-12] == '0' || url[i-12] == '1') {
+		if run == 12 && (url[i-12] == '0' || url[i-12] == '1') && !slices.Contains(keys, url[i-12:i]) {
 			keys = append(keys, url[i-12:i])
 		}
 		run = 0

@@ -126,7 +126,7 @@ func CoverageOf(m Moment, o CoverageOptions) *Coverage {
 		case !l.Federal():
 			r.NotFederal++
 			continue
-		case m.Table.cat.NotAnApplication(l):
+		case m.Table.Types(l).NotAnApplication():
 			r.NotApplications++
 			continue
 		}

@@ -35,7 +35,7 @@ func TestCoverageIsThatOfAllPairs(t *testing.T) {
 		lands, kreise, online := map[string]int{}, map[string]int{}, 0
 		gemeinden := livingGemeinden(m)
 		for _, key := range askable(t, v) {
-			if !key.Federal() || l.in.Catalogue.NotAnApplication(key) {
+			if !key.Federal() || l.in.Catalogue.Types(key).NotAnApplication() {
 				continue
 			}
 			leistungen[key] += 0

@@ -23,6 +23,7 @@ type (
 		Near       []string        `json:"near,omitempty"`
 		NearJoined []string        `json:"near_adoptions,omitempty"`
 		Help       []helpJSON      `json:"help,omitempty"`
+		Authority  *Authority      `json:"authority,omitempty"`
 		Now        *nowJSON        `json:"now,omitempty"`
 		Snapshot   string          `json:"snapshot,omitempty"`
 		Exit       int             `json:"exit"`
@@ -43,6 +44,7 @@ type (
 		Ended     string   `json:"ended,omitempty"`
 		Successor string   `json:"successor,omitempty"`
 		Why       string   `json:"why,omitempty"`
+		Types     []string `json:"types,omitempty"`
 		Sources   []string `json:"sources,omitempty"`
 	}
 	askedJSON struct {
@@ -100,7 +102,7 @@ type (
 func (e *Explanation) MarshalJSON() ([]byte, error) {
 	out := explainJSON{
 		Verdict: e.verdictJSON(), Asked: e.askedJSON(), Overrides: e.overridesJSON(),
-		Candidates: []candidateJSON{}, NearJoined: e.NearAdoptions, Exit: e.Exit(),
+		Candidates: []candidateJSON{}, NearJoined: e.NearAdoptions, Authority: e.Asked.Authority, Exit: e.Exit(),
 	}
 	for _, id := range e.Chain {
 		out.Chain = append(out.Chain, e.t.areas.ARS(id).String())
@@ -176,7 +178,9 @@ func (e *Explanation) verdictJSON() verdictJSON {
 		v.Why = e.t.GoneWhy(d)
 	case Pending:
 		v.Key, v.Sources = d.Key.String(), e.t.lookupNames()
-	case AreaRequired, NotAnApplication, UnknownLeistung, NoRoute:
+	case NotAnApplication:
+		v.Types = e.t.Types(e.Query.Leistung).Codes()
+	case AreaRequired, UnknownLeistung, NoRoute:
 	}
 	return v
 }

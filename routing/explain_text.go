@@ -101,7 +101,7 @@ func (e *Explanation) textSummary() string {
 	case Expired:
 		return "what there was ended on " + lastDay(timeOf(d.Ended))
 	case NotAnApplication:
-		return what + " is information only"
+		return what + " is information only (Typisierung " + strings.Join(t.Types(e.Query.Leistung).Codes(), ", ") + ")"
 	case UnknownLeistung:
 		return e.Query.Leistung.String() + " is in no source"
 	case TargetRefused:

@@ -14,6 +14,19 @@ type Asked struct {
 	Given string         // the area's text as asked, "01053032"; "" = its own key
 	Now   bool           // At is the present moment, not one that was named: printed as "now"
 	Live  *Live          // nil = offline: reproducible output
+	// Authority is who runs the destination of Query.Destination; nil = none was looked up. It never chose anything (R15).
+	Authority *Authority
+}
+
+// Authority is who runs a destination, as FIT-Connect says it.
+type Authority struct {
+	Destination   string `json:"destination"`
+	Name          string `json:"name,omitempty"`
+	Imprint       string `json:"imprint,omitempty"`
+	Privacy       string `json:"privacy,omitempty"`
+	Accessibility string `json:"accessibility,omitempty"`
+	Area          string `json:"area"` // where it is responsible
+	From          string `json:"from"` // the source
 }
 
 // Live is the state of the running gateway, for the "now" line of explain. It never chose anything.

@@ -28,6 +28,7 @@ func compiledWhere(in routing.Input, indexed func(*registry.Entry) bool) (*routi
 			own = append(own, *e)
 		}
 	}
+	in.Catalogue = typesApart(in.Catalogue, b)
 	var report index.Report
 	in.Entries = own
 	in.Index, report = b.Finish()
@@ -37,6 +38,24 @@ func compiledWhere(in routing.Input, indexed func(*registry.Entry) bool) (*routi
 	}
 	table, problems := routing.Compile(in)
 	return table, append(all, problems...)
+}
+
+// typesApart leaves the first type of every Leistung to the catalogue, of some none, and gives the others to the sources: what is
+// known is known together.
+func typesApart(c *registry.Catalogue, b *index.Builder) *registry.Catalogue {
+	left := map[registry.Leistung]registry.LeistungInfo{}
+	c.All(func(l registry.Leistung, info registry.LeistungInfo) {
+		own := info.Types & -info.Types
+		if l.Number()%2 == 1 {
+			own = 0
+		}
+		if err := b.AddTypes(l, info.Types&^own); err != nil {
+			panic(err)
+		}
+		info.Types = own
+		left[l] = info
+	})
+	return registry.NewCatalogue(left)
 }
 
 // In which part of a table a source's rows are changes nothing.

@@ -171,7 +171,7 @@ func TestExplainOfAnswersWithoutATarget(t *testing.T) {
 		{Area: f.area("09"), To: "https://x.example/", Until: time.Date(2026, 12, 1, 0, 0, 0, 0, registry.Berlin()), By: "a.lang", Why: "R-12", Origin: file("o.yaml", 1, 1)},
 		{Area: f.area("10"), Gone: "Satzung aufgehoben", Until: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), Origin: file("o.yaml", 2, 1)},
 	}
-	f.in.Catalogue = registry.NewCatalogue(map[registry.Leistung]registry.LeistungInfo{f.leistung("99154016000000"): {Types: []string{"11"}}})
+	f.in.Catalogue = registry.NewCatalogue(map[registry.Leistung]registry.LeistungInfo{f.leistung("99154016000000"): {Types: registry.ParseType("11")}})
 	table := f.table()
 	for _, c := range []struct {
 		leistung, area string
@@ -188,7 +188,7 @@ func TestExplainOfAnswersWithoutATarget(t *testing.T) {
 		{gewerbe, "100410100100", []string{"✗ gone 410", "Satzung aufgehoben"}, []string{`"why":"Satzung aufgehoben"`}},
 		{gewerbe, "010010000000", []string{"✗ no_route 404", "nothing is responsible for 99050012104000 in Flensburg", "next"}, []string{`"reason":"no_route"`}},
 		{bau, "010010000000", []string{"✗ unknown_leistung 404", "is in no source"}, []string{`"candidates":[]`}},
-		{"99154016000000", "010010000000", []string{"✗ not_an_application 404", "information only"}, []string{`"exit":1`}},
+		{"99154016000000", "010010000000", []string{"✗ not_an_application 404", "information only (Typisierung 11)"}, []string{`"types":["11"]`, `"exit":1`}},
 	} {
 		q := f.ask(c.leistung, c.area)
 		e := table.Explain(q, routing.Asked{})

@@ -118,7 +118,7 @@ func (w *walker) reason(q *Query, d *Decision) {
 		d.Verdict = NotJoined
 	case w.facts.anyEnded:
 		d.Verdict, d.Ended = Expired, w.facts.ended/int64(time.Second)
-	case w.t.cat.NotAnApplication(q.Leistung):
+	case w.t.Types(q.Leistung).NotAnApplication():
 		d.Verdict = NotAnApplication
 	case !w.facts.known:
 		d.Verdict = UnknownLeistung

@@ -129,6 +129,9 @@ func (t *Table) Areas() *registry.Areas { return t.areas }
 // Catalogue is the table's list of Leistungen; it may be nil, which is an empty one.
 func (t *Table) Catalogue() *registry.Catalogue { return t.cat }
 
+// Types of a Leistung, as the catalogue and the sources know them (R13).
+func (t *Table) Types(l registry.Leistung) registry.Types { return t.cat.Types(l) | t.index.Types(l) }
+
 // Rows is the number of rows, those made by adoptions included.
 func (t *Table) Rows() int { return t.index.Len() + len(t.policy.rows) }
 

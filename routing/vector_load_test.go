@@ -65,7 +65,10 @@ func load(v *vector) *loaded {
 	}
 	infos := map[registry.Leistung]registry.LeistungInfo{}
 	for _, i := range v.Leistungen {
-		info := registry.LeistungInfo{Title: i.Title, Types: i.Types}
+		info := registry.LeistungInfo{Title: i.Title}
+		for _, t := range i.Types {
+			info.Types |= registry.ParseType(t)
+		}
 		if i.Successor != "" {
 			info.Successor = l.leistung(i.Successor)
 		}
