@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,72 @@ func TestDrainWaitsForARequestThatMayBeOnItsWay(t *testing.T) {
 	st.wants(busy, 404, "Connection: close", true)
 	if !quiet.EOF() || quiet.Broken() {
 		t.Error("the quiet connection was not closed cleanly")
+	}
+}
+
+// Who has connected has a request, which may be lost on its way and come later; who has none is not waited for without end.
+func TestDrainWaitsForTheFirstRequest(t *testing.T) {
+	t.Parallel()
+	st := newStage(t)
+	late, silent := st.send(""), st.send("")
+	served := st.send("GET /own HTTP/1.1\r\nHost: a\r\n\r\n")
+	served.Read()
+	st.pass(time.Second, 100*time.Millisecond, nil)
+	st.drain()
+	again := st.server.nodes[0].host.Drain
+	st.pass(1500*time.Millisecond, 20*time.Millisecond, again)
+	if late.EOF() || silent.EOF() || !served.EOF() {
+		t.Errorf("after 2.5 s: closed %v, %v before their first request, %v after an answer", late.EOF(), silent.EOF(), served.EOF())
+	}
+	st.write(late, "GET /own HTTP/1.1\r\nHost: a\r\n\r\n")
+	st.wants(late, 404, "Connection: close", true)
+	st.pass(2*time.Second, 20*time.Millisecond, again)
+	if !silent.EOF() {
+		t.Error("who says nothing is waited for")
+	}
+}
+
+// A loop that was stopped between its look at the clock and an answer takes nobody for quiet who has just got it.
+func TestDrainKnowsWhenItsLoopWasStopped(t *testing.T) {
+	t.Parallel()
+	st := newStage(t)
+	own := "GET /own HTTP/1.1\r\nHost: a\r\n\r\n"
+	e := st.send(own)
+	st.wants(e, 404, "", false)
+	e.Write([]byte(own))
+	st.server.nodes[0].loop.Post(func() { st.net.Advance(time.Second) }) // a turn's messages come before what has come in
+	st.settle()
+	st.wants(e, 404, "", false)
+	st.drain()
+	st.write(e, own)
+	st.wants(e, 404, "Connection: close", true)
+}
+
+// A handshake under way is no rest: the client, or this machine, may be slow.
+func TestDrainWaitsForAHandshake(t *testing.T) {
+	t.Parallel()
+	st := newStageWith(t, func(o *Options) { o.Inline, o.Listen = true, []Listener{{TLS: simTLS(t)}} })
+	config := simClientTLS(tls.VersionTLS13)
+	config.NextProtos = []string{"http/1.1"}
+	e := st.net.Dial(simFrom, simFront).Secure(config, false)
+	e.Pump() // ClientHello
+	st.settle()
+	st.pass(time.Second, 100*time.Millisecond, nil)
+	st.drain()
+	st.pass(1500*time.Millisecond, 20*time.Millisecond, st.server.nodes[0].host.Drain)
+	for range 5 {
+		e.Pump()
+		st.settle()
+	}
+	if !e.Done() {
+		t.Fatalf("the handshake was broken off: %v", e.Err())
+	}
+	e.Write([]byte("GET /own HTTP/1.1\r\nHost: sim\r\n\r\n"))
+	e.Pump()
+	st.settle()
+	e.Pump()
+	if got := string(e.Read()); !strings.HasPrefix(got, "HTTP/1.1 404 ") {
+		t.Errorf("got %q", got)
 	}
 }
 

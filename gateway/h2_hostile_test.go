@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,108 @@ func TestH2AFloodOfMalformedRequestsLeavesNothing(t *testing.T) {
 	}
 	if open, active := st.server.nodes[0].host.Count(); open != 0 || active != 0 || st.net.Owned() != 0 {
 		t.Errorf("%d connections, %d active, %d owned; want none", open, active, st.net.Owned())
+	}
+}
+
+// H2-01, H2-02: what is reset by what comes right behind it reaches no backend, once the client has done it before.
+func TestH201WhatIsResetAtOnceReachesNoBackend(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*http2.Framer, uint32) error{
+		"rapid reset":         func(f *http2.Framer, id uint32) error { return f.WriteRSTStream(id, http2.ErrCodeCancel) },
+		"made you reset":      func(f *http2.Framer, id uint32) error { return f.WriteWindowUpdate(id, 0) },
+		"data behind the end": func(f *http2.Framer, id uint32) error { return f.WriteData(id, true, []byte("x")) },
+	} {
+		st := newH2Stage(t)
+		c := st.h2()
+		var ids []uint32
+		for range 100 {
+			ids = append(ids, c.request("GET /a", true))
+			if len(ids)%5 == 0 { // not behind its own head
+				for _, id := range ids[len(ids)-5:] {
+					_ = spoil(c.framer, id)
+				}
+			}
+		}
+		c.flush()
+		if n := len(st.accepted()); n == 0 || n > 16 {
+			t.Errorf("%s: %d connections to the backend, want those of the first few requests", name, n)
+		}
+		st.pass(3*time.Second, 100*time.Millisecond, nil)
+		if open, active := st.server.nodes[0].host.Count(); open != 1 || active != 0 {
+			t.Errorf("%s: %d connections, %d active; want 1 and 0", name, open, active)
+		}
+	}
+}
+
+// What a client asks that has wasted our time is answered like anything else, a moment later: the buffers that it came in
+// have been used for others by then.
+func TestH2WhoWastedOurTimeIsServedToo(t *testing.T) {
+	t.Parallel()
+	st := newH2Stage(t)
+	c := st.h2()
+	c.get("/a")
+	first := st.accept() // what it is asked leaves as soon as it stands, the next at the end of a batch
+	first.Read()
+	st.write(first, h2ok)
+	ids := map[uint32]string{}
+	for range 3 {
+		_ = c.framer.WritePing(false, [8]byte{})
+	}
+	for i := range 20 {
+		get, post := fmt.Sprint("/get", i), fmt.Sprint("/post", i)
+		ids[c.request("GET "+get, true, "x-is: "+get)] = "GET " + get
+		id := c.request("POST "+post, false, "x-is: "+post, "content-length: 4")
+		ids[id] = "POST " + post
+		c.data(id, "body", true)
+	}
+	bad := c.request("GET /bad", true, "connection: close")
+	c.flush()
+	for _, b := range append(st.accepted(), first) {
+		asked := string(b.Read())
+		if asked == "" {
+			t.Fatal("a request stays here")
+		}
+		line, _, _ := strings.Cut(asked, " HTTP/1.1")
+		is := line[strings.Index(line, "/"):]
+		if !strings.Contains(asked, "x-is: "+is+"\r\n") || strings.HasPrefix(line, "POST") != strings.HasSuffix(asked, "\r\n\r\nbody") {
+			t.Errorf("the backend got %q", asked)
+		}
+		st.write(b, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(line), line))
+	}
+	c.hear()
+	for id, line := range ids {
+		c.wants(id, "200", line)
+	}
+	if got := c.answer(bad); got.status != "400" && !got.reset {
+		t.Errorf("a request that is none: %+v", got)
+	}
+}
+
+// A client that leaves while its requests are put off leaves nothing.
+func TestH2WhatIsPutOffEndsWithItsConnection(t *testing.T) {
+	t.Parallel()
+	for _, leave := range []func(*h2client){
+		func(c *h2client) { c.end.Close() },
+		func(c *h2client) { c.end.Reset() },
+		func(c *h2client) {
+			c.framer.AllowIllegalWrites = true
+			_ = c.framer.WriteData(0, false, nil)
+			c.flush()
+		},
+	} {
+		st := newH2Stage(t)
+		c := st.h2()
+		_ = c.framer.WritePing(false, [8]byte{})
+		for range 40 {
+			c.request("POST /a", false)
+		}
+		c.end.Write(c.out.Bytes())
+		c.out.Reset()
+		leave(c)
+		st.pass(3*time.Second, 100*time.Millisecond, nil)
+		if open, active := st.server.nodes[0].host.Count(); open != 0 || active != 0 || st.net.Owned() != 0 {
+			t.Errorf("%d connections, %d active, %d owned; want none", open, active, st.net.Owned())
+		}
 	}
 }
 

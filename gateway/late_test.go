@@ -23,7 +23,7 @@ func TestALoopThatIsBehindRefusesWhatIsNew(t *testing.T) {
 	old := st.send(getA)
 	backend := st.accept()
 	var ends []*simsys.End
-	for range 20 {
+	for range 40 {
 		ends = append(ends, st.net.Dial(simFrom, simFront))
 	}
 	st.settle()
@@ -33,12 +33,12 @@ func TestALoopThatIsBehindRefusesWhatIsNew(t *testing.T) {
 	}
 	answer := func(i int) string { return string(ends[i].Read()) }
 
-	for i := range 3 {
+	for i := range 18 { // for a second: these are too few looks to know it earlier
 		if ask(i); !strings.HasPrefix(answer(i), "HTTP/1.1 404 ") {
 			t.Errorf("request %d is refused: the delay does not stand yet", i)
 		}
 	}
-	for i := 3; i < 10; i++ {
+	for i := 18; i < 25; i++ {
 		ask(i)
 		got := answer(i)
 		if !strings.HasPrefix(got, "HTTP/1.1 503 ") || !strings.HasSuffix(got, "overloaded") || strings.Contains(got, "Connection: close") {
@@ -50,27 +50,27 @@ func TestALoopThatIsBehindRefusesWhatIsNew(t *testing.T) {
 	if got := string(old.Read()); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
 		t.Errorf("what was in flight got %q", got)
 	}
-	ends[10].Write([]byte("GET " + exchange.HealthPath + " HTTP/1.1\r\nHost: a\r\n\r\n"))
+	ends[25].Write([]byte("GET " + exchange.HealthPath + " HTTP/1.1\r\nHost: a\r\n\r\n"))
 	turn(60 * time.Millisecond)
-	if got := answer(10); strings.HasPrefix(got, "HTTP/1.1 503 ") {
+	if got := answer(25); strings.HasPrefix(got, "HTTP/1.1 503 ") {
 		t.Errorf("a load balancer got %q", got)
 	}
 
-	ends[11].Write([]byte("GET /own HTTP/1.1\r\nHost: a\r\n\r\n"))
-	turn(40 * time.Millisecond)
-	if got := answer(11); !strings.HasPrefix(got, "HTTP/1.1 404 ") {
+	ends[26].Write([]byte("GET /own HTTP/1.1\r\nHost: a\r\n\r\n"))
+	turn(18 * time.Millisecond)
+	if got := answer(26); !strings.HasPrefix(got, "HTTP/1.1 404 ") {
 		t.Errorf("a request that has hardly waited got %q", got)
 	}
 	for range 5 { // no less comes, but others have the processor
-		ends[12].Write([]byte("GET /own HTTP/1.1\r\nHost: a\r\n\r\n"))
+		ends[27].Write([]byte("GET /own HTTP/1.1\r\nHost: a\r\n\r\n"))
 		st.net.Steal(50 * time.Millisecond)
-		turn(20 * time.Millisecond)
-		if got := answer(12); !strings.HasPrefix(got, "HTTP/1.1 404 ") {
+		turn(8 * time.Millisecond)
+		if got := answer(27); !strings.HasPrefix(got, "HTTP/1.1 404 ") {
 			t.Errorf("a request that the machine kept waiting got %q", got)
 		}
 	}
 	st.pass(1100*time.Millisecond, 20*time.Millisecond, nil)
-	for i := 12; i < 14; i++ {
+	for i := 27; i < 29; i++ {
 		if ask(i); !strings.HasPrefix(answer(i), "HTTP/1.1 404 ") {
 			t.Errorf("request %d is refused after the overload", i)
 		}

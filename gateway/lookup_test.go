@@ -21,6 +21,7 @@ import (
 
 	"github.com/pvgate/pvgate/gateway"
 	"github.com/pvgate/pvgate/gateway/conn"
+	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/gatewaytest"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/surface"
@@ -82,16 +83,21 @@ func lookedUp(t testing.TB, s *slowSource, p gateway.Parking, o lookup.Options) 
 // parked waits until so many requests wait.
 func parked(t testing.TB, s *gateway.Server, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	if waiting := parkedWithin(t, s, n, 20*time.Second); waiting != n {
+		t.Fatalf("%d wait, want %d", waiting, n)
+	}
+}
+
+// parkedWithin returns how many requests wait, as soon as it is n.
+func parkedWithin(t testing.TB, s *gateway.Server, n int, d time.Duration) int {
+	t.Helper()
+	for deadline := time.Now().Add(d); ; time.Sleep(2 * time.Millisecond) {
 		st, err := s.Stats()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if st.Parked == n {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d wait, want %d", st.Parked, n)
+		if st.Parked == n || time.Now().After(deadline) {
+			return st.Parked
 		}
 	}
 }
@@ -204,12 +210,25 @@ func TestTenThousandRequestsWaitForLookups(t *testing.T) { //nolint:paralleltest
 		})
 	before := heap()
 	var all []*h2Streams
-	for i := range connections {
+	refused := 0
+	for i := range connections { // not all at once: a loop that is behind refuses some
 		c := dialH2(t, address)
 		defer c.Close()
 		c.ask(t, augsburg, pipeline, size)
 		all = append(all, c)
-		parked(t, s, (i+1)*pipeline) // not all at once: a loop that is behind would refuse some
+		for want := (i + 1) * pipeline; ; {
+			missing := want - parkedWithin(t, s, want, 2*time.Second)
+			if missing == 0 {
+				break
+			}
+			if refused += missing; refused > waiting/10 {
+				t.Fatalf("%d are missing of %d, and %d before", missing, want, refused-missing)
+			}
+			if got := c.statuses(t, missing); got["503"] != missing {
+				t.Fatalf("%d do not wait: %v", missing, got)
+			}
+			c.ask(t, augsburg, missing, size)
+		}
 	}
 	each := (heap() - before) / waiting
 	t.Logf("%d wait, each with a head of %d octets: %d octets of heap", waiting, size, each)
@@ -231,6 +250,51 @@ func TestTenThousandRequestsWaitForLookups(t *testing.T) { //nolint:paralleltest
 	parked(t, s, 0)
 	if n := source.asked.Load(); n != 1 {
 		t.Errorf("asked %d times, want once", n)
+	}
+}
+
+// Of a request that waits no more is held than may be, whatever its head is made of and however much of its body came.
+func TestOneThatWaitsHoldsNoMoreThanMay(t *testing.T) { //nolint:paralleltest // as the one above
+	const n, body = 100, 60_000
+	language := "Accept-Language: " + strings.Repeat("x", 28<<10)
+	var fields strings.Builder // many and short ones cost more than their octets
+	for range 80 {
+		fields.WriteString("\r\na: b")
+	}
+	for name, head := range map[string]string{
+		"one large field":   "POST " + augsburg + "/antrag HTTP/1.1\r\nHost: a.example\r\n" + language,
+		"all that it keeps": "POST " + augsburg + "/" + strings.Repeat("a", 3<<10) + "?" + strings.Repeat("b", 4<<10) + " HTTP/1.1\r\nHost: a.example\r\n" + language[:20<<10] + fields.String(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			source := &slowSource{answer: make(chan string)}
+			s, address := start(t, "127.0.0.1:1", lookedUp(t, source, gateway.Parking{Most: 2 * n, Wait: time.Minute}, lookup.Options{Timeout: time.Minute, Waiters: 2 * n}))
+			waiting := 0
+			wait := func(message string) int64 {
+				before := heap()
+				for range n {
+					c, err := net.Dial("tcp", address)
+					if err != nil {
+						t.Fatal(err)
+					}
+					t.Cleanup(func() { c.Close() })
+					if _, err := io.WriteString(c, message); err != nil {
+						t.Fatal(err)
+					}
+					waiting++
+					parked(t, s, waiting)
+				}
+				time.Sleep(50 * time.Millisecond) // for what comes of bodies
+				return (heap() - before) / n
+			}
+			small := wait("GET " + augsburg + " HTTP/1.1\r\nHost: a.example\r\n\r\n")
+			large := wait(head + fmt.Sprintf("\r\nContent-Length: %d\r\n\r\n", body) + strings.Repeat("x", body))
+			t.Logf("a small one costs %d octets of heap, a large one %d", small, large)
+			const most = exchange.MaxHeld + 16<<10 // the allocator rounds head and body up to its pages
+			if large-small > most {
+				t.Errorf("a large one costs %d octets more than a small one, want %d at most", large-small, most)
+			}
+			parked(t, s, waiting)
+		})
 	}
 }
 

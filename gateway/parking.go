@@ -3,15 +3,18 @@
 package gateway
 
 import (
+	"net/netip"
 	"sync/atomic"
 	"time"
 
+	"github.com/pvgate/pvgate/gateway/conn"
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/loop"
 )
 
 // Parking bounds the requests that wait for look-ups; each may hold exchange.MaxHeld octets. The zero value lets nobody
-// wait.
+// wait. A network may have as many waiting as it may have connections ([Snapshot].Networks), at most half of all: by one
+// connection it can send very many.
 type Parking struct {
 	Most int           // at once, over all loops
 	Wait time.Duration // at most, of one request for all that it has to look up
@@ -21,23 +24,38 @@ type Parking struct {
 type parking struct {
 	most, wait atomic.Int64
 	taken      atomic.Int64
-	refused    atomic.Uint64 // for want of a place
-	late       atomic.Uint64 // waited in vain
+	networks   *conn.Networks // whose the places are
+	refused    atomic.Uint64  // for want of a place
+	crowded    atomic.Uint64  // because their network has its share
+	late       atomic.Uint64  // waited in vain
 }
 
-func (p *parking) set(policy Parking) {
+func (p *parking) set(policy Parking, networks conn.NetworkPolicy) {
 	p.most.Store(int64(policy.Most))
 	p.wait.Store(int64(policy.Wait))
+	networks.Most = min(networks.Most, max(policy.Most/2, 1))
+	p.networks.Set(networks)
 }
 
-// take takes a place.
-func (p *parking) take() bool {
-	if p.taken.Add(1) > p.most.Load() {
+// take takes a place for a client.
+func (p *parking) take(client netip.Addr) bool {
+	switch {
+	case p.taken.Add(1) > p.most.Load():
 		p.taken.Add(-1)
 		p.refused.Add(1)
-		return false
+	case !p.networks.Enter(client):
+		p.leave(client)
+		p.crowded.Add(1)
+	default:
+		return true
 	}
-	return true
+	return false
+}
+
+// leave gives it back.
+func (p *parking) leave(client netip.Addr) {
+	p.networks.Leave(client)
+	p.taken.Add(-1)
 }
 
 // berth is the place of an exchange that waits for a look-up; it implements exchange.Ticket and loop.Expirer. Owned by its
@@ -46,6 +64,7 @@ func (p *parking) take() bool {
 type berth struct {
 	node   *node
 	x      *exchange.Exchange // nil when it has left
+	client netip.Addr
 	lookup exchange.Lookup
 	timer  loop.Timer
 	done   func()
@@ -56,7 +75,8 @@ func (n *node) LookupWait() time.Duration { return time.Duration(n.server.parkin
 
 // Park lets x wait for a look-up until a loop time. When memory is short nobody may.
 func (n *node) Park(x *exchange.Exchange, l exchange.Lookup, until int64) (exchange.Ticket, exchange.Parking) {
-	if until <= n.loop.Now() || n.Pressure() != exchange.Calm || !n.server.parking.take() {
+	client := x.Peer()
+	if until <= n.loop.Now() || n.Pressure() != exchange.Calm || !n.server.parking.take(client) {
 		return nil, exchange.ParkedNowhere
 	}
 	var b *berth
@@ -65,10 +85,10 @@ func (n *node) Park(x *exchange.Exchange, l exchange.Lookup, until int64) (excha
 	} else {
 		b = &berth{node: n}
 		arrive := b.arrive
-		b.done = func() { n.loop.Post(arrive) }
+		b.done = func() { n.loop.Queue(arrive) } // a source that ends to be silent is heard by all who wait
 	}
-	b.x, b.lookup = x, l
-	if !l.Want(b.done) {
+	b.x, b.client, b.lookup = x, client, l
+	if !l.Want(n.server.parking.networks.Of(client), b.done) {
 		b.leave()
 		b.free()
 		return nil, exchange.NothingToWaitFor
@@ -80,7 +100,7 @@ func (n *node) Park(x *exchange.Exchange, l exchange.Lookup, until int64) (excha
 // leave gives the place back.
 func (b *berth) leave() {
 	b.node.loop.StopTimer(&b.timer)
-	b.node.server.parking.taken.Add(-1)
+	b.node.server.parking.leave(b.client)
 	b.x, b.lookup = nil, nil
 }
 

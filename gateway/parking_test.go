@@ -4,7 +4,9 @@ package gateway
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"runtime"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"github.com/pvgate/pvgate/gateway/conn"
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/loop/simsys"
 )
@@ -32,10 +35,11 @@ type simLookup struct {
 	times     int // that it has to be waited for
 	called    bool
 	cancelled bool
+	from      netip.Prefix
 }
 
-func (l *simLookup) Want(done func()) bool {
-	l.done, l.called = done, false
+func (l *simLookup) Want(from netip.Prefix, done func()) bool {
+	l.done, l.called, l.from = done, false, from
 	l.times--
 	l.r.lookups = append(l.r.lookups, l)
 	return true
@@ -207,6 +211,49 @@ func TestNobodyWaitsWhereNobodyMay(t *testing.T) {
 	st, _ := looking(t, newStage(t), 0)
 	st.wants(st.send(getLook), 503, "registry_unavailable", false)
 	st.wantsParked(0)
+}
+
+// RS-01, for places to wait: one network takes its share and no more, however many requests it has on a connection.
+func TestRS01ANetworkHasItsShareOfPlaces(t *testing.T) {
+	t.Parallel()
+	st := newStageWith(t, func(o *Options) { o.MaxConnections = 100 })
+	st, r := looking(t, st, 6)
+	snap := *st.server.Snapshot()
+	snap.Networks = conn.NetworkPolicy{Most: 5, Exempt: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/25")}}
+	st.server.Swap(&snap)
+	from := func(address string) *simsys.End {
+		e := st.net.Dial(netip.MustParseAddrPort(address), simFront)
+		e.Write([]byte(getLook))
+		st.settle()
+		return e
+	}
+	var first []*simsys.End
+	for i := range 3 { // half of all: fewer than connections
+		first = append(first, from(fmt.Sprintf("192.0.2.%d:4000", i+1)))
+	}
+	st.wantsParked(3)
+	st.wants(from("192.0.2.77:4000"), 503, "registry_unavailable", false)
+	st.wantsSilence(from("198.51.100.1:4000"))
+	st.wantsParked(4)
+	first[0].Reset()
+	st.settle()
+	st.wantsSilence(from("192.0.2.78:4000")) // the place of the one that has left
+	r.lookups[1].answer()
+	st.settle()
+	st.wantsSilence(from("192.0.2.79:4000")) // and that of the one that was answered
+	st.wantsParked(4)
+	for i := range 2 {
+		st.wantsSilence(from(fmt.Sprintf("203.0.113.%d:4000", i)))
+	}
+	st.wants(from("203.0.113.9:4000"), 503, "registry_unavailable", false) // all are taken
+	for i, want := range map[int]netip.Prefix{0: netip.MustParsePrefix("192.0.2.0/24"), 3: netip.MustParsePrefix("198.51.100.0/24"), len(r.lookups) - 1: {}} {
+		if got := r.lookups[i].from; got != want {
+			t.Errorf("look-up %d is of %v, want %v", i, got, want)
+		}
+	}
+	if full, crowded := st.server.parking.refused.Load(), st.server.parking.crowded.Load(); full != 1 || crowded != 1 {
+		t.Errorf("%d found no place and %d had their share; want one each", full, crowded)
+	}
 }
 
 func TestWhoLeavesALookupFreesItsPlace(t *testing.T) {
@@ -474,5 +521,41 @@ func TestNobodyWaitsForALookupWhenMemoryIsShort(t *testing.T) {
 	st.write(e, "/look/a HTTP/1.1\r\nHost: a\r\n\r\n")
 	if got := string(e.Read()); !strings.HasPrefix(got, "HTTP/1.1 503 ") || len(r.lookups) > 0 {
 		t.Errorf("got %q, %d looked up", got, len(r.lookups))
+	}
+}
+
+// Of a crowd whose wait ends at once, a few are answered before whoever asks meanwhile for what is known.
+func TestACrowdThatHasWaitedHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	const crowd = 200
+	st, r := looking(t, newStage(t), crowd)
+	var waiting []*simsys.End
+	for range crowd {
+		waiting = append(waiting, st.send("GET /look/own HTTP/1.1\r\nHost: a\r\n\r\n"))
+	}
+	other := st.send("GET /own/page HTTP/1.1\r\nHost: a\r\n\r\n")
+	st.wants(other, 200, "own", false)
+	st.wantsParked(crowd)
+	for _, l := range r.lookups {
+		l.answer()
+	}
+	other.Write([]byte("GET /own/page HTTP/1.1\r\nHost: a\r\n\r\n"))
+	turns := 0
+	for answered := ""; answered == "" && turns < 10; turns++ {
+		st.server.nodes[0].loop.Turn()
+		answered = string(other.Read())
+	}
+	if left := st.server.parking.taken.Load(); turns == 10 || left < crowd*9/10 {
+		t.Errorf("answered in turn %d, when %d of %d still waited", turns, left, crowd)
+	}
+	for st.server.parking.taken.Load() > 0 {
+		before := st.server.parking.taken.Load()
+		if st.server.nodes[0].loop.Turn(); st.server.parking.taken.Load() == before {
+			t.Fatalf("a turn answered none of %d", before)
+		}
+	}
+	st.settle()
+	for _, e := range waiting {
+		st.wants(e, 404, "own", false)
 	}
 }

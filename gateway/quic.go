@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"syscall"
@@ -110,12 +111,12 @@ func (s *Server) dropDatagrams() {
 
 // Share duplicates the listening sockets for a process that is to follow; the caller closes them. It must not be called
 // once the server drains.
-func (s *Server) Share() ([]listen.Passed, error) {
-	var all []listen.Passed
+func (s *Server) Share() ([]*os.File, error) {
+	var all []*os.File
 	share := func(fd int, name string) error {
-		p, err := listen.Share(fd, name)
+		f, err := listen.Share(fd, name)
 		if err == nil {
-			all = append(all, p)
+			all = append(all, f)
 		}
 		return err
 	}

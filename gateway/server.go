@@ -151,6 +151,7 @@ func Start(o Options, snap *Snapshot) (*Server, error) {
 func assemble(o Options, snap *Snapshot) (*Server, error) {
 	o = o.withDefaults()
 	s := &Server{options: o, networks: conn.NewNetworks(), indexes: map[string]int{}, started: time.Now()}
+	s.parking.networks = conn.NewNetworks()
 	if procs := o.Loops + besideLoops; runtime.GOMAXPROCS(0) < procs {
 		runtime.GOMAXPROCS(procs)
 	}
@@ -175,7 +176,7 @@ func assemble(o Options, snap *Snapshot) (*Server, error) {
 	}
 	g, _ := s.prepare(snap, nil)
 	s.networks.Set(s.perNetwork(snap))
-	s.parking.set(snap.Parking)
+	s.parking.set(snap.Parking, snap.Networks)
 	s.current.Store(g)
 	return s, nil
 }
@@ -310,7 +311,7 @@ func (s *Server) Swap(snap *Snapshot) {
 	g, retired := s.prepare(snap, s.current.Load())
 	s.current.Store(g)
 	s.networks.Set(s.perNetwork(snap))
-	s.parking.set(snap.Parking)
+	s.parking.set(snap.Parking, snap.Networks)
 	for i, n := range s.nodes {
 		retire(n.loop, retired[i])
 	}
@@ -443,9 +444,10 @@ type Stats struct {
 	// Tunnels are client connections that have changed their protocol, or have a stream that has, and of HTTP/3 the
 	// streams; they are not in Active.
 	Tunnels int
-	// Parked are requests that wait for look-ups; ParkedInVain have waited too long, and ParkingRefused found no place.
-	Parked, ParkedMost           int
-	ParkedInVain, ParkingRefused uint64
+	// Parked are requests that wait for look-ups; ParkedInVain have waited too long, ParkingRefused found no place, and of
+	// ParkingCrowded the network has its share of places.
+	Parked, ParkedMost                           int
+	ParkedInVain, ParkingRefused, ParkingCrowded uint64
 	// LogDropped is how many lines the access log has lost.
 	LogDropped uint64
 	Uptime     time.Duration
@@ -457,7 +459,7 @@ var errStopped = errors.New("the server has stopped")
 
 // Stats asks every loop for its figures and adds them up. It waits for each loop's next turn.
 func (s *Server) Stats() (*Stats, error) {
-	st := &Stats{Uptime: time.Since(s.started), Most: s.options.MaxConnections, Parked: int(s.parking.taken.Load()), ParkedMost: int(s.parking.most.Load()), ParkedInVain: s.parking.late.Load(), ParkingRefused: s.parking.refused.Load(), MemoryLimit: s.options.Memory, MemoryUsed: overload.Used()}
+	st := &Stats{Uptime: time.Since(s.started), Most: s.options.MaxConnections, Parked: int(s.parking.taken.Load()), ParkedMost: int(s.parking.most.Load()), ParkedInVain: s.parking.late.Load(), ParkingRefused: s.parking.refused.Load(), ParkingCrowded: s.parking.crowded.Load(), MemoryLimit: s.options.Memory, MemoryUsed: overload.Used()}
 	for _, n := range s.nodes {
 		var l loop.Stats
 		ok := n.loop.Do(func() {

@@ -66,7 +66,7 @@ func start(t testing.TB, address string, edit ...func(*gateway.Options, *gateway
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := s.Drain(ctx); err != nil {
 			t.Error(err)

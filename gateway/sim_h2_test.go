@@ -23,6 +23,7 @@ type simH2 struct {
 	lazy    int // chance in ten to read in a round
 	abortAt int // octets after which it leaves, -1 never
 	reset   bool
+	pings   int // it may still send, for which its requests are put off
 	sent    int
 	heard   int // frames that have been looked at
 	owed    int // octets of answers that were read since the connection's window was opened
@@ -75,6 +76,7 @@ func newSimH2(w *world) *simH2 {
 		}
 		s.streams = append(s.streams, r)
 	}
+	s.pings = max(w.rng.IntN(30)-15, 0)
 	if w.rng.IntN(5) == 0 && !w.calm {
 		s.abortAt = w.rng.IntN(2000)
 	}
@@ -101,6 +103,10 @@ func (s *simH2) step() {
 		return
 	}
 	for _, r := range s.streams {
+		if s.pings > 0 && !r.begun {
+			s.pings--
+			_ = s.c.framer.WritePing(false, [8]byte{})
+		}
 		s.send(r)
 	}
 	if b := s.c.out.Bytes(); len(b) > 0 {

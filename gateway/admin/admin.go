@@ -37,6 +37,8 @@ type Options struct {
 	// Explain answers GET /api/v1/explain: the parameters are those of the verb (leistung, ars, ags, area, at,
 	// sender, lang). The value is shown as JSON; a *BadQuery error is the asker's.
 	Explain func(ctx context.Context, q url.Values) (any, error)
+	// Links returns what GET /api/v1/links shows: the report on the registry's addresses.
+	Links func(ctx context.Context) (any, error)
 	// Reload answers POST /api/v1/reload: the value is shown as JSON, with status 200 or, with an error, 422. accept is the
 	// digest of a delivery of the registry that the operator accepts; "" is none.
 	Reload func(ctx context.Context, accept string) (any, error)
@@ -67,6 +69,9 @@ func New(o Options) http.Handler {
 	})
 	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, r *http.Request) {
 		show(w, http.StatusInternalServerError)(o.Status(r.Context()))
+	})
+	mux.HandleFunc("GET /api/v1/links", func(w http.ResponseWriter, r *http.Request) {
+		show(w, http.StatusInternalServerError)(o.Links(r.Context()))
 	})
 	mux.HandleFunc("GET /api/v1/explain", func(w http.ResponseWriter, r *http.Request) {
 		show(w, http.StatusInternalServerError)(o.Explain(r.Context(), r.URL.Query()))

@@ -61,9 +61,8 @@ type link struct {
 type protocol interface {
 	// resting is whether the connection has been waiting for a request since a time.
 	resting(since int64) bool
-	// drain says that the gateway ends; quiet is the time since which a connection must have been resting to be closed.
-	// It is told again and again.
-	drain(quiet int64)
+	// drain says that the gateway ends: who has been resting for a while is closed. It is told again and again.
+	drain(now int64)
 	// gone ends everything: the client has left. cut ends everything because the gateway does.
 	gone()
 	cut()
@@ -180,8 +179,8 @@ func (l *link) resting(since int64) bool {
 	return l.since <= since && len(l.in) == 0 && l.stream.Pending() == 0
 }
 
-func (l *link) drain(quiet int64) {
-	if l.resting(quiet) && l.stream.Healthy() && !l.wire.Ready() {
+func (l *link) drain(now int64) {
+	if l.resting(l.host.quiet(now, drainFirst)) && l.stream.Healthy() && !l.wire.Ready() {
 		l.close()
 	}
 }

@@ -402,11 +402,15 @@ func (c *H1) resting(since int64) bool {
 
 // drain closes a connection that has waited for a request for a while; every other one is closed after its present
 // answer, or the next: a request may be on its way. A tunnel has a grace.
-func (c *H1) drain(quiet int64) {
-	if c.resting(quiet) && c.stream.Healthy() && !c.wire.Ready() {
+func (c *H1) drain(now int64) {
+	rest := drainFirst
+	if c.served {
+		rest = drainRest
+	}
+	if c.resting(c.host.quiet(now, rest)) && c.stream.Healthy() && !c.wire.Ready() {
 		c.shut()
 	}
-	if c.tunnel && c.host.loop.Now()-c.host.drainFrom >= int64(tunnelGrace) {
+	if c.tunnel && now-c.host.drainFrom >= int64(tunnelGrace) {
 		c.x.Cut()
 	}
 }

@@ -11,9 +11,8 @@ import (
 )
 
 const (
-	// turnStreams bounds how many requests of a batch are begun per turn, and turnWasteful those of who wastes our time:
-	// each may be a connection to a backend [for four clients that reset what they ask, 128 of those in a turn were 10 ms].
-	turnStreams, turnWasteful = 16, 2
+	// turnStreams bounds how many requests of a batch are begun per turn: each may be a connection to a backend.
+	turnStreams = 16
 	// quantum is how much of a stream's answer goes out before it is the next one's turn, octets.
 	quantum = 16 << 10
 	// maxGather is how much is gathered for one write.
@@ -42,10 +41,11 @@ type H2 struct {
 	tunnels int  // streams that are one
 	changed bool // one of them has just become one
 
-	touched *h2stream // has something of its request gathered for its backend
-	rest    int64     // loop time since which no stream is live
-	head    int64     // loop time since which a frame is on its way, 0 = none is
-	warned  int64     // loop time at which the client was told that the end is near, 0 = not yet
+	touched  *h2stream   // has something of its request gathered for its backend
+	deferred []*h2stream // whose requests have not begun, see h2deferred.go
+	rest     int64       // loop time since which no stream is live
+	head     int64       // loop time since which a frame is on its way, 0 = none is
+	warned   int64       // loop time at which the client was told that the end is near, 0 = not yet
 
 	served  bool // a request has come
 	leaving bool // the client has been told which stream is its last
@@ -81,7 +81,9 @@ func (c *H2) Readable() {
 	if c.changed {
 		c.catchUp()
 	}
-	if c.read(); !c.closing {
+	c.read()
+	c.beginDeferred()
+	if !c.closing {
 		c.stream.AtEnd(c)
 	}
 }
@@ -153,7 +155,7 @@ func (c *H2) feed(b []byte) {
 		if c.closing {
 			return
 		}
-		if begun >= turnStreams || begun >= turnWasteful && c.machine.Wasteful() || !c.wants() {
+		if begun >= turnStreams || !c.wants() {
 			c.flushRequest()
 			c.retain(b, true)
 			c.unfed = true // there may be events left without input
@@ -187,27 +189,19 @@ func (c *H2) begin(st http2.Stream, refused bool) {
 	}
 	c.served = true
 	s := c.host.newStream()
-	s.conn, s.id, s.x, s.left = c, st, c.host.stock.Get(), -1
+	s.conn, s.id, s.left = c, st, -1
 	for int(st) >= len(c.streams) {
 		c.streams = append(c.streams, nil)
 	}
 	c.streams[st] = s
 	head := &c.host.scratch.Head
-	if refused {
-		s.x.StartFault(c.host.services, s, &c.client, head.Method, c.machine.Fault(), c.machine.Cause())
-		return
-	}
-	if head.Connect {
-		head.Upgrade, s.tunnel = !c.host.draining, &tunnel{ended: c.machine.Ended(st)}
-	}
-	if s.x.Start(c.host.services, s, &c.client, head); c.streams[st] != s || s.x == nil {
-		return
-	}
-	switch c.touched = s; {
-	case s.tunnel != nil:
-		s.x.BodyEnd()
-	case !c.machine.Ended(st):
-		s.await()
+	switch {
+	case refused:
+		s.refuse(head.Method)
+	case c.machine.Wasteful():
+		s.putOff(head)
+	default:
+		s.start(head)
 	}
 }
 
@@ -254,7 +248,7 @@ func (c *H2) Fill() {
 		c.late()
 	case c.leaving && c.machine.Live() == 0 && !c.closing:
 		c.finish()
-	case c.unfed && c.wants():
+	case (c.unfed || len(c.deferred) > 0) && c.wants():
 		c.stream.Again()
 	}
 }
@@ -412,7 +406,7 @@ func (c *H2) Drained() {
 	}
 	c.arm()
 	c.stream.AtEnd(c)
-	if c.unfed || c.wire.Ready() {
+	if c.unfed || len(c.deferred) > 0 || c.wire.Ready() {
 		c.stream.Again()
 	}
 }
@@ -541,8 +535,7 @@ func (c *H2) resting(since int64) bool {
 
 // drain tells the client that the end is near, and a moment later which stream is its last: what it has sent meanwhile is
 // still served (RFC 9113, section 6.8). When all are done the connection is closed.
-func (c *H2) drain(int64) {
-	now := c.host.loop.Now()
+func (c *H2) drain(now int64) {
 	if c.tunnels > 0 && now-c.host.drainFrom >= int64(tunnelGrace) {
 		c.cutTunnels()
 	}

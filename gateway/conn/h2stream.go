@@ -30,6 +30,8 @@ type h2stream struct {
 	ended    bool // the answer has been handed over whole
 	queued   bool // waits for its turn
 
+	head *message.Head // of a request that was put off, else nil
+
 	tunnel *tunnel // that an extended CONNECT asks for, nil for other requests
 
 	prev, next *h2stream // of those that wait for their turn
@@ -55,6 +57,9 @@ func (h *Host) freeStream(s *h2stream) {
 func (s *h2stream) drop() {
 	c := s.conn
 	c.host.loop.StopTimer(&s.timer)
+	if s.head != nil {
+		s.unput()
+	}
 	if s.queued {
 		c.unqueue(s)
 	}
@@ -72,10 +77,37 @@ func (s *h2stream) release() {
 	}
 }
 
+// start starts the exchange of a request.
+func (s *h2stream) start(head *message.Head) {
+	c, id := s.conn, s.id
+	s.x = c.host.stock.Get()
+	if head.Connect {
+		head.Upgrade, s.tunnel = !c.host.draining, &tunnel{ended: c.machine.Ended(id)}
+	}
+	if s.x.Start(c.host.services, s, &c.client, head); c.streams[id] != s || s.x == nil {
+		return
+	}
+	switch c.touched = s; {
+	case s.tunnel != nil:
+		s.x.BodyEnd()
+	case !c.machine.Ended(id):
+		s.await()
+	}
+}
+
+// refuse answers a request that cannot be understood.
+func (s *h2stream) refuse(method message.Method) {
+	c := s.conn
+	s.x = c.host.stock.Get()
+	s.x.StartFault(c.host.services, s, &c.client, method, c.machine.Fault(), c.machine.Cause())
+}
+
 // event takes what the machine has found behind the head.
 func (s *h2stream) event(ev http2.Event, data []byte) {
 	c := s.conn
 	switch {
+	case s.head != nil && s.early(ev):
+		return
 	case s.tunnel == nil:
 	case ev == http2.Data:
 		s.tunnelData(data)

@@ -3,6 +3,7 @@
 package conn
 
 import (
+	"math"
 	"net/netip"
 	"time"
 
@@ -40,8 +41,13 @@ const lingerBytes = 64 << 10
 // would stay for hours.
 const tunnelGrace = 10 * time.Second
 
-// drainRest is how long a connection must have been idle to be closed while draining.
-const drainRest = 500 * time.Millisecond
+const (
+	// drainRest is how long a connection must have been idle after an answer to be closed while draining.
+	drainRest = 500 * time.Millisecond
+	// drainFirst is the same before its first request: it was opened for one, which may still be waiting for the handshake,
+	// or has been lost and comes again (RFC 6298: after one second, and then after two more).
+	drainFirst = 3 * time.Second
+)
 
 // freeStreams bounds a loop's stock of streams.
 const freeStreams = 1024
@@ -259,12 +265,20 @@ func (h *Host) Drain() {
 	if !h.draining {
 		h.draining, h.drainFrom = true, h.loop.Now()
 	}
-	quiet := h.loop.Now() - int64(drainRest)
 	for c := h.first; c != nil; {
 		next := c.next
-		c.speaks.drain(quiet)
+		c.speaks.drain(h.loop.Now())
 		c = next
 	}
+}
+
+// quiet is the time since which a connection must have been resting to have done so for a while. After a stall of the loop
+// that is nobody at first: who was answered in that turn has rested for less than it seems.
+func (h *Host) quiet(now int64, rest time.Duration) int64 {
+	if now-h.loop.Stalled() < int64(rest) {
+		return math.MinInt64
+	}
+	return now - int64(rest)
 }
 
 // Cut breaks off every connection that is left.

@@ -51,8 +51,30 @@ func (n *Networks) Enter(a netip.Addr) bool {
 		least = min(least, n.counts[row][slot].Add(1))
 	}
 	p := n.policy.Load()
-	return p.Most == 0 || int(least) <= p.Most || a.IsLoopback() ||
-		slices.ContainsFunc(p.Exempt, func(e netip.Prefix) bool { return e.Contains(a) })
+	return int(least) <= p.Most || p.exempts(a)
+}
+
+// exempts says whether no limit is for an address.
+func (p *NetworkPolicy) exempts(a netip.Addr) bool {
+	return p.Most == 0 || a.IsLoopback() || slices.ContainsFunc(p.Exempt, func(e netip.Prefix) bool { return e.Contains(a) })
+}
+
+// Of is the network of an address, the zero one if no limit is for it.
+func (n *Networks) Of(a netip.Addr) netip.Prefix {
+	if n.policy.Load().exempts(a) {
+		return netip.Prefix{}
+	}
+	return network(a)
+}
+
+// network is the /24 of an IPv4 address and the /48 of an IPv6 one; an address that is none has the zero one.
+func network(a netip.Addr) netip.Prefix {
+	bits := 48
+	if a.Is4() {
+		bits = 24
+	}
+	p, _ := a.Prefix(bits)
+	return p
 }
 
 // Leave takes a connection out of the count.
@@ -62,18 +84,9 @@ func (n *Networks) Leave(a netip.Addr) {
 	}
 }
 
-// slots is where an address's network is counted: a /24 of IPv4, a /48 of IPv6.
+// slots is where an address's network is counted.
 func (n *Networks) slots(a netip.Addr) (slots [networkRows]uint16) {
-	var network [7]byte
-	if a.Is4() {
-		b := a.As4()
-		copy(network[:3], b[:])
-	} else {
-		b := a.As16()
-		copy(network[:6], b[:])
-		network[6] = 6
-	}
-	h := maphash.Comparable(n.seed, network)
+	h := maphash.Comparable(n.seed, network(a))
 	for row := range slots {
 		slots[row] = uint16(h % networkSlots)
 		h /= networkSlots

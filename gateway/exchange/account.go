@@ -2,14 +2,21 @@
 
 package exchange
 
+import "net/netip"
+
+// Peer is the client's address, behind proxies that are trusted too.
+func (x *Exchange) Peer() netip.Addr {
+	if b := x.plan.Behind; b != nil {
+		return b.Addr
+	}
+	return x.req.Peer
+}
+
 // account fills what the access log wants of an exchange that ends.
 func (x *Exchange) account() {
 	r := &x.rec
-	r.Peer, r.Trace = x.req.Peer, x.trace[:]
+	r.Peer, r.Trace = x.Peer(), x.trace[:]
 	r.SenderName, r.Kreis, r.Key = x.plan.Sender, x.plan.Kreis, x.plan.Key
-	if b := x.plan.Behind; b != nil {
-		r.Peer = b.Addr
-	}
 	switch {
 	case x.retried:
 		r.Attempts = 2

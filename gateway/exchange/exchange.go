@@ -465,7 +465,7 @@ func (x *Exchange) Cut() {
 		x.breakOff()
 	default:
 		x.leave(false)
-		x.req.Head = &x.wish
+		x.req.Head = x.asker()
 		x.refuse(reason.Draining, Detail{Backend: -1})
 	}
 }
@@ -481,7 +481,7 @@ func (x *Exchange) fail(fault message.Fault) {
 		x.backend.Failed(x.asked)
 	}
 	x.leave(false)
-	x.req.Head = &x.wish
+	x.req.Head = x.asker()
 	x.refuse(code, d)
 }
 

@@ -3,21 +3,26 @@
 package exchange
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/pvgate/pvgate/gateway/message"
 	"github.com/pvgate/pvgate/gateway/reason"
 )
 
-// MaxHeld is how many octets of a request are kept while it waits for a look-up, head and body.
+// MaxHeld is how many octets are held of a request while it waits for a look-up: its head, in the two forms that are needed of
+// the path, and its body.
 const MaxHeld = 64 << 10
+
+// fieldOctets is more than a message.Field takes beside its text.
+const fieldOctets = 64
 
 // Lookup is what a decision waits for, and what is found out meanwhile. The resolver makes it, and gets it back in
 // [Request].
 type Lookup interface {
-	// Want asks for what is missing. It reports false if nothing is any more; else done is called once, on any thread, when
-	// all has been heard: it posts a message.
-	Want(done func()) bool
+	// Want asks for what is missing, for a client of a network, the zero one for nobody's. It reports false if nothing is any more; else
+	// done is called once, on any thread, when all has been heard: it posts a message.
+	Want(from netip.Prefix, done func()) bool
 	// Cancel ends the wait. It reports false if done has been called, or will be all the same.
 	Cancel() bool
 }
@@ -28,8 +33,8 @@ type looking struct {
 	place Ticket // nil while it does not wait
 	until int64  // loop time at which it is told that nothing was heard; 0: it has never waited
 	head  message.Head
-	text  []byte // what the head points to
-	full  bool   // more has come of the body than may be kept: what has is of no use
+	size  int  // octets that are held for the head
+	full  bool // more has come of the body than may be kept: what has is of no use
 }
 
 // look is the state of a request whose route is not in the snapshot: sources have to be asked (R15). It ends with Looked or
@@ -42,7 +47,6 @@ func (x *Exchange) look(h *message.Head) {
 			x.unlooked()
 			return
 		}
-		x.remember(h)
 		x.req.Head = &l.head
 	}
 	x.state = looksUp
@@ -71,31 +75,11 @@ func (x *Exchange) unlooked() {
 
 // keep copies a head. It reports false if that is too large.
 func (l *looking) keep(h *message.Head) bool {
-	size := len(h.MethodText) + len(h.Target) + len(h.Authority) + len(h.Path) + len(h.Query)
-	for i := range h.Fields {
-		size += len(h.Fields[i].Name) + len(h.Fields[i].Value)
-	}
-	if size > MaxHeld {
+	// Exchange.path is a second path.
+	if l.size = h.Size() + len(h.Fields)*fieldOctets + len(h.Path); l.size > MaxHeld {
 		return false
 	}
-	text := make([]byte, 0, size)
-	own := func(b []byte) []byte {
-		if b == nil {
-			return nil // of a field, that it is not there
-		}
-		at := len(text)
-		text = append(text, b...)
-		return text[at:len(text):len(text)]
-	}
-	l.head = *h
-	l.head.Fields = make([]message.Field, len(h.Fields))
-	for _, b := range [...]*[]byte{&l.head.MethodText, &l.head.Target, &l.head.Authority, &l.head.Path, &l.head.Query} {
-		*b = own(*b)
-	}
-	for i := range h.Fields {
-		l.head.Fields[i] = message.Field{Name: own(h.Fields[i].Name), Value: own(h.Fields[i].Value), ID: h.Fields[i].ID}
-	}
-	l.text = text
+	l.head = h.Clone()
 	return true
 }
 
@@ -156,14 +140,28 @@ func (x *Exchange) letGo() {
 	x.plan.Lookup, x.req.Lookup = nil, nil
 }
 
-// hold keeps octets of the body of a request that waits.
+// hold keeps octets of the body of a request that waits, for a look-up in no more memory than may be.
 func (x *Exchange) hold(b []byte) {
-	if x.state == looksUp && len(x.looking.text)+len(x.waiting.body)+len(b) > MaxHeld {
-		x.looking.full, x.waiting.body = true, nil
+	held := x.waiting.body
+	if x.state == looksUp {
+		need, room := len(held)+len(b), MaxHeld-x.looking.size
+		if x.looking.full = x.looking.full || need > room; x.looking.full {
+			x.waiting.body = nil
+			return
+		}
+		if need > cap(held) {
+			held = append(make([]byte, 0, min(2*need, room)), held...)
+		}
 	}
-	if !x.looking.full {
-		x.waiting.body = append(x.waiting.body, b...)
+	x.waiting.body = append(held, b...)
+}
+
+// asker is the head for a page of ours, when that of the client's message is gone.
+func (x *Exchange) asker() *message.Head {
+	if x.state == looksUp {
+		return &x.looking.head
 	}
+	return &x.wish
 }
 
 // Parking is what became of a wish to wait for a look-up.

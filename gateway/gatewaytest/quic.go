@@ -56,7 +56,7 @@ func (p *Protocol) QUIC(t testing.TB, from *quic.Transport, to, name string) (*q
 	defer cancel()
 	secure := p.client(name)
 	secure.NextProtos = []string{http3.NextProtoH3}
-	c, err := from.Dial(ctx, addr, secure, &quic.Config{MaxIdleTimeout: 20 * time.Second})
+	c, err := from.Dial(ctx, addr, secure, &quic.Config{MaxIdleTimeout: 20 * time.Second, HandshakeIdleTimeout: 20 * time.Second})
 	if err == nil {
 		t.Cleanup(func() { _ = c.CloseWithError(0x100, "") })
 	}

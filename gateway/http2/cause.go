@@ -108,8 +108,9 @@ func (s *Server) charge(a Abuse, points int64) Event {
 	return s.calm(a)
 }
 
-// Wasteful reports that a quarter of what the client has to waste is gone: whoever has better manners is served first.
-func (s *Server) Wasteful() bool { return s.spent-s.now > burst*refill/4 }
+// Wasteful reports that the client has wasted some of our time just now, by a reset at least: whoever has better manners is
+// served first.
+func (s *Server) Wasteful() bool { return s.spent-s.now >= (costReset-1)*refill }
 
 // calm ends the connection of who wastes our time.
 func (s *Server) calm(a Abuse) Event {

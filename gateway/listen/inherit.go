@@ -21,13 +21,15 @@ type Passed struct {
 	Name string
 }
 
-// Share duplicates a descriptor, for a process that is to be started with it; the caller closes it.
-func Share(fd int, name string) (Passed, error) {
+// Share duplicates a descriptor, for a process that is to be started with it; the caller closes it. The file alone owns it:
+// a number that is closed twice may be a new connection's the second time.
+func Share(fd int, name string) (*os.File, error) {
 	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		return Passed{}, fmt.Errorf("duplicate the socket of %s: %w", name, err)
+		return nil, fmt.Errorf("duplicate the socket of %s: %w", name, err)
 	}
-	return Passed{FD: dup, Name: name}, nil
+	// It does not block, and os leaves that so: this process uses the same socket.
+	return os.NewFile(uintptr(dup), name), nil
 }
 
 // Control calls f with the descriptor of a socket, which is valid until f returns.
@@ -42,9 +44,9 @@ func Control(socket syscall.Conn, f func(fd int) error) error {
 }
 
 // CloseAll closes what was to be passed.
-func CloseAll(passed []Passed) {
-	for _, p := range passed {
-		_ = unix.Close(p.FD)
+func CloseAll(shared []*os.File) {
+	for _, f := range shared {
+		_ = f.Close()
 	}
 }
 

@@ -3,6 +3,7 @@
 package listen_test
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
@@ -19,11 +20,15 @@ func pass(t *testing.T, name string, fds ...int32) []listen.Passed {
 	t.Helper()
 	var all []listen.Passed
 	for _, fd := range fds {
-		p, err := listen.Share(int(fd), name)
+		f, err := listen.Share(int(fd), name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, p)
+		theirs, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err = errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, listen.Passed{FD: theirs, Name: name})
 	}
 	return all
 }

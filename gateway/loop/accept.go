@@ -67,7 +67,7 @@ func (ln *Listener) event(Flags) {
 	})
 }
 
-func (ln *Listener) foresee(Flags) {}
+func (ln *Listener) foresee(Flags) bool { return false }
 
 // full reports that there are as many accepted connections as allowed.
 func (l *Loop) full() bool {

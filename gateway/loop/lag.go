@@ -8,19 +8,30 @@ const (
 	// lateAfter is how long what came in may have waited for the loop before it counts as late. A client does not notice it;
 	// a loop that is that late has thousands of events to serve.
 	lateAfter = int64(50 * time.Millisecond)
+	// aim is the delay that a loop keeps once it is behind: what has waited for longer is late. So whoever is served is served
+	// soon, and few connections share the processor's caches. A poll's work is less.
+	aim = int64(20 * time.Millisecond)
 	// standing is for how long a loop must have been late without a break: a burst, or a pause of the machine, passes by itself,
-	// and more would come to nothing but refusals.
+	// and more would come to nothing but refusals. And looks is at how many polls in a row: time that the hypervisor has taken
+	// counts as the thread's work, so that what has come meanwhile seems to stand. That many full ones take thousands of requests,
+	// and where fewer take a second, each of them is work.
 	standing = int64(100 * time.Millisecond)
-	// steady is how long it must not have been late to be on top of its work again.
+	looks    = 32
+	// steady is how long it must not have been late to be on top of its work again; or idle of that time it had nothing to do,
+	// however late it was in between: what comes in bursts, or on a machine that runs the loop in bursts, is not too much.
 	steady = int64(time.Second)
+	idle   = steady / 8
 )
 
-// However much comes, some get an answer: of what is late one of so many is served all the same, and of what has waited hopelessly
-// long, so that even refusing takes more time than there is, more.
+// However much comes, some get an answer: of what is late one of so many is served all the same. Where what comes has waited
+// hopelessly long, refusing as many as that may clear it: so long is tried. If it does not, even refusing takes more time than there
+// is, so that more are served until that has been long enough to try again.
 const (
 	served         = 16
 	hopeless       = 4 * lateAfter
-	servedHopeless = 4
+	clearing       = int64(5 * time.Second)
+	tryAgain       = 4 * clearing
+	servedHopeless = 3
 )
 
 // lag knows how long the loop lets wait what has come in, as CoDel does of a queue: not how much waits is the measure, but
@@ -36,17 +47,21 @@ type lag struct {
 	probe, probed int64
 
 	since  int64 // loop time since when it has been late at every poll; 0: it is not
+	polls  int   // since then
 	last   int64 // loop time at which it was late last
+	lost   int64 // loop time since when what comes has waited hopelessly long; 0: it has not
 	behind bool  // the delay stands
 	count  int   // of what was late
+	// window is the loop time since when rested has been summed up: how long the loop has waited for something to do.
+	window, rested int64
 }
 
 // poll is one look at what has come in.
 type poll struct {
 	now, busy int64 // loop time at its end; how long the turn before it took
 	events    int
-	slept     bool // it has waited for what it found
-	probed    bool // it has found a probe
+	slept     int64 // how long it has waited for what it found; 0: that was there
+	probed    bool  // it has found a probe
 }
 
 // polled takes a poll, and reports whether a probe is to be sent: behind a full poll only that tells how much is there. worked is
@@ -61,7 +76,7 @@ func (g *lag) polled(p poll, worked func() int64) (probe bool) {
 		total = worked()
 	}
 	switch {
-	case p.slept:
+	case p.slept > 0:
 		g.waited, g.work = 0, 0
 	case !g.full: // all that was there had been taken, so this has come since
 		g.waited, g.work = p.busy, 0
@@ -81,22 +96,40 @@ func (g *lag) polled(p poll, worked func() int64) (probe bool) {
 		g.probe, g.probed = p.now, total
 	}
 	g.most = max(g.most, g.waited)
+	g.rested += p.slept
 	g.judge(p.now)
 	return probe
 }
 
 // judge finds out whether the delay stands.
 func (g *lag) judge(now int64) {
-	if g.waited <= lateAfter || g.work <= lateAfter/2 {
+	bound := lateAfter
+	if g.behind && now-g.window >= steady {
+		g.behind = g.rested < idle
+		g.window, g.rested = now, 0
+	}
+	if g.behind {
+		bound = aim
+	}
+	switch {
+	case g.waited < hopeless:
+		g.lost = 0
+	case g.lost == 0:
+		g.lost = now
+	}
+	if g.waited <= bound || g.work <= bound/2 {
 		g.since = 0
 		g.behind = g.behind && now-g.last < steady
 		return
 	}
 	if g.since == 0 {
-		g.since = now
+		g.since, g.polls = now, 0
 	}
 	g.last = now
-	g.behind = g.behind || now-g.since >= standing
+	g.polls++
+	if stands := now - g.since; !g.behind && (stands >= standing && g.polls >= looks || stands >= steady) {
+		g.behind, g.window, g.rested = true, now, 0
+	}
 }
 
 // late reports whether a request that was polled last comes too late because more comes than can be served.
@@ -105,7 +138,7 @@ func (g *lag) late() bool {
 		return false
 	}
 	of := served
-	if g.waited >= hopeless {
+	if g.lost != 0 && (g.last-g.lost)%tryAgain >= clearing {
 		of = servedHopeless
 	}
 	g.count++

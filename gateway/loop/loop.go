@@ -3,16 +3,20 @@
 package loop
 
 import (
+	"bytes"
+	"math"
 	"net/netip"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// eventBatch is how many readiness reports one wait takes.
-const eventBatch = 256
+// eventBatch is how many readiness reports one wait takes: so few that what a turn reads and writes stays in the processor's
+// caches [512 connections, 16 KiB each: 256 took a third more CPU per request than 64].
+const eventBatch = 64
 
 // Options configures a [Loop].
 type Options struct {
@@ -59,7 +63,8 @@ type Stats struct {
 
 type source interface {
 	event(Flags)
-	foresee(Flags)
+	// foresee notes what has been reported; it reports whether that is a backend's.
+	foresee(Flags) (answers bool)
 }
 
 // Loop is one reactor. Everything but Post, Stop, Connections and the fields said to be safe belongs to the thread in
@@ -67,8 +72,8 @@ type source interface {
 type Loop struct {
 	kernel  Kernel
 	index   int
-	poison  bool
-	most    int32 // MaxAccepted
+	poison  []byte // what parts of the read buffer are overwritten with, nil for none
+	most    int32  // MaxAccepted
 	panic   func(any, []byte)
 	serving source // whose turn it is
 	at      int    // events and streams of this turn that have been served
@@ -84,6 +89,7 @@ type Loop struct {
 	polled   int  // events that stand in events already
 	guarded  bool // a Guard may be among what is held
 	events   [eventBatch]Event
+	rest     [eventBatch]Event // scratch of foresee
 	lag      lag
 	wheel    wheel
 	pool     pool
@@ -95,9 +101,11 @@ type Loop struct {
 	mostPipes int
 	mailbox   mailbox
 	letters   *message // taken from the mailbox, not yet run
+	crowd     crowd
 	now       int64
 	wall      time.Time
 	since     int64 // loop time of the last poll
+	stalled   int64 // that of the last one after a stall
 	readBuf   []byte
 	stats     Stats
 	streams   int
@@ -111,9 +119,13 @@ type Loop struct {
 
 // New returns a loop that Run will turn.
 func New(o Options) *Loop {
-	l := &Loop{kernel: o.Kernel, index: o.Index, poison: o.Poison, most: int32(o.MaxAccepted), mostPipes: o.MaxPipes, panic: o.Panic, readBuf: make([]byte, ReadSize), done: make(chan struct{})}
+	l := &Loop{kernel: o.Kernel, index: o.Index, most: int32(o.MaxAccepted), mostPipes: o.MaxPipes, panic: o.Panic, readBuf: make([]byte, ReadSize), done: make(chan struct{})}
+	if o.Poison {
+		l.poison = bytes.Repeat([]byte{0xDB}, 1<<10)
+	}
 	l.pool.grown = o.Grown
 	l.now, l.wall = l.kernel.Now()
+	l.stalled = math.MinInt64 / 2
 	return l
 }
 
@@ -158,6 +170,14 @@ func (l *Loop) Connections() int { return int(l.accepted.Load()) }
 // for concurrent use. A message about a connection must check the connection's generation itself.
 func (l *Loop) Post(run func()) {
 	if l.mailbox.put(run) {
+		l.kernel.Wake()
+	}
+}
+
+// Queue is Post for messages of which very many may come at once, each with as much to do as a request: a turn runs a few of
+// them, in their order, and then looks at what has come in meanwhile. Post's messages may overtake them.
+func (l *Loop) Queue(run func()) {
+	if l.crowd.mailbox.put(run) {
 		l.kernel.Wake()
 	}
 }
@@ -211,14 +231,14 @@ func (l *Loop) Run() {
 	l.kernel.Release()
 }
 
-// Turn is one wake-up: wait, then messages, readiness, what was left over, timers; and then what all that has written
-// goes to the kernel. Exported for the simulation.
+// Turn is one wake-up: wait, then messages, readiness, some of what is queued, what was left over, timers; and then what all
+// that has written goes to the kernel. Exported for the simulation.
 func (l *Loop) Turn() {
 	n := l.polled
 	if l.polled = 0; n == 0 {
 		timeout := int64(0)
 		// The look before the last turn's writes may have taken the wake-up of a message that came behind messages.
-		if len(l.ready) == 0 && !l.holds() && l.mailbox.empty() {
+		if len(l.ready) == 0 && !l.holds() && l.mailbox.empty() && l.crowd.empty() {
 			timeout = l.wheel.wait(l.now)
 		}
 		busy := l.poll()
@@ -229,7 +249,11 @@ func (l *Loop) Turn() {
 		l.foresee(n)
 		l.now, l.wall = l.kernel.Now()
 		l.since = l.now
-		l.notice(poll{l.now, busy, n, l.now-before > slept, l.kernel.Woken()})
+		waited := l.now - before
+		if waited <= slept {
+			waited = 0
+		}
+		l.notice(poll{l.now, busy, n, waited, l.kernel.Woken()})
 	} else {
 		l.now, l.wall = l.kernel.Now()
 	}
@@ -238,6 +262,9 @@ func (l *Loop) Turn() {
 	}
 	l.at = 0
 	for !l.serve(n) {
+	}
+	l.crowd.left = max(fewQueued, n/2)
+	for !l.queued() {
 	}
 	l.turn, l.ready = l.ready, l.turn[:0]
 	l.at = 0
@@ -253,7 +280,7 @@ func (l *Loop) Turn() {
 			// A look before the requests leave: what a backend says unasked must not be taken for an answer (Stream.Guard).
 			busy := l.poll()
 			l.polled = l.kernel.Poll(l.events[:])
-			l.notice(poll{l.since, busy, l.polled, false, l.kernel.Woken()})
+			l.notice(poll{l.since, busy, l.polled, 0, l.kernel.Woken()})
 			l.foresee(l.polled)
 		}
 		for who := range l.held {
@@ -267,6 +294,12 @@ func (l *Loop) Turn() {
 // slept is how long a poll must have taken to have waited: one that finds something is faster.
 const slept = int64(100 * time.Microsecond)
 
+// stall is how long a turn takes that was stopped: the machine had no processor for it.
+const stall = int64(100 * time.Millisecond)
+
+// Stalled returns the loop time at which the last stall ended. What was done in its turn is later than Now said there.
+func (l *Loop) Stalled() int64 { return l.stalled }
+
 // poll keeps the account of a poll that comes now. It returns for how long the loop has been busy since the last one.
 func (l *Loop) poll() (busy int64) {
 	now, _ := l.kernel.Now()
@@ -274,6 +307,9 @@ func (l *Loop) poll() (busy int64) {
 	l.stats.Waits++
 	l.stats.Busy += busy
 	l.stats.StallMax = max(l.stats.StallMax, busy)
+	if busy > stall {
+		l.stalled = now
+	}
 	l.since = now
 	return busy
 }
@@ -290,17 +326,25 @@ func (l *Loop) notice(p poll) {
 // once for each.
 func (l *Loop) Late() bool { return l.lag.late() }
 
-// foresee notes what has been reported before anything of it is served.
+// foresee notes what has been reported before anything of it is served. Where more may wait than a poll takes, what backends
+// say comes first: what was admitted ends before more is, and those of a kind are served in a row, in warm caches.
 func (l *Loop) foresee(n int) {
-	for i := range l.events[:n] {
-		ev := &l.events[i]
-		if int(ev.FD) < len(l.fds) && l.fds[ev.FD] != nil && l.gens[ev.FD] == ev.Gen {
-			l.fds[ev.FD].foresee(ev.Flags)
+	first, rest := 0, l.rest[:0]
+	for _, ev := range l.events[:n] {
+		answers := int(ev.FD) < len(l.fds) && l.fds[ev.FD] != nil && l.gens[ev.FD] == ev.Gen && l.fds[ev.FD].foresee(ev.Flags)
+		switch {
+		case n < eventBatch:
+		case answers:
+			l.events[first] = ev
+			first++
+		default:
+			rest = append(rest, ev)
 		}
 	}
+	copy(l.events[first:], rest)
 }
 
-// messages runs what was posted. It and the next four report false when a panic ended them early; they go on with the
+// messages runs what was posted. It and the next five report false when a panic ended them early; they go on with the
 // next item when they are called again.
 func (l *Loop) messages() bool {
 	defer l.rescue()
@@ -328,6 +372,17 @@ func (l *Loop) serve(n int) bool {
 		}
 		l.serving = l.fds[ev.FD]
 		l.serving.event(ev.Flags)
+		l.dispatched()
+	}
+	return true
+}
+
+// queued runs some of what was queued.
+func (l *Loop) queued() bool {
+	defer l.rescue()
+	for m := l.crowd.next(); m != nil; m = l.crowd.next() {
+		l.serving = nil
+		m.run()
 		l.dispatched()
 	}
 	return true
@@ -403,10 +458,16 @@ func (l *Loop) rescue() {
 }
 
 func (l *Loop) dispatched() {
-	if l.poison {
-		l.readBuf[0] = 0xDB
-		for n := 1; n < len(l.readBuf); n *= 2 {
-			copy(l.readBuf[n:], l.readBuf[:n])
+	if l.poison != nil {
+		l.overwrite()
+	}
+}
+
+func (l *Loop) overwrite() {
+	for part := range slices.Chunk(l.readBuf, len(l.poison)) {
+		// The race detector notes each octet that is copied or compared, and none that is counted.
+		if bytes.Count(part, l.poison[:1]) < len(part) {
+			copy(part, l.poison)
 		}
 	}
 }

@@ -43,3 +43,32 @@ func (m *mailbox) take() *message {
 	}
 	return ordered
 }
+
+// A turn runs so many queued messages, or half as many as there are events, if that is more: what waits for a socket waits
+// for a few of them at most, and a crowd gets a third of a loop that has no end of events.
+const fewQueued = 4
+
+// crowd is messages of which a thousand may come at once and of which a turn runs only a few.
+type crowd struct {
+	mailbox mailbox
+	letters *message // taken from the mailbox, not yet run
+	left    int      // that this turn still may run
+}
+
+// next takes a message whose turn it is, or returns nil.
+func (c *crowd) next() *message {
+	if c.left == 0 {
+		return nil
+	}
+	if c.letters == nil {
+		c.letters = c.mailbox.take()
+	}
+	m := c.letters
+	if m != nil {
+		c.letters = m.next
+		c.left--
+	}
+	return m
+}
+
+func (c *crowd) empty() bool { return c.letters == nil && c.mailbox.empty() }

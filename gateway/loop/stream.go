@@ -454,9 +454,10 @@ func (s *Stream) forget() {
 }
 
 // foresee notes what epoll has reported before it is dispatched, so that nobody takes the stream for silent.
-func (s *Stream) foresee(f Flags) {
+func (s *Stream) foresee(f Flags) (answers bool) {
+	answers = s.side == dialed
 	if s.connecting {
-		return
+		return answers
 	}
 	if f&(EventHangup|EventError) != 0 {
 		s.brief = s.brief || !s.reported && f&EventError == 0
@@ -466,6 +467,7 @@ func (s *Stream) foresee(f Flags) {
 	if f&(EventRead|EventError) != 0 {
 		s.readable = true
 	}
+	return answers
 }
 
 // event takes one readiness report.

@@ -180,3 +180,57 @@ func TestPostDuringATurnThatWritesIsNotSleptOver(t *testing.T) {
 		t.Errorf("with a message in the box the loop would sleep %v", k.Sleep())
 	}
 }
+
+// Where there is more than a poll takes, backends' answers do not wait behind clients' requests; where there is not, everything
+// has its turn as it came.
+func TestAnswersComeFirstWhereMoreWaits(t *testing.T) {
+	t.Parallel()
+	here, there := netip.MustParseAddrPort("10.0.0.1:80"), netip.MustParseAddrPort("10.0.0.2:80")
+	for clients, first := range map[int]bool{20: false, 200: true} {
+		net := simsys.New(1, simsys.Faults{})
+		net.Order = true
+		l := loop.New(loop.Options{Kernel: net.Kernel()})
+		var heard string
+		hear := func(who string) *scribe {
+			return &scribe{readable: func(c *scribe) {
+				var b [16]byte
+				if _, st := c.stream.Read(b[:]); st == loop.Data {
+					heard += who
+				}
+			}}
+		}
+		_, err := l.Listen(net.LoopSocket(here), func(*loop.Loop) loop.Accepted {
+			return func(l *loop.Loop, fd int32, peer netip.AddrPort) {
+				c := hear("c")
+				l.Adopt(fd, peer, &c.stream, c)
+			}
+		})
+		if err != 0 {
+			t.Fatal(err)
+		}
+		listener := net.Listen(there)
+		b := hear("b")
+		if err := l.Dial(there, &b.stream, b); err != 0 {
+			t.Fatal(err)
+		}
+		var ends []*simsys.End
+		for range clients {
+			ends = append(ends, net.Dial(netip.MustParseAddrPort("192.0.2.1:1"), here))
+		}
+		for range 20 {
+			l.Turn()
+		}
+		for i, e := range ends {
+			if i == 10 {
+				listener.Accept().Write([]byte("answer"))
+			}
+			e.Write([]byte("request"))
+		}
+		for range 20 {
+			l.Turn()
+		}
+		if len(heard) != clients+1 || (heard[0] == 'b') != first || (heard[10] == 'b') == first {
+			t.Errorf("of %d clients and a backend, the loop heard %.12s… in this order, %d in all", clients, heard, len(heard))
+		}
+	}
+}

@@ -53,6 +53,37 @@ func (h *Head) Get(id FieldID) []byte {
 	return nil
 }
 
+// Size is how many octets the texts of the head have.
+func (h *Head) Size() int {
+	n := len(h.MethodText) + len(h.Target) + len(h.Authority) + len(h.Path) + len(h.Query)
+	for i := range h.Fields {
+		n += len(h.Fields[i].Name) + len(h.Fields[i].Value)
+	}
+	return n
+}
+
+// Clone returns a head that shares nothing with h: what that came in may be used for others.
+func (h *Head) Clone() Head {
+	text := make([]byte, 0, h.Size())
+	own := func(b []byte) []byte {
+		if b == nil {
+			return nil // of a field, that it is not there
+		}
+		at := len(text)
+		text = append(text, b...)
+		return text[at:len(text):len(text)]
+	}
+	c := *h
+	c.Fields = make([]Field, len(h.Fields))
+	for _, b := range [...]*[]byte{&c.MethodText, &c.Target, &c.Authority, &c.Path, &c.Query} {
+		*b = own(*b)
+	}
+	for i := range h.Fields {
+		c.Fields[i] = Field{Name: own(h.Fields[i].Name), Value: own(h.Fields[i].Value), ID: h.Fields[i].ID}
+	}
+	return c
+}
+
 // HasBody reports whether the framing fields of a request announce a body.
 func (h *Head) HasBody() bool { return h.Chunked || h.ContentLength > 0 }
 

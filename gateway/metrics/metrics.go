@@ -34,8 +34,9 @@ type State struct {
 	Sources    []Source
 	Lookups    []Lookup // of sources that are looked up in
 	Entries    map[Bin]int
-	Blocked    int // entries whose target is refused
-	Overrides  int // in force now
+	Links      *Links // nil: they are not checked
+	Blocked    int    // entries whose target is refused
+	Overrides  int    // in force now
 	NextExpiry time.Time
 	Names      dns.Stats // of endpoints
 
@@ -69,6 +70,13 @@ type Lookup struct {
 	Stats lookup.Stats
 }
 
+// Links is what is known of the registry's addresses.
+type Links struct {
+	Results  map[string]int // by what the last check of each has found
+	Stale    map[string]int // by Land, as its label is
+	Requests uint64
+}
+
 // Inputs are what a collector reads at a scrape.
 type Inputs struct {
 	Stats func() (*gateway.Stats, error)
@@ -97,7 +105,7 @@ type collector struct {
 
 // metric names with their labels and help; the one list of what is shown.
 func families() [][]string {
-	return [][]string{
+	return append(registryFamilies(), [][]string{
 		{"pvgate_requests_total", "Requests answered, by protocol and status.", "proto", "code"},
 		{"pvgate_reasons_total", "Answers made by the gateway, by reason and Land of the asked area.", "reason", "land"},
 		{"pvgate_requests_refused_total", "Requests refused by the parser or the path form, by reason.", "reason"},
@@ -116,19 +124,6 @@ func families() [][]string {
 		{"pvgate_queue_wait_seconds", "Time that requests have waited for a place at a backend, of those that had to."},
 		{"pvgate_limited_total", "Requests refused by a limit, or in shadow mode would have been, by whose limit.", "backend", "whose"},
 		{"pvgate_retries_total", "Requests sent to a backend a second time, or not for want of a budget (refused), by result.", "result"},
-		{"pvgate_registry_age_seconds", "Time since the source was last read well.", "source"},
-		{"pvgate_registry_last_success_timestamp_seconds", "When the source was last read well.", "source"},
-		{"pvgate_registry_interval_seconds", "How often the source is asked.", "source"},
-		{"pvgate_registry_refused_total", "Deliveries of the source that were refused, by cause.", "source", "cause"},
-		{"pvgate_registry_quarantined", "Rows of the source that could not be read.", "source"},
-		{"pvgate_registry_entries", "Entries in service, by Land and kind.", "land", "kind"},
-		{"pvgate_registry_blocked", "Entries whose target is refused: they answer target_refused where they would win."},
-		{"pvgate_lookup_total", "Look-ups in a source, by what became of them: the cache had an answer (hit), that nothing is known (negative), or an old one for want of a better (stale); the source was asked (miss); it could not be (error), or may not (budget).", "source", "result"},
-		{"pvgate_lookup_seconds", "Time of the calls of a source.", "source"},
-		{"pvgate_lookup_stale_age_seconds_max", "Age of the oldest answer that was lately given as stale; 0 without one.", "source"},
-		{"pvgate_lookup_parked", "Requests that wait for look-ups now."},
-		{"pvgate_lookup_parked_limit", "Requests that may wait for look-ups at once."},
-		{"pvgate_lookup_parking_failed_total", "Requests that found no place to wait for a look-up (full), or waited too long (late).", "cause"},
 		{"pvgate_overrides_active", "Overrides in force now."},
 		{"pvgate_override_expiry_timestamp_seconds_min", "When the next override in force ends; 0 without one."},
 		{"pvgate_config_last_reload_successful", "1 if the last reload was put in service."},
@@ -163,6 +158,28 @@ func families() [][]string {
 		{"pvgate_loop_waits_total", "Polls of the loop.", "loop"},
 		{"pvgate_loop_blocking_waits_total", "Polls in which the loop may have slept.", "loop"},
 		{"pvgate_loop_thread_id", "The kernel's number of the loop's thread: /proc/PID/task/THIS.", "loop"},
+	}...)
+}
+
+// registryFamilies are those of the registry and its sources.
+func registryFamilies() [][]string {
+	return [][]string{
+		{"pvgate_registry_age_seconds", "Time since the source was last read well.", "source"},
+		{"pvgate_registry_last_success_timestamp_seconds", "When the source was last read well.", "source"},
+		{"pvgate_registry_interval_seconds", "How often the source is asked.", "source"},
+		{"pvgate_registry_refused_total", "Deliveries of the source that were refused, by cause.", "source", "cause"},
+		{"pvgate_registry_quarantined", "Rows of the source that could not be read.", "source"},
+		{"pvgate_registry_entries", "Entries in service, by Land and kind.", "land", "kind"},
+		{"pvgate_registry_blocked", "Entries whose target is refused: they answer target_refused where they would win."},
+		{"pvgate_lookup_total", "Look-ups in a source, by what became of them: the cache had an answer (hit), that nothing is known (negative), or an old one for want of a better (stale); the source was asked (miss); it could not be (error), or may not (budget).", "source", "result"},
+		{"pvgate_lookup_seconds", "Time of the calls of a source.", "source"},
+		{"pvgate_lookup_stale_age_seconds_max", "Age of the oldest answer that was lately given as stale; 0 without one.", "source"},
+		{"pvgate_lookup_parked", "Requests that wait for look-ups now."},
+		{"pvgate_lookup_parked_limit", "Requests that may wait for look-ups at once."},
+		{"pvgate_lookup_parking_failed_total", "Requests that found no place to wait for a look-up (full; network: theirs has its share), or waited too long (late).", "cause"},
+		{"pvgate_links", "Addresses of the registry by what their last check has found; no series without link_check.", "result"},
+		{"pvgate_links_stale", "Addresses of the registry that have failed several checks in a row, by Land of their entries.", "land"},
+		{"pvgate_link_requests_total", "Requests sent to check addresses of the registry."},
 	}
 }
 
@@ -194,6 +211,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			s.gauge("pvgate_lookup_parked", float64(st.Parked))
 			s.gauge("pvgate_lookup_parked_limit", float64(st.ParkedMost))
 			s.counter("pvgate_lookup_parking_failed_total", float64(st.ParkingRefused), "full")
+			s.counter("pvgate_lookup_parking_failed_total", float64(st.ParkingCrowded), "network")
 			s.counter("pvgate_lookup_parking_failed_total", float64(st.ParkedInVain), "late")
 		}
 		if state.TLS {
@@ -417,6 +435,15 @@ func (s sink) state(st State, now time.Time) {
 	s.gauge("pvgate_registry_blocked", float64(st.Blocked))
 	for i := range st.Lookups {
 		s.lookup(&st.Lookups[i])
+	}
+	if st.Links != nil {
+		for result, n := range st.Links.Results {
+			s.gauge("pvgate_links", float64(n), result)
+		}
+		for land, n := range st.Links.Stale {
+			s.gauge("pvgate_links_stale", float64(n), land)
+		}
+		s.counter("pvgate_link_requests_total", float64(st.Links.Requests))
 	}
 	s.names(&st.Names)
 	s.gauge("pvgate_overrides_active", float64(st.Overrides))

@@ -65,6 +65,9 @@ func (c crowd) stats() *gateway.Stats {
 	return st
 }
 
+// linkResults is how many results a check of an address can have.
+const linkResults = 13
+
 // lookups is how many sources are looked up in.
 const lookups = 2
 
@@ -94,6 +97,13 @@ func (c crowd) state() metrics.State {
 			l.Stats.Causes[source.Cause(cause)] = 1
 		}
 		st.Lookups = append(st.Lookups, l)
+	}
+	st.Links = &metrics.Links{Results: map[string]int{}, Stale: map[string]int{}, Requests: 1}
+	for i := range linkResults {
+		st.Links.Results[fmt.Sprint("result-", i)] = 1
+	}
+	for land := range meter.Lands - 1 { // an address is in one
+		st.Links.Stale[metrics.Land(land)] = 1
 	}
 	for land := range meter.Lands {
 		for _, kind := range []string{"service", "page"} {
@@ -194,8 +204,9 @@ func (c crowd) ceiling() int {
 		others   = 1 + 2 + 4 + int(conn.Causes) + 6 + 4 + 2 + int(dns.Results) + 4 + 2*meter.Lands + 3 + 4 + 4 // log, memory, connections, closed ones, ended tunnels, upstreams, retries, names, entries, blocked and overrides, config and upgrades, TLS
 	)
 	byLookup := len(lookup.Results()) + histogram(lookup.Buckets()) + 1 + len(strings.Fields(causes))
-	const parked = 4 // how many wait for look-ups, may, could not, have in vain
-	fixed += lookups*byLookup + parked
+	const parked = 5                                    // how many wait for look-ups, may, could not, could not for their network, have in vain
+	const linkCheck = linkResults + meter.Lands - 1 + 1 // and the requests
+	fixed += lookups*byLookup + parked + linkCheck
 	return (c.backends+1)*byBackend + c.backends*(limits+endpoints) + fixed + c.loops*byLoop + c.sources*(bySource+len(strings.Fields(causes))) + c.certificates + others
 }
 

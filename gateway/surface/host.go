@@ -123,30 +123,12 @@ func (s *Surface) belowDomain(host []byte) (name []byte, ok bool) {
 	return host[:n], true
 }
 
-// label finds the backend of a host label by binary search, without
-// allocation.
+// label finds the backend of a host label.
 func (s *Surface) label(name []byte) (backend int, ok bool) {
-	var buf [maxLabel]byte
-	if len(name) > len(buf) {
-		return 0, false
+	if l, fits := labelOf(name); fits {
+		backend, ok = s.labels[l]
 	}
-	for i, c := range name {
-		buf[i] = message.Lower(c)
-	}
-	low, high := 0, len(s.labels)
-	for low < high {
-		mid := int(uint(low+high) >> 1)
-		// Comparing a converted slice does not allocate.
-		switch have := s.labels[mid].name; {
-		case have == string(buf[:len(name)]):
-			return s.labels[mid].backend, true
-		case have < string(buf[:len(name)]):
-			low = mid + 1
-		default:
-			high = mid
-		}
-	}
-	return 0, false
+	return backend, ok
 }
 
 // appendBase appends scheme and authority of an address of ours.

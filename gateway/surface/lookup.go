@@ -3,6 +3,7 @@
 package surface
 
 import (
+	"net/netip"
 	"strings"
 	"sync/atomic"
 
@@ -108,7 +109,7 @@ func (c *call) destination(k *keys, q *routing.Query, d *routing.Decision) bool 
 	for i := range in.heard {
 		answers = append(answers, in.heard[i].answer)
 	}
-	q.Destination = lookup.Destination(answers...)
+	q.Destination = lookup.Destination(answers...).DestinationID
 	if d.Verdict == routing.TargetRefused && q.Destination != "" {
 		*d = c.table.Resolve(q)
 	}
@@ -175,7 +176,7 @@ func (in *inquiry) take() []routing.Lookup {
 }
 
 // Want asks the sources whose caches have no answer.
-func (in *inquiry) Want(done func()) bool {
+func (in *inquiry) Want(from netip.Prefix, done func()) bool {
 	in.left.Store(1) // until all have been asked
 	for i := range in.heard {
 		h := &in.heard[i]
@@ -183,7 +184,7 @@ func (in *inquiry) Want(done func()) bool {
 			continue
 		}
 		in.left.Add(1)
-		a, r, w := in.caches[i].Want(in.key, func(a *lookup.Answer, r lookup.Result) {
+		a, r, w := in.caches[i].Want(in.key, from, func(a *lookup.Answer, r lookup.Result) {
 			h.answer, h.result = a, r
 			if in.left.Add(-1) == 0 {
 				done()

@@ -26,6 +26,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/forwarded"
 	"github.com/pvgate/pvgate/gateway/handover"
 	"github.com/pvgate/pvgate/gateway/limit"
+	"github.com/pvgate/pvgate/gateway/message"
 	"github.com/pvgate/pvgate/gateway/pages"
 	"github.com/pvgate/pvgate/gateway/signature"
 	"github.com/pvgate/pvgate/registry/lookup"
@@ -133,11 +134,11 @@ type Surface struct {
 	domain    string // lower case
 	listeners []listener
 	backends  []backend
-	labels    []label   // backends with a host of their own, sorted by name
-	prefixed  []int     // backends below the entry host
-	networks  []network // longest prefix first
-	senders   [][]byte  // by SenderIndex
-	names     []string  // the same as text, "" for direct
+	labels    map[label]int // backends with a host of their own
+	prefixed  []int         // backends below the entry host
+	networks  []network     // longest prefix first
+	senders   [][]byte      // by SenderIndex
+	names     []string      // the same as text, "" for direct
 	byName    map[string]int
 	keys      *handover.Keys
 	origins   []string // of the pages of all senders
@@ -170,9 +171,20 @@ type backend struct {
 // reservedName is what targets of no configured backend are counted under.
 const reservedName = "other"
 
-type label struct {
-	name    string
-	backend int
+// label is a host label, lower case, with its length behind it: a key that holds its octets, for with thousands of backends
+// whatever lies elsewhere is one more wait for memory.
+type label [maxLabel + 1]byte
+
+// labelOf returns a host label as a key; ok is false if it is too long to be a backend's.
+func labelOf[T string | []byte](name T) (l label, ok bool) {
+	if len(name) > maxLabel {
+		return l, false
+	}
+	for i := range len(name) {
+		l[i] = message.Lower(name[i])
+	}
+	l[maxLabel] = byte(len(name))
+	return l, true
 }
 
 type network struct {
@@ -223,6 +235,7 @@ func New(o Options) (*Surface, error) {
 
 func (s *Surface) addBackends(from []Backend) error {
 	var faults []error
+	s.labels = make(map[label]int, len(from))
 	for i, b := range from {
 		own := backend{Backend: b, portal: pages.NewPortal(&pages.Backend{ID: b.Name, Name: b.Title, Contact: b.Contact}, b.LimitText)}
 		switch {
@@ -232,7 +245,11 @@ func (s *Surface) addBackends(from []Backend) error {
 			s.prefixed = append(s.prefixed, i)
 		case s.domain != "":
 			own.host = []byte(b.Name + "." + s.domain)
-			s.labels = append(s.labels, label{b.Name, i})
+			l, _ := labelOf(b.Name) // too long a name is refused below
+			if _, twice := s.labels[l]; twice {
+				faults = append(faults, fmt.Errorf("surface: backend %q stands twice", b.Name))
+			}
+			s.labels[l] = i
 		}
 		if len(b.Name) > maxLabel || b.Name == "" || strings.Trim(b.Name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 			faults = append(faults, fmt.Errorf("surface: backend %q: the name must be a host label of a-z, 0-9 and -, at most %d characters", b.Name, maxLabel))
@@ -245,12 +262,6 @@ func (s *Surface) addBackends(from []Backend) error {
 		}
 		s.anySlash = s.anySlash || b.AllowEncodedSlash
 		s.backends = append(s.backends, own)
-	}
-	slices.SortFunc(s.labels, func(a, b label) int { return cmp.Compare(a.name, b.name) })
-	for i := 1; i < len(s.labels); i++ {
-		if s.labels[i].name == s.labels[i-1].name {
-			faults = append(faults, fmt.Errorf("surface: backend %q stands twice", s.labels[i].name))
-		}
 	}
 	return errors.Join(faults...)
 }

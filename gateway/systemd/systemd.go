@@ -104,6 +104,10 @@ func (n *Notifier) Follows(pid int) error { return n.tell("MAINPID=" + strconv.I
 // Alive feeds the watchdog.
 func (n *Notifier) Alive() error { return n.tell("WATCHDOG=1") }
 
+// hearing is how long systemd may take to read what it is told. The kernel keeps few messages; while it is stuck, or is being
+// executed anew, services go on without it.
+const hearing = 2 * time.Second
+
 func (n *Notifier) tell(lines ...string) error {
 	if n == nil {
 		return nil
@@ -113,6 +117,9 @@ func (n *Notifier) tell(lines ...string) error {
 		return fmt.Errorf("notify systemd: %w", err)
 	}
 	defer func() { _ = c.Close() }()
+	if err := c.SetWriteDeadline(time.Now().Add(hearing)); err != nil {
+		return fmt.Errorf("notify systemd: %w", err)
+	}
 	if _, err := c.Write([]byte(strings.Join(lines, "\n"))); err != nil {
 		return fmt.Errorf("notify systemd: %w", err)
 	}

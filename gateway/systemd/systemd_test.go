@@ -3,7 +3,9 @@
 package systemd_test
 
 import (
+	"errors"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -97,5 +99,34 @@ func TestSocketsAreThoseOfThisProcess(t *testing.T) {
 				t.Errorf("%v: got %v, want %v", c.env, got, c.want)
 			}
 		}
+	}
+}
+
+// Nobody waits for ever for a systemd that does not read: clients wait for who does.
+func TestAStuckSystemdStopsNobody(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	n := systemd.NewNotifier(env(map[string]string{"NOTIFY_SOCKET": name}), 1)
+	over := make(chan error, 1)
+	go func() {
+		for {
+			if err := n.Alive(); err != nil { // the kernel's queue is full
+				over <- err
+				return
+			}
+		}
+	}()
+	select {
+	case err := <-over:
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("whoever tells waits still")
 	}
 }

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package loop_test
+
+import (
+	"testing"
+
+	"github.com/pvgate/pvgate/gateway/loop"
+)
+
+// A crowd of messages holds up what a client sends by a few of them; none is lost, and their order is kept.
+func TestACrowdOfMessagesLetsEventsThrough(t *testing.T) {
+	t.Parallel()
+	const crowd = 1000
+	var ran []int
+	at := -1
+	_, l, end, _ := desk(t, func(c *scribe) {
+		var b [16]byte
+		if _, st := c.stream.Read(b[:]); st == loop.Data {
+			at = len(ran)
+		}
+	})
+	for i := range crowd {
+		l.Queue(func() { ran = append(ran, i) })
+	}
+	l.Turn()
+	end.Write([]byte("now"))
+	first := len(ran)
+	l.Turn()
+	if first == 0 || first > 8 || at < 0 || at > 2*first {
+		t.Errorf("a turn ran %d of the crowd, and an event that came then was served after %d", first, at)
+	}
+	for range crowd {
+		l.Turn()
+	}
+	for i, n := range ran {
+		if i != n {
+			t.Fatalf("message %d came as the %dth", n, i)
+		}
+	}
+	if len(ran) != crowd {
+		t.Errorf("%d of %d ran", len(ran), crowd)
+	}
+}
+
+// A crowd has its share of a loop that never ends to have events, and one whose message is broken loses that one only.
+func TestACrowdIsNotStarved(t *testing.T) {
+	t.Parallel()
+	net, _, _, _ := desk(t, nil)
+	broken := 0
+	l := loop.New(loop.Options{Kernel: net.Kernel(), Panic: func(any, []byte) { broken++ }})
+	ran, turns := 0, 0
+	for i := range 100 {
+		l.Queue(func() {
+			if ran++; i == 10 {
+				panic("broken")
+			}
+		})
+	}
+	for ; ran < 100 && turns < 50; turns++ {
+		l.Post(func() {})
+		l.Turn()
+	}
+	if ran != 100 || broken != 1 {
+		t.Errorf("%d of 100 ran in %d turns, %d broke", ran, turns, broken)
+	}
+	l.Queue(func() {
+		ran++
+		l.Queue(func() { ran++ }) // comes while the crowd is served
+	})
+	l.Turn()
+	l.Turn()
+	if ran != 102 {
+		t.Errorf("%d ran, want 102", ran)
+	}
+}
