@@ -54,13 +54,8 @@ func (b *routesBuilder) planLookup(s *config.Source, place int) {
 			b.fail(f.Origin, "client_id_file: %v", plain(err))
 		}
 	}
-	var keys []byte
 	if s.Keys.V != "" && p.context() {
-		path := b.cfg.Resolve(s.Keys.V)
-		if p.keys, err = fitconnect.ReadKeys(path); err == nil {
-			keys, err = os.ReadFile(path)
-		}
-		if err != nil {
+		if p.keys, err = fitconnect.ReadKeys(b.cfg.Resolve(s.Keys.V)); err != nil {
 			b.fail(s.Keys.Origin, "keys: %v", plain(err))
 		}
 	}
@@ -69,7 +64,7 @@ func (b *routesBuilder) planLookup(s *config.Source, place int) {
 	}
 	k := &s.Lookup
 	settings, err := json.Marshal([]any{
-		s.Type.V, s.URL.V, k.Path.V, p.clientID, k.Agent.V, k.TTL.V, k.NegativeTTL.V, k.Calls.V, k.Timeout.V, s.Budget.V, keys, p.policy, p.kept,
+		s.Type.V, s.URL.V, k.Path.V, p.clientID, k.Agent.V, k.TTL.V, k.NegativeTTL.V, k.Calls.V, k.Timeout.V, s.Budget.V, p.keys, p.policy, p.kept,
 	})
 	if err != nil {
 		b.fail(s.At, "%v", err)

@@ -31,7 +31,8 @@ type routes struct {
 	// delivered anything; then nobody can say who is responsible.
 	applied *appliedIndex
 	pending bool
-	// offers and adoptions are those of the files, for what check says about them.
+	// entries, offers and adoptions are those of the files, for what is said about them.
+	entries   []registry.Entry
 	offers    []registry.Offer
 	adoptions []registry.Adoption
 	// warnings are faults that cost a row, not the load.
@@ -513,7 +514,7 @@ func (b *routesBuilder) senders() {
 // compile makes the table and brings routing's findings into the form of ours.
 func (b *routesBuilder) compile() {
 	table, problems := routing.Compile(b.in)
-	b.out.table, b.out.offers, b.out.adoptions = table, b.in.Offers, b.in.Adoptions
+	b.out.table, b.out.entries, b.out.offers, b.out.adoptions = table, b.in.Entries, b.in.Offers, b.in.Adoptions
 	for _, p := range problems {
 		at := configOrigin(p.Origin)
 		if exact, ok := b.closer[p.Origin]; ok && strings.HasPrefix(p.Text, `offer "`) {

@@ -38,6 +38,7 @@ registry/index: registry registry/bundle
 registry/signing: registry
 registry/xzufi: registry registry/source
 registry/objects: registry registry/guard registry/source registry/xzufi
+registry/links: registry registry/fetch registry/index registry/source
 registry/delivery: registry registry/fetch registry/objects registry/source
 registry/internal/rows:
 registry/internal/mkareas: registry registry/gv100ad

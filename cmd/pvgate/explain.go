@@ -78,7 +78,7 @@ func (u *unanswered) MarshalJSON() ([]byte, error) {
 // lookUp asks all sources that are looked up in for a key; an error is why one has nothing to say.
 type lookUp struct {
 	routes      func(lookup.Key) (routing.Lookup, error)
-	destination func(lookup.Key) (string, error) // nil: nobody knows destinations
+	destination func(lookup.Key) (lookup.Context, error) // nil: nobody knows destinations
 }
 
 // explain answers a question from the routes of a configuration. live and look are nil offline, where nothing is looked up.
@@ -148,11 +148,18 @@ func (l *lookUp) explain(rt *routes, e *routing.Explanation) (*routing.Explanati
 	if key.Leistung.IsZero() {
 		key.Leistung = query.Leistung
 	}
-	var err error
-	if query.Destination, err = l.destination(key); err != nil {
+	to, err := l.destination(key)
+	if err != nil {
 		return nil, &unanswered{reason.RegistryUnavailable, err}
 	}
-	return table.Explain(&query, e.Asked), nil
+	asked := e.Asked
+	if query.Destination = to.DestinationID; query.Destination != "" {
+		asked.Authority = &routing.Authority{
+			Destination: to.DestinationID, Name: to.Authority, Imprint: to.Imprint, Privacy: to.Privacy, Accessibility: to.Accessibility,
+			Area: to.Area.String(), From: to.Origin.Source,
+		}
+	}
+	return table.Explain(&query, asked), nil
 }
 
 // areaKey is the one area that was named, and how.
@@ -223,7 +230,7 @@ func (l *live) lookUp(ctx context.Context) *lookUp {
 		return found, err
 	}}
 	if slices.ContainsFunc(l.routes.lookups, func(p plannedLookup) bool { return p.context() }) {
-		look.destination = func(k lookup.Key) (string, error) {
+		look.destination = func(k lookup.Key) (lookup.Context, error) {
 			var answers []*lookup.Answer
 			err := ask(k, true, func(_ *plannedLookup, a *lookup.Answer) { answers = append(answers, a) })
 			return lookup.Destination(answers...), err

@@ -69,7 +69,11 @@ func newInjured(t *testing.T, injuries []*injury, root ...string) *injured {
 			endpoint = "http://127.0.0.1:1"
 		}
 		if !strings.Contains(in.conf, "timeouts:") {
-			in.conf += ", timeouts: {connect: 3s, first_byte: 500ms, idle: 800ms}"
+			first := "20s" // for a busy machine
+			if in.reason == "response_timeout" {
+				first = "500ms"
+			}
+			in.conf += ", timeouts: {connect: 3s, first_byte: " + first + ", idle: 800ms}"
 		}
 		fmt.Fprintf(&conf, "  b%d: {mode: proxy, endpoints: [%q]%s}\n", i, endpoint, in.conf)
 	}

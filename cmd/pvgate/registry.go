@@ -24,7 +24,7 @@ func newRegistry() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newRegistryBuild(), newRegistryImport(), newRegistrySources(), newRegistryVerify(), newRegistryStats(), newRegistrySign(), newRegistryKeygen(), newRegistryServe(), newRegistryCoverage())
+	cmd.AddCommand(newRegistryBuild(), newRegistryImport(), newRegistrySources(), newRegistryVerify(), newRegistryStats(), newRegistrySign(), newRegistryKeygen(), newRegistryServe(), newRegistryCoverage(), newRegistryLinks())
 	return cmd
 }
 

@@ -74,14 +74,22 @@ type importWish struct {
 	asJSON bool
 }
 
+// claimTime is how long another process, such as a gateway that asks the source just now, is waited for.
+const claimTime = 10 * time.Second
+
 // importSource brings and applies what a source has, and says what became of it.
 func importSource(cmd *cobra.Command, cfg *config.Config, s *config.Source, wish importWish) error {
 	p := &progressLines{w: cmd.ErrOrStderr(), terminal: isTerminal(cmd.ErrOrStderr())}
 	if wish.asJSON {
 		p.w = io.Discard
 	}
-	o, end, err := newCourier(nil).importOf(cfg, s, cfg.Resolve(cfg.Root.Registry.State.V))
+	free, cancel := context.WithTimeout(cmd.Context(), claimTime)
+	defer cancel()
+	o, end, err := newCourier(nil).importOf(free, cfg, s, cfg.Resolve(cfg.Root.Registry.State.V))
 	defer end()
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = objects.ErrBusy
+	}
 	if err != nil {
 		return err
 	}

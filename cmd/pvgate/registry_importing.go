@@ -87,7 +87,8 @@ func importHere(progress func(objects.Progress)) importer {
 			report.Parts = append(report.Parts, *r)
 		}
 		if p.Rows != "" && report.Refused == nil {
-			if report.Rows, err = writeRows(ctx, s, p.Rows); err != nil {
+			report.Rows, err = writeRows(ctx, s, p.Rows)
+			if report.Refused = refusedImport(err); err != nil && report.Refused == nil {
 				return nil, err
 			}
 		}

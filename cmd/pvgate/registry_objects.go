@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -19,6 +18,7 @@ import (
 	transport "github.com/pvgate/pvgate/registry/delivery"
 	"github.com/pvgate/pvgate/registry/fetch"
 	"github.com/pvgate/pvgate/registry/objects"
+	"github.com/pvgate/pvgate/registry/source"
 )
 
 // objectsDir is where the stores of objects lie in the folder of the state, one for each source of type xzufi.
@@ -38,12 +38,17 @@ type objectsImport struct {
 	from   transport.Options
 }
 
-// importOf prepares a question. What comes lies in a folder of the source's own.
-func (c *courier) importOf(cfg *config.Config, s *config.Source, into string) (o *objectsImport, end func(), err error) {
+// importOf prepares a question. What comes lies in a folder of the source's own, which nobody else uses before end.
+func (c *courier) importOf(ctx context.Context, cfg *config.Config, s *config.Source, into string) (o *objectsImport, end func(), err error) {
+	dir := filepath.Join(into, incomingDir, s.Name.V)
+	release, err := claim(ctx, dir)
+	if err != nil {
+		return nil, func() {}, err
+	}
 	o = &objectsImport{cfg: cfg, s: s, run: c.imports}
-	o.from = transport.Options{Source: s.Name.V, Place: cfg.Resolve(s.Path.V), Dir: filepath.Join(into, incomingDir, s.Name.V, "files")}
+	o.from = transport.Options{Source: s.Name.V, Place: cfg.Resolve(s.Path.V), Dir: filepath.Join(dir, "files")}
 	if !s.URL.Set() {
-		return o, func() {}, nil
+		return o, release, nil
 	}
 	client := fetch.Client(fetch.Policy{
 		HTTP: strings.HasPrefix(s.URL.V, "http://"), Address: registry.AddressPolicy{Private: allows(s, "private")}, Before: c.spend(s),
@@ -53,7 +58,11 @@ func (c *courier) importOf(cfg *config.Config, s *config.Source, into string) (o
 		token := transport.Token{URL: t.URL.V, Client: t.Client.V, SecretFile: cfg.Resolve(t.Secret.V)}
 		o.from.Client = token.Authorised(client)
 	}
-	return o, client.CloseIdleConnections, os.MkdirAll(o.from.Dir, 0o700)
+	end = func() {
+		client.CloseIdleConnections()
+		release()
+	}
+	return o, end, os.MkdirAll(o.from.Dir, 0o700)
 }
 
 // fetchObjects delivers the rows of a source's objects, after what has come is applied. One of the known deliveries is returned
@@ -61,7 +70,7 @@ func (c *courier) importOf(cfg *config.Config, s *config.Source, into string) (o
 func (c *courier) fetchObjects(ctx context.Context, cfg *config.Config, s *config.Source, into string, known ...*delivery) (*delivery, error) {
 	ctx, cancel := context.WithTimeout(ctx, min(fetchTime, max(s.Interval(), time.Hour)))
 	defer cancel()
-	o, end, err := c.importOf(cfg, s, into)
+	o, end, err := c.importOf(ctx, cfg, s, into)
 	defer end()
 	if err != nil {
 		return nil, err
@@ -86,9 +95,6 @@ func (c *courier) fetchObjects(ctx context.Context, cfg *config.Config, s *confi
 		}
 	}
 	rows := filepath.Join(into, incomingDir, s.Name.V, "rows")
-	if err := os.MkdirAll(filepath.Dir(rows), 0o700); err != nil {
-		return nil, err
-	}
 	if _, err = o.apply(ctx, nil, rows); err != nil {
 		return nil, err
 	}
@@ -161,9 +167,7 @@ const pagesAtOnce = 50
 // changes applies what has changed, page by page, until there is no more.
 func (o *objectsImport) changes(ctx context.Context) (stamp, error) {
 	at := o.state().Cursor
-	if !sameService(at.URL, o.from.Place) {
-		at = objects.Cursor{} // the source is another one by now
-	}
+	seen := map[string]bool{}
 	for complete := false; ; {
 		var parts []importPart
 		for n := 0; n < pagesAtOnce && !complete; n++ {
@@ -180,6 +184,10 @@ func (o *objectsImport) changes(ctx context.Context) (stamp, error) {
 				part.Files = append(part.Files, importFile{f.Name, path})
 			}
 			parts, at, complete = append(parts, part), page.Cursor, done
+			if seen[at.URL] && !complete {
+				return stamp{}, &source.Refusal{Cause: source.CauseSchema, Origin: registry.Origin{Source: o.s.Name.V, File: fetch.Shown(at.URL)}, Text: "its pages lead round in circles"}
+			}
+			seen[at.URL] = true
 		}
 		report, err := o.apply(ctx, parts, "")
 		if err != nil || complete {
@@ -193,12 +201,6 @@ func serialOf(r *importReport) uint64 {
 		return 0
 	}
 	return r.State.Serial
-}
-
-func sameService(a, b string) bool {
-	x, errX := url.Parse(a)
-	y, errY := url.Parse(b)
-	return errX == nil && errY == nil && x.Scheme == y.Scheme && x.Host == y.Host
 }
 
 // keepPage writes a page to where the process that imports finds it.

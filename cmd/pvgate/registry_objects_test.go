@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pvgate/pvgate/registry/objects"
 	"github.com/pvgate/pvgate/registry/source"
@@ -113,8 +114,12 @@ func TestChangesOfObjectsAreFollowed(t *testing.T) {
 	}
 	b.answers(map[string]string{"065340014014": "old.example", "064110000000": "darmstadt.example", "064120000000": "frankfurt.example"})
 	for name, bad := range map[string]func(){
-		"another host":   func() { c.page("/4", objectsOf(3, "06", "bad.example"), false, "http://192.0.2.1/5") },
-		"a broken page":  func() { c.page("/4", objectsOf(3, "06", "bad.example")[:300], true, "/5") },
+		"another host":  func() { c.page("/4", objectsOf(3, "06", "bad.example"), false, "http://192.0.2.1/5") },
+		"a broken page": func() { c.page("/4", objectsOf(3, "06", "bad.example")[:300], true, "/5") },
+		"round in circles": func() {
+			c.page("/4", objectsOf(3, "064120000000", "frankfurt.example"), false, "/5")
+			c.page("/5", "", false, "/4")
+		},
 		"no page at all": func() { c.mu.Lock(); delete(c.pages, "/4"); c.mu.Unlock() },
 	} {
 		bad()
@@ -126,6 +131,28 @@ func TestChangesOfObjectsAreFollowed(t *testing.T) {
 	}
 	if got := b.keeper.status(b.cfg).Sources[0].Systems["L100006"]; got == nil || got.Objects["Zustaendigkeit"] != 3 {
 		t.Errorf("status: %+v", got)
+	}
+}
+
+// What another process brings of a source just now is not disturbed.
+func TestOneProcessBringsASource(t *testing.T) {
+	t.Parallel()
+	c := newChangeService(t)
+	b := newKeeperBed(t, fmt.Sprintf("domain: gw.example.de\nregistry: {state: state}\nsources: [{name: pvog, type: xzufi, url: %q}]\n", c.URL+"/index.txt"))
+	dir := filepath.Join(b.dir, "state", incomingDir, "pvog")
+	release, err := claim(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	courier := newCourier(importHere(nil))
+	if _, err := courier.fetchObjects(ctx, b.cfg, &b.cfg.Root.Sources[0], filepath.Join(b.dir, "state")); err == nil || c.requests() != "" {
+		t.Errorf("another process had the source, and it was asked: %v", err)
+	}
+	release()
+	if _, err := courier.fetchObjects(t.Context(), b.cfg, &b.cfg.Root.Sources[0], filepath.Join(b.dir, "state")); err == nil || c.requests() != "/index.txt" {
+		t.Errorf("the source is free, and it was not asked: %v", err)
 	}
 }
 

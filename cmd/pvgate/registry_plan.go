@@ -183,6 +183,12 @@ func (p *registryPlan) readSource(ctx context.Context, areas *registry.Areas, i 
 		}
 		return nil
 	})
+	for l, t := range report.Types {
+		if full := rows.AddTypes(l, t); full != nil {
+			err = errors.Join(err, full)
+			break // it would say so of each that is left
+		}
+	}
 	c := &report.Counts
 	out.Facts.Rows = c.Rows
 	out.Facts.Skipped, out.Facts.Empty, out.Facts.Quarantined, out.Facts.UnknownArea = c.Skipped, c.Empty, c.Quarantined, c.UnknownArea

@@ -255,7 +255,11 @@ func resealed(t *testing.T, good []byte, tag string, change func([]byte) []byte,
 	t.Helper()
 	b := parsed(t, good)
 	sections := slices.Clone(b.Sections())
-	s := &sections[slices.IndexFunc(sections, func(s bundle.Section) bool { return s.Tag == tag })]
+	i := slices.IndexFunc(sections, func(s bundle.Section) bool { return s.Tag == tag })
+	if i < 0 { // one that there need not be
+		sections, i = append(sections, bundle.Section{Tag: tag}), len(sections)
+	}
+	s := &sections[i]
 	was := s.Data
 	if s.Data = change(was); bytes.Equal(was, s.Data) {
 		return ""

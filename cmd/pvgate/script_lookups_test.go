@@ -65,7 +65,10 @@ func cmdRoutings(ts *testscript.TestScript, neg bool, args []string) {
 	serveScripted(ts, args[0], &scripted.Service{Routes: func(q scripted.Question) []scripted.Route {
 		var all []scripted.Route
 		for _, f := range rowsOf(ts, args[1], q) {
-			all = append(all, scripted.Route{DestinationID: f[2], DestinationSignature: signer.Destination(f[2], f[0], f[1]), DestinationName: "Amt"})
+			all = append(all, scripted.Route{
+				DestinationID: f[2], DestinationSignature: signer.Destination(f[2], f[0], f[1]), DestinationName: "Amt", ImprintURL: "https://www.amt.example/impressum",
+				PrivacyPolicyURL: "https://www.amt.example/datenschutz", AccessibilityURL: "https://www.amt.example/barrierefreiheit",
+			})
 		}
 		return all
 	}})

@@ -149,6 +149,7 @@ func (s *service) wait(ctx context.Context, watcher *config.Watcher, hup <-chan 
 	})
 	beside.Go(func() { s.watchTLS(ctx) })
 	beside.Go(func() { s.askSources(ctx) })
+	beside.Go(func() { s.checkLinks(ctx) })
 	for {
 		select {
 		case <-ctx.Done():
@@ -227,7 +228,7 @@ func serveAdmin(s *service) *operatorsListener {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector(),
 	)
 	handler := admin.New(admin.Options{
-		Metrics: reg, Ready: s.ready, Status: s.status, Explain: s.explain,
+		Metrics: reg, Ready: s.ready, Status: s.status, Explain: s.explain, Links: s.links.answer,
 		Reload:  func(ctx context.Context, accept string) (any, error) { return s.Reload(ctx, accept) },
 		Upgrade: func(_ context.Context, wait time.Duration) (any, error) { return s.Upgrade(wait) },
 		Drain:   s.Drain,

@@ -35,6 +35,7 @@ type service struct {
 	registry *keeper
 	lookups  *lookupDesk
 	sources  chan struct{} // told when there may be other ones to ask
+	links    *linkDesk
 	server   *gateway.Server
 	wards    *wards
 	// operators is where the admin listener listens.
@@ -72,7 +73,7 @@ type reloadResult struct {
 
 // newService builds the configuration and starts to serve it. The books are its own from now on.
 func newService(ctx context.Context, load func() (*config.Config, error), kept *books, log *slog.Logger, to streams, b *birth) (_ *service, err error) {
-	s := &service{load: load, log: log, books: kept, registry: newKeeper(log), lookups: &lookupDesk{log: log}, sources: make(chan struct{}, 1), born: b, stop: func() {}, upgrade: succession{life: ctx, done: make(chan *successor, 1)}}
+	s := &service{load: load, log: log, books: kept, registry: newKeeper(log), lookups: &lookupDesk{log: log}, sources: make(chan struct{}, 1), links: newLinkDesk(log), born: b, stop: func() {}, upgrade: succession{life: ctx, done: make(chan *successor, 1)}}
 	s.keys = b.keys.context()
 	defer func() {
 		if err != nil {
@@ -171,6 +172,7 @@ func (s *service) took(l *live, how reloadResult) {
 	case s.sources <- struct{}{}:
 	default: // it is to look anyway
 	}
+	s.links.look()
 	for _, w := range watchers {
 		w.Look()
 	}
@@ -348,7 +350,7 @@ func (s *service) limits() map[string]metrics.Limit {
 func (s *service) state() metrics.State {
 	l, built, last := s.now()
 	st := metrics.State{ConfigHash: l.cfg.Hash.String(), ReloadOK: last.OK, ReloadTime: last.Time, Entries: map[metrics.Bin]int{}}
-	st.Sources = s.registry.sourcesShown(built)
+	st.Sources, st.Links = s.registry.sourcesShown(built), s.links.shown()
 	st.Overrides, st.NextExpiry = l.routes.table.OverridesAt(time.Now())
 	for i, open := range l.lookups {
 		st.Lookups = append(st.Lookups, metrics.Lookup{Name: l.routes.lookups[i].conf.Name.V, Stats: open.cache.Stats()})

@@ -33,6 +33,7 @@ type statusReport struct {
 	Rows        int             `json:"rows"`
 	Sources     []sourceReport  `json:"sources"`
 	Registry    *registryReport `json:"registry,omitempty"`
+	Links       *linkSummary    `json:"links,omitempty"`
 	Connections int             `json:"connections"`
 	Active      int             `json:"requests_in_flight"`
 	Loops       []loopReport    `json:"loops"`
@@ -78,7 +79,7 @@ func (s *service) status(context.Context) (any, error) {
 	if p := s.born.predecessor; p.draining() {
 		r.Predecessor = p.pid
 	}
-	r.Sources, r.Registry = l.routes.sources, s.registry.status(l.cfg)
+	r.Sources, r.Registry, r.Links = l.routes.sources, s.registry.status(l.cfg), s.links.summary()
 	for i := range st.Loops {
 		lp := &st.Loops[i]
 		r.Loops = append(r.Loops, loopReport{lp.ThreadID, lp.Connections, lp.Waits, lp.BlockingWaits, float64(lp.Busy) / float64(max(st.Uptime, 1))})
@@ -204,6 +205,7 @@ func printStatus(w io.Writer, r *statusReport) {
 		fmt.Fprintf(w, "loop %d       %d connections, busy %.0f %%\n", i, l.Connections, 100*l.BusyRatio)
 	}
 	r.Registry.print(w)
+	r.Links.print(w)
 	for _, s := range r.Sources {
 		fmt.Fprintf(w, "source       %-16s %d rows: %d services, %d pages, %d blocked, %d quarantined\n", s.Name, s.Rows, s.Services, s.Pages, s.Blocked, s.Quarantined)
 	}

@@ -190,13 +190,15 @@ func (b *birth) opened(ctx context.Context) error {
 // serves tells everybody who waits for it that this process serves, and listens to the predecessor until that has ended, or
 // until what it returns is called.
 func (b *birth) serves(s *service) (end func()) {
-	s.tell(b.systemd.Ready("serves snapshot " + s.server.Snapshot().ID))
 	p := b.predecessor
+	if p != nil { // first: it waits, and clients are here already
+		if err := p.line.say(saying{Step: stepServing}); err != nil {
+			s.log.Error("the predecessor does not hear that this process serves", "error", err.Error())
+		}
+	}
+	s.tell(b.systemd.Ready("serves snapshot " + s.server.Snapshot().ID))
 	if p == nil {
 		return func() {}
-	}
-	if err := p.line.say(saying{Step: stepServing}); err != nil {
-		s.log.Error("the predecessor does not hear that this process serves", "error", err.Error())
 	}
 	go p.follow(s)
 	return func() {

@@ -21,7 +21,7 @@ import (
 // manager is what systemd is to a service: who passes it sockets and hears how it is.
 type manager struct {
 	t    *testing.T
-	told *net.UnixConn
+	told chan string
 }
 
 func newManager(t *testing.T) (m *manager, socket string) {
@@ -32,27 +32,36 @@ func newManager(t *testing.T) (m *manager, socket string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	return &manager{t, l}, socket
+	m = &manager{t, make(chan string, 1000)}
+	go func() { // at once, as systemd does: the kernel keeps ten
+		b := make([]byte, 4096)
+		for {
+			n, err := l.Read(b)
+			if err != nil {
+				return
+			}
+			m.told <- string(b[:n])
+		}
+	}()
+	return m, socket
 }
 
 // hears waits for something to be told and returns what the pattern's group matches.
 func (m *manager) hears(pattern string) string {
 	m.t.Helper()
 	p := regexp.MustCompile(pattern)
-	b := make([]byte, 4096)
-	if err := m.told.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		m.t.Fatal(err)
-	}
+	late := time.After(patience)
 	var heard []string
 	for {
-		n, err := m.told.Read(b)
-		if err != nil {
-			m.t.Fatalf("%v; want %q, heard %q", err, pattern, heard)
+		select {
+		case text := <-m.told:
+			if match := p.FindStringSubmatch(text); match != nil {
+				return append(match, "")[1]
+			}
+			heard = append(heard, text)
+		case <-late:
+			m.t.Fatalf("nothing more; want %q, heard %q", pattern, heard)
 		}
-		if match := p.FindStringSubmatch(string(b[:n])); match != nil {
-			return append(match, "")[1]
-		}
-		heard = append(heard, string(b[:n]))
 	}
 }
 

@@ -140,12 +140,9 @@ func (s *service) start() (*successor, error) {
 	n.cmd.Env = append(successorEnv(os.Environ()), fmt.Sprintf("%s=%d", predecessorVariable, lineFD))
 	n.cmd.ExtraFiles = []*os.File{theirs}
 	legacy := saying{Step: stepLegacy, Keys: s.legacy()}
-	for _, p := range sockets {
-		// Their duplicates do not block, and os leaves that so: this process uses the same sockets.
-		f := os.NewFile(uintptr(p.FD), p.Name)
-		defer f.Close()
+	for _, f := range sockets {
 		n.cmd.ExtraFiles = append(n.cmd.ExtraFiles, f)
-		legacy.Sockets = append(legacy.Sockets, p.Name)
+		legacy.Sockets = append(legacy.Sockets, f.Name())
 	}
 	if err := n.cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the successor: %w", err), ours.conn.Close())
@@ -167,7 +164,7 @@ func successorEnv(env []string) []string {
 }
 
 // share duplicates every listening socket.
-func (s *service) share() ([]listen.Passed, error) {
+func (s *service) share() ([]*os.File, error) {
 	s.mu.Lock() // a drain would close them meanwhile
 	defer s.mu.Unlock()
 	if s.draining {
@@ -178,9 +175,9 @@ func (s *service) share() ([]listen.Passed, error) {
 		return nil, err
 	}
 	err = listen.Control(s.operators, func(fd int) error {
-		p, err := listen.Share(fd, s.live.cfg.Root.Admin.Address.V)
+		f, err := listen.Share(fd, s.live.cfg.Root.Admin.Address.V)
 		if err == nil {
-			all = append(all, p)
+			all = append(all, f)
 		}
 		return err
 	})

@@ -21,7 +21,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/certs/certstest"
 )
 
-// watchedConfig has of everything one: a portal with limits and a queue, one that is dead, a registry, a source that is looked up in, an override, TLS,
+// watchedConfig has of everything one: a portal with limits and a queue, one that is dead, a registry with a stale link, a source that is looked up in, an override, TLS,
 // and a listener for known senders only.
 const watchedConfig = `domain: gw.localhost
 listen:
@@ -30,9 +30,11 @@ listen:
   - {address: "127.0.0.1:0", tls: {cert: gw.pem, key: gw.key}}
 admin: {address: "127.0.0.1:0"}
 drain: {delay: 20s}
+registry: {state: state}
+link_check: {contact: "mailto:links@gw.localhost", every: 1s, rate: 20/s, pause: 1s, failures: 1}
 senders: {bund: {area: "00", networks: [127.0.0.9]}}
 sources:
-  - {name: registry, type: csv, path: registry.csv, columns: {leistung: leistung, area: ars, url: url}}
+  - {name: registry, type: csv, path: registry.csv, allow: [http, private], columns: {leistung: leistung, area: ars, url: url}}
   - {name: pvog, type: pvog, url: "http://SUCHDIENST/api"}
 backends:
   portal: {mode: proxy, endpoints: ["http://PORTAL"], limits: {rate: 50/s, in_flight: 1, queue: 20, wait: 2s}}
@@ -56,7 +58,8 @@ func watch(t *testing.T) *watched {
 	t.Cleanup(func() { knowsNothing.Close(); suchdienst.Close() })
 	dir := t.TempDir()
 	text := strings.NewReplacer("PORTAL", portal.Listener.Addr().String(), "SUCHDIENST", suchdienst.Listener.Addr().String()).Replace(watchedConfig)
-	for name, content := range map[string]string{defaultConfig: text, "registry.csv": "leistung;ars;url\n99050012104000;065340014014;https://www.marburg.example/gewerbe\n"} {
+	for name, content := range map[string]string{defaultConfig: text, "registry.csv": "leistung;ars;url\n" +
+		"99050012104000;065340014014;https://www.marburg.example/gewerbe\n99050012104000;097610000000;http://127.0.0.1:1/stale\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -71,7 +71,7 @@ func alertRules(t *testing.T) (all []alertRule) {
 	return all
 }
 
-// alertTestFiles are those with an evaluation a minute, and with few of them for what looks days back.
+// alertTestFiles are those with an evaluation a minute, and with few of them for what looks hours or days back.
 func alertTestFiles() []string {
 	return []string{"prometheus/pvgate.test.yaml", "prometheus/pvgate.days.test.yaml"}
 }
