@@ -303,7 +303,7 @@ func (p *Process) Panicked() string {
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		if l := lines.Text(); strings.Contains(l, "panic:") || strings.Contains(l, "fatal error:") || strings.HasPrefix(l, "goroutine ") {
+		if l := lines.Text(); strings.Contains(l, "panic:") || strings.Contains(l, "broken invariant") || strings.Contains(l, "fatal error:") || strings.HasPrefix(l, "goroutine ") {
 			return l
 		}
 	}

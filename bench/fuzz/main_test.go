@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -14,6 +15,38 @@ func TestTheLastFiguresCount(t *testing.T) {
 		"fuzz: elapsed: 15s, execs: 49027 (5871/sec), new interesting: 14 (total: 27)\nPASS\n"))
 	if executions != 49027 || interesting != 27 {
 		t.Errorf("got %d and %d", executions, interesting)
+	}
+}
+
+func TestHoursCountAsLongAsTheCodeIsTheSame(t *testing.T) {
+	t.Parallel()
+	of := func(target, code string, hours float64, crashers int) figures {
+		return figures{Package: "p", Target: target, Code: code, Promised: 1, CPUHours: hours, Crashers: crashers}
+	}
+	for name, c := range map[string]struct {
+		before []figures
+		want   [2]float64
+	}{
+		"none":              {nil, [2]float64{0, 0}},
+		"one is unfinished": {[]figures{of("A", "x", 1, 0), of("B", "x", .25, 0)}, [2]float64{1, .25}},
+		"other code":        {[]figures{of("A", "y", 1, 0), of("B", "x", .25, 0)}, [2]float64{0, .25}},
+		"has found":         {[]figures{of("A", "x", .5, 1), of("B", "x", 0, 0)}, [2]float64{0, 0}},
+		"finished":          {[]figures{of("A", "x", 1, 0), of("B", "x", 1, 0)}, [2]float64{0, 0}},
+	} {
+		all := []figures{of("A", "x", 0, 0), of("B", "x", 0, 0)}
+		goOn(all, c.before)
+		if got := [2]float64{all[0].CPUHours, all[1].CPUHours}; got != c.want {
+			t.Errorf("%s: goes on at %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+func TestTheCodeIsAllThatIsFuzzed(t *testing.T) {
+	t.Parallel()
+	one, err := codeOf(t.Context(), "../../registry/xzufi")
+	other, err2 := codeOf(t.Context(), "../../registry/source")
+	if err := errors.Join(err, err2); err != nil || len(one) != 64 || one == other {
+		t.Errorf("%v: %q and %q", err, one, other)
 	}
 }
 

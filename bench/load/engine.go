@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/pvgate/pvgate/bench/proc"
 	"github.com/pvgate/pvgate/bench/sock"
 )
 
@@ -116,7 +117,7 @@ func (e *engine) run(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if e.o.Rate > 0 {
-		defer goFirst()()
+		defer proc.GoFirst()()
 	}
 	e.base = time.Now()
 	e.from = e.o.WarmUp

@@ -27,6 +27,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/pvgate/pvgate/bench/proc"
 	"github.com/pvgate/pvgate/bench/sock"
 )
 
@@ -98,6 +99,9 @@ func can(n int, field string) canned {
 func (s *Server) Run(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	if !s.Alone {
+		defer proc.GoFirst()()
+	}
 	defer func() { _ = unix.Close(s.fd) }()
 	var err error
 	if s.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {

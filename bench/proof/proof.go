@@ -3,7 +3,7 @@
 // Package proof writes down what a full-count run measured: one JSON file per run in bench/proof, with the commit, the
 // machine, the seed and the time beside the figures, so that every figure in a document can be traced to a run.
 //
-// The calls you want are [Start] before the run and [Run.Write] after it. The package decides nothing: whether a figure
+// The calls you want are [Start] before the run and [Run.Write] after it, and [Read] for one that goes on where another has ended. The package decides nothing: whether a figure
 // is good enough is the business of the program that measured it.
 package proof
 
@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -93,6 +94,25 @@ func (r *Run) Write(figures any, always bool) (string, error) {
 		return "", fmt.Errorf("write proof %s: %w", r.name, err)
 	}
 	return path, nil
+}
+
+// Read takes the figures of the last run called name; there may be none, and then they stay as they are.
+func Read(name string, figures any) error {
+	root, err := moduleRoot()
+	if err != nil {
+		return fmt.Errorf("read proof %s: %w", name, err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "bench", "proof", name+".json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &record{Figures: figures})
+	}
+	if err != nil {
+		return fmt.Errorf("read proof %s: %w", name, err)
+	}
+	return nil
 }
 
 // ThisMachine describes the machine this process runs on.

@@ -19,17 +19,8 @@ func Median(x []float64) float64 {
 	if len(x) == 0 {
 		return 0
 	}
-	s := slices.Clone(x)
-	slices.Sort(s)
-	return middle(s)
-}
-
-func middle(sorted []float64) float64 {
-	n := len(sorted)
-	if n%2 == 1 {
-		return sorted[n/2]
-	}
-	return (sorted[n/2-1] + sorted[n/2]) / 2
+	s := slices.Sorted(slices.Values(x))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
 // resamples is enough that another seed moves the ends by less than the rounds do.
@@ -43,14 +34,22 @@ func Interval(x []float64, seed uint64) (low, high float64) {
 		return 0, 0
 	}
 	r := rand.New(rand.NewPCG(seed, uint64(len(x))))
-	medians := make([]float64, resamples)
-	draw := make([]float64, len(x))
-	for i := range medians {
-		for j := range draw {
-			draw[j] = x[r.IntN(len(x))]
+	sorted := slices.Sorted(slices.Values(x))
+	drawn := make([]int, len(x)) // how often each value was
+	at := func(n int) float64 {  // the n-th of the values drawn
+		i := 0
+		for ; n >= drawn[i]; i++ {
+			n -= drawn[i]
 		}
-		slices.Sort(draw)
-		medians[i] = middle(draw)
+		return sorted[i]
+	}
+	medians := make([]float64, resamples)
+	for i := range medians {
+		clear(drawn)
+		for range x {
+			drawn[r.IntN(len(x))]++
+		}
+		medians[i] = (at((len(x)-1)/2) + at(len(x)/2)) / 2
 	}
 	slices.Sort(medians)
 	return medians[resamples*25/1000], medians[resamples*975/1000-1]

@@ -171,13 +171,18 @@ func (f *lookupFigures) measure(ctx context.Context, p *binary.Process, service 
 // outage lets the service fail in one way after the other. Known keys are answered, unknown ones are nobody's fault but
 // the registry's; it returns what those got who want what is in the table while it is frozen.
 func (f *lookupFigures) outage(ctx context.Context, p *binary.Process, service *scripted.Service, rate float64, span time.Duration) (*load.Result, error) {
-	faults := []scripted.Fault{scripted.Frozen, scripted.Broken, scripted.Busy, scripted.BusyBare, scripted.HTML, scripted.Text, scripted.Drip}
+	// Those who wait when it freezes are answered in one moment of a round: one round alone says little about it.
+	faults := []scripted.Fault{scripted.Frozen, scripted.Frozen, scripted.Frozen, scripted.Broken, scripted.Busy, scripted.BusyBare, scripted.HTML, scripted.Text, scripted.Drip}
 	if !proof.Full() {
 		faults = faults[:1]
 	}
-	var frozen *load.Result
+	var frozen load.Result
 	for i, fault := range faults {
 		time.Sleep(lookupTTL) // known answers become old
+		stolen, err := theft()
+		if err != nil {
+			return nil, err
+		}
 		service.Be(fault)
 		unknown := lookupKeys + 2*i*lookupUnknown
 		r, err := together(ctx, inTable(p, 16, healthyRate, span), asking(p, 0, lookupKeys, rate, span, http.StatusSeeOther),
@@ -185,8 +190,12 @@ func (f *lookupFigures) outage(ctx context.Context, p *binary.Process, service *
 		if err != nil {
 			return nil, fmt.Errorf("the service is %v: %w", fault, err)
 		}
-		if fault == scripted.Frozen {
-			frozen = &r[0]
+		if share, err := stolen(); err != nil {
+			return nil, err
+		} else if fault == scripted.Frozen && share > mostStolen && proof.Full() {
+			f.Disturbed++
+		} else if fault == scripted.Frozen {
+			frozen.Add(&r[0])
 		}
 		f.Known += r[1].Good
 		f.Unknown += r[2].Good
@@ -197,7 +206,10 @@ func (f *lookupFigures) outage(ctx context.Context, p *binary.Process, service *
 			}
 		}
 	}
-	return frozen, nil
+	if frozen.Good == 0 {
+		return nil, errDisturbed
+	}
+	return &frozen, nil
 }
 
 // recovers waits until keys from first on are looked up again.

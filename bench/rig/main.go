@@ -3,7 +3,7 @@
 // Command rig puts the built pvgate under the loads that break gateways, over the network and against real sockets, and
 // fails where a promise is not kept:
 //
-//	stream   bodies of 1 GiB both ways, with length and chunked, in bounded memory; a slow side pauses the other
+//	stream   large bodies both ways, with length and chunked, in bounded memory; a slow side pauses the other
 //	echo     tagged requests over shared upstream connections with aborting clients and faulty origins: each answer is
 //	         the answer to its own request, and nothing leaks
 //	reload   reloads under load, each changing the backend of a probed route: no failed request, seen at once
@@ -42,6 +42,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -233,12 +234,30 @@ func (b *bed) bothListeners(ctx context.Context, origin, dir string) (p *binary.
 	return p, p.Address(0), config, nil
 }
 
-// end stops the gateway and adds what it says on the way out.
+// end stops the gateway and adds what it says on the way out; after a fault also what it has answered by itself, and why.
 func end(p *binary.Process, err error) error {
+	if err != nil {
+		err = errors.Join(err, ownAnswers(p))
+	}
 	if line := p.Panicked(); line != "" {
 		err = errors.Join(err, fmt.Errorf("the gateway crashed: %s", line))
 	}
 	return errors.Join(err, p.Stop())
+}
+
+// ownAnswers lists the answers that the gateway has made by itself, by reason.
+func ownAnswers(p *binary.Process) error {
+	m, err := p.Metrics()
+	if err != nil {
+		return err
+	}
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if reasons, found := strings.CutPrefix(name, "pvgate_reasons_total"); found && m[name] > 0 {
+			all = append(all, fmt.Sprintf("%.0f %s", m[name], reasons))
+		}
+	}
+	return fmt.Errorf("its own answers: %s", strings.Join(all, ", "))
 }
 
 // descriptorsReturn waits until the gateway has no more descriptors open than at base, and says so if it keeps them.

@@ -23,6 +23,19 @@ const (
 
 var errDisturbed = errors.New("the hypervisor took the processors away too often to time anything; repeat on a quieter machine")
 
+// late is what is wrong when nothing but a time is.
+type late struct{ error }
+
+// patiently repeats what is late in a short run, which is made beside others, until it has come timedTries times.
+func patiently(run func() error) error {
+	for try := 1; ; try++ {
+		err := run()
+		if _, ok := errors.AsType[late](err); !ok || proof.Full() || try == timedTries {
+			return err
+		}
+	}
+}
+
 // undisturbed times healthy requests for d; void is how many windows were left out.
 func undisturbed(ctx context.Context, address string, d time.Duration) (all *load.Result, void int, err error) {
 	all = &load.Result{}

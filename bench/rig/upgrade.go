@@ -45,6 +45,8 @@ type upgradeFigures struct {
 	Refused  int                     `json:"successors_that_failed"`
 	Longest  float64                 `json:"longest_answer_ms"`
 	Clients  map[string]*upgradeLoad `json:"clients"`
+
+	scene atomic.Value // string: what goes on, and in which process
 }
 
 // upgradeLoad is the account of one kind of client.
@@ -147,6 +149,7 @@ func (f *upgradeFigures) upgrades(ctx context.Context, p *binary.Process, link, 
 			if err := c.make(); err != nil {
 				return err
 			}
+			f.scene.Store(fmt.Sprintf("process %d, and a successor that %s, since %s", p.PID(), c.name, time.Now().Format("15:04:05.000")))
 			refused, err := p.Upgrade(ctx, c.within)
 			if err != nil {
 				return fmt.Errorf("a successor that %s: %w", c.name, err)
@@ -161,6 +164,7 @@ func (f *upgradeFigures) upgrades(ctx context.Context, p *binary.Process, link, 
 			continue
 		}
 		within, cancel := context.WithTimeout(ctx, upgradeTime)
+		f.scene.Store(fmt.Sprintf("upgrade %d from process %d since %s", f.Upgrades+1, p.PID(), time.Now().Format("15:04:05.000")))
 		refused, err := p.Upgrade(within, upgradeTime/2)
 		cancel()
 		if err != nil || refused != "" {
@@ -183,7 +187,7 @@ func (f *upgradeFigures) under(ctx context.Context, counts *sync.Map, what func(
 			n, pause = crowdClients, 0
 		}
 		for range n {
-			wg.Go(func() { l.run(loadCtx, &mu, l.ask(l), name == "h3", pause) })
+			wg.Go(func() { l.run(loadCtx, &mu, l.ask(l), name == "h3", pause, &f.scene) })
 		}
 	}
 	time.Sleep(200 * time.Millisecond)
@@ -206,7 +210,7 @@ func (f *upgradeFigures) under(ctx context.Context, counts *sync.Map, what func(
 	return err
 }
 
-func (l *upgradeLoad) run(ctx context.Context, mu *sync.Mutex, c upgradeClient, retries bool, pause time.Duration) {
+func (l *upgradeLoad) run(ctx context.Context, mu *sync.Mutex, c upgradeClient, retries bool, pause time.Duration, scene *atomic.Value) {
 	defer c.close()
 	for ctx.Err() == nil {
 		start := time.Now()
@@ -226,7 +230,7 @@ func (l *upgradeLoad) run(ctx context.Context, mu *sync.Mutex, c upgradeClient, 
 		if err != nil {
 			l.Failed++
 			if l.first == nil {
-				l.first = err
+				l.first = fmt.Errorf("%s, %v: %w", time.Now().Format("15:04:05.000"), scene.Load(), err)
 			}
 		}
 		mu.Unlock()
@@ -267,6 +271,31 @@ type rawClient struct {
 	conn          net.Conn
 	in            *bufio.Reader
 	since         time.Time // of the last answer
+
+	// What is told of a connection that failed.
+	from          net.Addr
+	dialed        time.Time
+	stood, sent   time.Duration // after that, it stood, and the last request was sent
+	rested        time.Duration // before that
+	answers, read int           // whole answers, and octets read
+}
+
+// story is what has become of the connection: whose fault a failure is, can be told from when it came.
+func (c *rawClient) story() string {
+	return fmt.Sprintf("from %v, dialed %v ago, stood after %v, request sent at %v, %d answers and %d octets read before",
+		c.from, time.Since(c.dialed), c.stood, c.sent, c.answers, c.read)
+}
+
+// counted is a connection that counts what is read for its client's story.
+type counted struct {
+	net.Conn
+	by *rawClient
+}
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.by.read += n
+	return n, err
 }
 
 func (c *rawClient) post() error {
@@ -274,10 +303,13 @@ func (c *rawClient) post() error {
 		c.close()
 	}
 	if c.conn == nil {
+		c.dialed, c.read, c.answers = time.Now(), 0, 0
 		conn, err := net.DialTimeout("tcp", c.address, holdTime)
 		if err != nil {
-			return err
+			return fmt.Errorf("after %v: %w", time.Since(c.dialed), err)
 		}
+		c.from, c.stood = conn.LocalAddr(), time.Since(c.dialed)
+		conn = counted{conn, c}
 		if c.secure != nil {
 			conn = tls.Client(conn, c.secure)
 		}
@@ -287,8 +319,12 @@ func (c *rawClient) post() error {
 	res, err := c.once() //nolint:bodyclose // read to its end already
 	if err != nil {
 		c.close()
-		return err
+		if c.answers > 0 && c.rested > restTime {
+			return c.post() // this client was stopped between its look at the clock and its request; the backend counts
+		}
+		return fmt.Errorf("%w: %s", err, c.story())
 	}
+	c.answers++
 	if c.since = time.Now(); res.Close {
 		c.close()
 	}
@@ -307,6 +343,7 @@ func (c *rawClient) once() (*http.Response, error) {
 	if _, err := io.WriteString(c.conn, "POST "+c.path+" HTTP/1.1\r\nHost: "+tlsHost+"\r\nUser-Agent: rig\r\nContent-Length: 4\r\n\r\nform"); err != nil {
 		return nil, err
 	}
+	c.sent, c.rested = time.Since(c.dialed), time.Since(c.since)
 	res, err := http.ReadResponse(c.in, nil)
 	if err != nil {
 		return nil, err

@@ -94,7 +94,7 @@ type stage struct {
 // build compiles pvgate as it is released.
 func build(ctx context.Context, dir string) (string, error) {
 	bin := filepath.Join(dir, "pvgate")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", bin, "./cmd/pvgate")
+	cmd := exec.CommandContext(ctx, "go", "build", "-pgo=auto", "-trimpath", "-o", bin, "./cmd/pvgate")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build pvgate (run this from the top of the checkout, or name a binary with -pvgate): %w\n%s", err, out)
