@@ -62,30 +62,32 @@ import (
 type rig struct {
 	name string
 	run  func(context.Context, *bed) (any, error)
+	// timed says that it judges times, or what is answered in time.
+	timed bool
 }
 
 var rigs = [...]rig{
-	{"stream", stream},
-	{"echo", echo},
-	{"reload", reload},
-	{"upgrade", upgrade},
-	{"drain", drain},
-	{"backends", backends},
-	{"websockets", websockets},
-	{"registry", registry},
-	{"lookup", lookup},
-	{"loops", loops},
-	{"many", many},
-	{"abort", abort},
-	{"once", once},
-	{"idle", idle},
-	{"slow", slow},
-	{"neighbours", hostileNeighbours},
-	{"overload", overload},
-	{"peak", peak},
-	{"testssl", testssl},
-	{"h2spec", h2spec},
-	{"quic", quicConformance},
+	{"stream", stream, false},
+	{"echo", echo, false},
+	{"reload", reload, false},
+	{"upgrade", upgrade, false},
+	{"drain", drain, true},
+	{"backends", backends, true},
+	{"websockets", websockets, false},
+	{"registry", registry, false},
+	{"lookup", lookup, true},
+	{"loops", loops, true},
+	{"many", many, true},
+	{"abort", abort, false},
+	{"once", once, false},
+	{"idle", idle, false},
+	{"slow", slow, true},
+	{"neighbours", hostileNeighbours, true},
+	{"overload", overload, true},
+	{"peak", peak, true},
+	{"testssl", testssl, false},
+	{"h2spec", h2spec, false},
+	{"quic", quicConformance, false},
 }
 
 // skipped is why a rig could not run; it is no failure.
@@ -143,25 +145,23 @@ func run(ctx context.Context, args []string) error {
 	if b.seed == 0 {
 		b.seed = uint64(time.Now().UnixNano())
 	}
-	passed, failed, left := 0, 0, 0
+	passed, left := 0, 0
+	var failed []string
 	for _, r := range rigs {
 		if *only != "" && !slices.Contains(strings.Split(*only, ","), r.name) {
 			continue
 		}
 		fmt.Printf("== %s (seed %d)\n", r.name, b.seed)
 		written := proof.Start("rig-"+r.name, b.seed)
-		start := time.Now()
-		figures, err := r.run(ctx, b)
-		text, _ := json.Marshal(figures) // a struct of numbers
-		fmt.Printf("   %s\n   %.1f s\n", text, time.Since(start).Seconds())
+		figures, err := r.times(ctx, b)
 		if why, ok := errors.AsType[skipped](err); ok {
 			left++
 			fmt.Printf("-- %s skipped: %s\n", r.name, why)
 			continue
 		}
 		if err != nil {
-			failed++
 			fmt.Printf("-- %s FAILED: %v\n", r.name, err)
+			failed = append(failed, fmt.Sprintf("%s: %v", r.name, err))
 			continue
 		}
 		passed++
@@ -171,11 +171,34 @@ func run(ctx context.Context, args []string) error {
 			fmt.Println("   written to", path)
 		}
 	}
-	fmt.Printf("rigs: %d passed, %d failed, %d skipped\n", passed, failed, left)
-	if failed > 0 {
-		return fmt.Errorf("%d rigs failed; repeat with -seed %d", failed, b.seed)
+	fmt.Printf("rigs: %d passed, %d failed, %d skipped\n", passed, len(failed), left)
+	if len(failed) > 0 {
+		return fmt.Errorf("%d rigs failed; repeat with -seed %d\n%s", len(failed), b.seed, strings.Join(failed, "\n"))
 	}
 	return nil
+}
+
+// times runs a rig, and prints what each run came to. One that judges times is run again, twice at most, if it fails in a short
+// run while the hypervisor gives the processors to others, who are not the gateway's.
+func (r *rig) times(ctx context.Context, b *bed) (any, error) {
+	for try := 1; ; try++ {
+		start := time.Now()
+		stolen, err := theft()
+		if err != nil {
+			return nil, err
+		}
+		figures, err := r.run(ctx, b)
+		share, unknown := stolen()
+		text, _ := json.Marshal(figures) // a struct of numbers
+		fmt.Printf("   %s\n   %.1f s, %.1f %% of the processors were others'\n", text, time.Since(start).Seconds(), 100*share)
+		if err == nil || unknown != nil {
+			return figures, errors.Join(err, unknown)
+		}
+		if _, ok := errors.AsType[skipped](err); ok || proof.Full() || !r.timed || share <= mostStolen || try == disturbedTries {
+			return figures, err
+		}
+		fmt.Printf("-- %s failed, and is run again: %v\n", r.name, err)
+	}
 }
 
 // startOrigin starts a backend that answers with as much as the path asks for. stop ends it.

@@ -19,6 +19,8 @@ const (
 	timedWindow = time.Second
 	mostStolen  = .01
 	timedTries  = 4
+	// disturbedTries is how often at most a short run of a rig that judges times is made on such a machine.
+	disturbedTries = 3
 )
 
 var errDisturbed = errors.New("the hypervisor took the processors away too often to time anything; repeat on a quieter machine")
