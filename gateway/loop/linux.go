@@ -72,8 +72,9 @@ func (k *linuxKernel) Remove(fd int32) {
 	_, _, _ = unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(k.epoll), unix.EPOLL_CTL_DEL, uintptr(fd), 0, 0, 0)
 }
 
-// shortWait is how long Wait sleeps without telling the runtime, in milliseconds.
-const shortWait = 1
+// shortWait is how long Wait sleeps without telling the runtime, in milliseconds: longer than the runtime lets anybody compute (10 ms),
+// and than a tick of the kernel's, so that the sleep's end is hardly ever the next thing that a timer is set for.
+const shortWait = 20
 
 // Poll implements [Kernel].
 func (k *linuxKernel) Poll(events []Event) int {
@@ -83,10 +84,11 @@ func (k *linuxKernel) Poll(events []Event) int {
 	return k.report(events, k.poll(len(events), 0))
 }
 
-// Wait sleeps for up to a millisecond as if it were computing: the loop keeps its P, and a busy server, whose gaps are
-// shorter than that, never pays for giving it up and getting it back [4 connections: 6 % of the CPU per request]. The
-// runtime can still stop the world, since its signal interrupts the sleep. Only a longer gap is a blocking call in the
-// runtime's eyes.
+// Wait sleeps for a while as if it were computing: the loop keeps its P, and a busy server, whose gaps are shorter than that,
+// never pays for giving it up and getting it back, nor for a timer that is set and never goes off [with 1 ms instead of 20: at 1 000
+// requests a second 95 instead of 52 µs of CPU each, at 100 a second 556 instead of 247; four connections that ask all the time 24.3
+// instead of 20.4]. The runtime can still stop the world, since its signal interrupts the sleep, and has slots for everybody else
+// (Server). Only a longer gap is a blocking call in the runtime's eyes.
 func (k *linuxKernel) Wait(events []Event, timeout int64) (_, sleeps int) {
 	if timeout == 0 {
 		return k.Poll(events), 0
