@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -63,11 +66,22 @@ type slowFigure struct {
 	FinallyFDs int                `json:"descriptors_left_over"`
 }
 
-// slow lets slowhttptest hold thousands of connections in each of its ways while healthy clients go on asking.
+// slow lets slowhttptest hold thousands of connections in each of its ways while healthy clients go on asking. Attackers have
+// machines of their own: here they have one processor, and everybody else the others. Where there is only one they get what is
+// left of it, but a poll of thousands of connections is not interrupted, however little its process may.
 func slow(ctx context.Context, b *bed) (any, error) {
 	tool, err := exec.LookPath(slowTool)
 	if err != nil {
 		return nil, skipped(slowTool + " is not installed; on Debian: apt-get install " + slowTool)
+	}
+	attack := []string{"chrt", "--idle", "0", tool}
+	if theirs := runtime.NumCPU() - 1; theirs > 0 {
+		free, err := leaveProcessor(theirs) // the gateway, which is started from here, leaves it too
+		if err != nil {
+			return nil, err
+		}
+		defer free()
+		attack = append([]string{"taskset", "-c", strconv.Itoa(theirs)}, attack...)
 	}
 	back, stop, err := startOrigin(ctx)
 	if err != nil {
@@ -91,7 +105,7 @@ func slow(ctx context.Context, b *bed) (any, error) {
 		}
 		var s slowFigure
 		err := patiently(func() (err error) {
-			s, err = slowMode(ctx, p, address, f.Connections, enough, tool, append(m.options, "-u", "http://"+address+m.path))
+			s, err = slowMode(ctx, p, address, f.Connections, enough, slices.Concat(attack, m.options, []string{"-u", "http://" + address + m.path}))
 			return err
 		})
 		s.Mode = m.name
@@ -107,7 +121,7 @@ func slow(ctx context.Context, b *bed) (any, error) {
 }
 
 // slowMode is one attack, which is there when enough of its connections are open.
-func slowMode(ctx context.Context, p *binary.Process, address string, connections int, enough float64, tool string, options []string) (f slowFigure, err error) {
+func slowMode(ctx context.Context, p *binary.Process, address string, connections int, enough float64, command []string) (f slowFigure, err error) {
 	span := time.Duration(proof.Count(5, 60)) * time.Second
 	base, err := p.FDs()
 	if err != nil {
@@ -127,9 +141,8 @@ func slowMode(ctx context.Context, p *binary.Process, address string, connection
 		return f, err
 	}
 	ramp := time.Duration(connections/slowPerSecond+1) * time.Second
-	// Attackers have machines of their own: here they get only what the others leave of the processors.
-	attack := exec.CommandContext(ctx, "chrt", append([]string{"--idle", "0", tool}, append(
-		options, "-c", fmt.Sprint(connections), "-r", fmt.Sprint(slowPerSecond), "-l", fmt.Sprint(int((slowComes+timedTries*span).Seconds())+2), "-p", "30", "-v", "0")...)...)
+	attack := exec.CommandContext(ctx, command[0], append(command[1:len(command):len(command)],
+		"-c", fmt.Sprint(connections), "-r", fmt.Sprint(slowPerSecond), "-l", fmt.Sprint(int((slowComes+timedTries*span).Seconds())+2), "-p", "30", "-v", "0")...)
 	attack.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := attack.Start(); err != nil {
 		return f, err
