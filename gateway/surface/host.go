@@ -123,14 +123,6 @@ func (s *Surface) belowDomain(host []byte) (name []byte, ok bool) {
 	return host[:n], true
 }
 
-// label finds the backend of a host label.
-func (s *Surface) label(name []byte) (backend int, ok bool) {
-	if l, fits := labelOf(name); fits {
-		backend, ok = s.labels[l]
-	}
-	return backend, ok
-}
-
 // appendBase appends scheme and authority of an address of ours.
 func (l *listener) appendBase(dst, authority []byte, host ...string) []byte {
 	if l.tls {

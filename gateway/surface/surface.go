@@ -26,7 +26,6 @@ import (
 	"github.com/pvgate/pvgate/gateway/forwarded"
 	"github.com/pvgate/pvgate/gateway/handover"
 	"github.com/pvgate/pvgate/gateway/limit"
-	"github.com/pvgate/pvgate/gateway/message"
 	"github.com/pvgate/pvgate/gateway/pages"
 	"github.com/pvgate/pvgate/gateway/signature"
 	"github.com/pvgate/pvgate/registry/lookup"
@@ -134,11 +133,11 @@ type Surface struct {
 	domain    string // lower case
 	listeners []listener
 	backends  []backend
-	labels    map[label]int // backends with a host of their own
-	prefixed  []int         // backends below the entry host
-	networks  []network     // longest prefix first
-	senders   [][]byte      // by SenderIndex
-	names     []string      // the same as text, "" for direct
+	labels    labels    // backends with a host of their own
+	prefixed  []int     // backends below the entry host
+	networks  []network // longest prefix first
+	senders   [][]byte  // by SenderIndex
+	names     []string  // the same as text, "" for direct
 	byName    map[string]int
 	keys      *handover.Keys
 	origins   []string // of the pages of all senders
@@ -160,32 +159,18 @@ type Surface struct {
 	anySlash       bool // some backend allows %2F
 }
 
+// backend is a backend; what every request touches comes first.
 type backend struct {
-	Backend
-	host   []byte // "{name}.{domain}"; nil if it has none of its own
-	prefix []byte // "/_pv/b/{name}"; nil if it is not known by its path
+	label  label  // zero without a host of its own
 	stays  *stays // nil if its clients do not stay at an endpoint
+	prefix []byte // "/_pv/b/{name}"; nil if it is not known by its path
+	host   []byte // "{name}.{domain}"; nil if it has none of its own
 	portal *pages.Portal
+	Backend
 }
 
 // reservedName is what targets of no configured backend are counted under.
 const reservedName = "other"
-
-// label is a host label, lower case, with its length behind it: a key that holds its octets, for with thousands of backends
-// whatever lies elsewhere is one more wait for memory.
-type label [maxLabel + 1]byte
-
-// labelOf returns a host label as a key; ok is false if it is too long to be a backend's.
-func labelOf[T string | []byte](name T) (l label, ok bool) {
-	if len(name) > maxLabel {
-		return l, false
-	}
-	for i := range len(name) {
-		l[i] = message.Lower(name[i])
-	}
-	l[maxLabel] = byte(len(name))
-	return l, true
-}
 
 type network struct {
 	prefix netip.Prefix
@@ -235,7 +220,7 @@ func New(o Options) (*Surface, error) {
 
 func (s *Surface) addBackends(from []Backend) error {
 	var faults []error
-	s.labels = make(map[label]int, len(from))
+	s.labels = newLabels(len(from))
 	for i, b := range from {
 		own := backend{Backend: b, portal: pages.NewPortal(&pages.Backend{ID: b.Name, Name: b.Title, Contact: b.Contact}, b.LimitText)}
 		switch {
@@ -245,11 +230,10 @@ func (s *Surface) addBackends(from []Backend) error {
 			s.prefixed = append(s.prefixed, i)
 		case s.domain != "":
 			own.host = []byte(b.Name + "." + s.domain)
-			l, _ := labelOf(b.Name) // too long a name is refused below
-			if _, twice := s.labels[l]; twice {
+			own.label, _ = labelOf(b.Name) // too long a name is refused below
+			if !s.enter(&own.label) {
 				faults = append(faults, fmt.Errorf("surface: backend %q stands twice", b.Name))
 			}
-			s.labels[l] = i
 		}
 		if len(b.Name) > maxLabel || b.Name == "" || strings.Trim(b.Name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 			faults = append(faults, fmt.Errorf("surface: backend %q: the name must be a host label of a-z, 0-9 and -, at most %d characters", b.Name, maxLabel))

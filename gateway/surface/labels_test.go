@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package surface
+
+import (
+	"bytes"
+	"fmt"
+	"hash/maphash"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// labelled is a surface with backends of these names, of which each is new.
+func labelled(t interface{ Fatalf(string, ...any) }, names []string) *Surface {
+	s := &Surface{labels: newLabels(len(names))}
+	for _, name := range names {
+		b := backend{}
+		b.label, _ = labelOf(name)
+		if !s.enter(&b.label) {
+			t.Fatalf("%q was there already", name)
+		}
+		s.backends = append(s.backends, b)
+	}
+	return s
+}
+
+// wantsLabel fails unless the table says of a name what a map says.
+func wantsLabel(t interface{ Fatalf(string, ...any) }, s *Surface, model map[string]int, name []byte) {
+	want, there := model[string(asciiLower(name))]
+	if got, ok := s.label(name); ok != there || ok && got != want {
+		t.Fatalf("%q: got %d, %v, want %d, %v", name, got, ok, want, there)
+	}
+}
+
+func asciiLower(name []byte) []byte {
+	name = bytes.Clone(name)
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			name[i] = c + 'a' - 'A'
+		}
+	}
+	return name
+}
+
+// Whatever names there are and whatever is asked for, the table knows what a map knows.
+func TestLabelsAreAMap(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		names := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-c0-]{1,5}|[a-z0-9-]{1,40}`), 0, 60, rapid.ID[string]).Draw(t, "names")
+		s, model := labelled(t, names), map[string]int{}
+		for i, name := range names {
+			model[name] = i
+		}
+		for _, name := range names {
+			wantsLabel(t, s, model, []byte(name))
+			wantsLabel(t, s, model, []byte(strings.ToUpper(name)))
+			near := []byte(name)
+			at := rapid.IntRange(0, len(near)-1).Draw(t, "at")
+			near[at] = rapid.Byte().Draw(t, "octet")
+			wantsLabel(t, s, model, near)
+			wantsLabel(t, s, model, near[:at])
+			wantsLabel(t, s, model, append(near, 0))
+			wantsLabel(t, s, model, append([]byte(name), near...))
+		}
+		for range 20 {
+			wantsLabel(t, s, model, rapid.SliceOfN(rapid.Byte(), 0, maxLabel+2).Draw(t, "other"))
+		}
+	})
+}
+
+// A name of NULs is no shorter name that ends in them.
+func TestLabelsHaveALength(t *testing.T) {
+	t.Parallel()
+	s := labelled(t, []string{"b", strings.Repeat("x", maxLabel)})
+	for name, want := range map[string]bool{
+		"b": true, "B": true, "b\x00": false, "\x00": false, "": false, strings.Repeat("x", maxLabel): true,
+		strings.Repeat("x", maxLabel-1): false, strings.Repeat("x", maxLabel+1): false, strings.Repeat("x", maxLabel) + "\x28": false,
+	} {
+		if _, ok := s.label([]byte(name)); ok != want {
+			t.Errorf("%q: found %v", name, ok)
+		}
+	}
+	own, _ := labelOf("B")
+	if s.enter(&own) {
+		t.Error("a name was entered twice")
+	}
+}
+
+// Names whose entries meet are told apart, also those whose tags are the same.
+func TestLabelsThatMeet(t *testing.T) {
+	t.Parallel()
+	const n = 8000
+	var names []string
+	for i := range n {
+		names = append(names, fmt.Sprint("b", i))
+	}
+	s := labelled(t, names)
+	moved := 0
+	for i, name := range names {
+		if got, ok := s.label([]byte(name)); !ok || got != i {
+			t.Fatalf("%s: got %d, %v", name, got, ok)
+		}
+		home := int(maphash.String(s.labels.seed, name)) & (len(s.labels.slots) - 1)
+		if s.labels.slots[home].place != uint32(i)+1 {
+			moved++
+		}
+		if _, ok := s.label([]byte(name + "x")); ok {
+			t.Fatalf("%sx was found", name)
+		}
+	}
+	if moved == 0 {
+		t.Error("no two of them have met")
+	}
+	// Where the tag is the same too, only the name is left to tell them apart.
+	s = labelled(t, []string{"b0", "other"})
+	hash := maphash.String(s.labels.seed, "b0")
+	clear(s.labels.slots)
+	for i := range 2 { // the other's entry first
+		s.labels.slots[(int(hash)+1-i)&(len(s.labels.slots)-1)] = slot{tag: uint32(hash >> 32), place: uint32(i) + 1}
+	}
+	if got, ok := s.label([]byte("b0")); !ok || got != 0 {
+		t.Errorf("behind an entry of the same tag: got %d, %v", got, ok)
+	}
+}
