@@ -63,7 +63,7 @@ func many(ctx context.Context, b *bed) (any, error) {
 	f := &manyFigures{Backends: 2000, Rounds: 2}
 	each := 20_000
 	if proof.Full() {
-		f.Backends, f.Rounds, each = 8000, 10, 50_000
+		f.Backends, f.Rounds, each = 8000, 10, 300_000
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
