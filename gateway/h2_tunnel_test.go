@@ -621,12 +621,7 @@ func TestH2TunnelOctetsOutliveTheirClient(t *testing.T) {
 func TestUP03H2TunnelsHaveTheirOwnPlaces(t *testing.T) {
 	t.Parallel()
 	st := newSocketStage(t)
-	var book limit.Book
-	state := book.Backend("sim")
-	if err := book.Apply(map[string]limit.Limits{"sim": {InFlight: 1, Tunnels: 2}}, 0); err != nil {
-		t.Fatal(err)
-	}
-	st.server.Snapshot().Backends[0].Limiter = state
+	state := st.limited(limit.Limits{InFlight: 1, Tunnels: 2})
 	u := st.h2tunnel()
 	v := *u
 	v.open()

@@ -23,6 +23,7 @@ type inTurn struct{ n, next int }
 
 func (r *inTurn) Resolve(q *exchange.Request, p *exchange.Plan) {
 	r.next = (r.next + 1) % r.n
+	p.Expect(r.next)
 	p.Forward, p.Backend = true, r.next
 	p.Scratch = append(p.Scratch, q.Path...)
 	p.Target = p.Scratch

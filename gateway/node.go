@@ -41,7 +41,6 @@ type node struct {
 	berths    []*berth  // the same
 	stale     uint64    // grants and answers for who had left
 	draining  bool
-	fetched   uint64 // of no meaning: member.fetch
 }
 
 func newNode(s *Server, l *loop.Loop) *node {

@@ -38,7 +38,7 @@ type Snapshot struct {
 	ProxyPeers [][]netip.Prefix
 }
 
-// Backend is a backend as the data plane needs it. What every request touches comes first and together.
+// Backend is a backend as the data plane needs it.
 type Backend struct {
 	// Limiter is the backend's state over snapshots, from one limit.Book.
 	Limiter *limit.Backend
@@ -72,28 +72,33 @@ type generation struct {
 	pools    [][]*upstream.Pool // by loop, backend; nil for a redirect backend
 }
 
-// member is one backend as one loop sees it; it implements exchange.Backend.
+// member is one backend as one loop sees it; it implements exchange.Backend. What a request touches is a step from here, so
+// that all of it can be asked for at once.
 type member struct {
-	node  *node
-	def   *Backend
-	host  []byte
-	index int
-	pool  *upstream.Pool
+	node      *node
+	limiter   *limit.Backend
+	pool      *upstream.Pool // nil for a redirect backend
+	endpoints *endpoint.Group
+	first     *endpoint.Endpoint // of these
+	index     int
+	host      []byte
+	// The operator's edits.
+	request, response *header.Edit
+	def               *Backend
 }
 
-// fetch asks the memory at once for what a request at the backend will touch: with thousands of backends none of it is in
-// the processor's caches, and the atomics of a limiter keep it from looking ahead (bench/rig many measures it). What it
-// returns means nothing.
-func (m *member) fetch() uint64 {
-	if m.pool == nil {
-		return 0
-	}
-	return m.pool.Fetch() + m.def.Limiter.Fetch() + m.def.Endpoints.Fetch() + m.node.meter.Fetch(m.index)
+// Expect asks the memory for what a request at the backend will touch: with thousands of backends none of it is in the
+// processor's caches, and the atomics of a limiter keep it from looking ahead (bench/rig many measures it).
+func (m *member) Expect() {
+	m.limiter.Expect()
+	m.pool.Expect()
+	m.endpoints.Expect()
+	m.first.Expect()
+	m.node.meter.Expect(m.index)
 }
 
 func (m *member) Admit(x *exchange.Exchange) (exchange.Admission, exchange.Ticket, time.Duration) {
-	n, limiter := m.node, m.def.Limiter
-	n.fetched = m.fetch()
+	n, limiter := m.node, m.limiter
 	switch a := n.share.enter(m.index, n.held()); a {
 	case exchange.Admitted:
 	case exchange.Busy:
@@ -111,6 +116,9 @@ func (m *member) Admit(x *exchange.Exchange) (exchange.Admission, exchange.Ticke
 	}
 	switch outcome {
 	case limit.Admitted:
+		if m.pool != nil {
+			m.pool.ExpectConn()
+		}
 		return exchange.Admitted, nil, 0
 	case limit.RateUsedUp:
 		n.share.leave(m.index)
@@ -124,7 +132,7 @@ func (m *member) Admit(x *exchange.Exchange) (exchange.Admission, exchange.Ticke
 
 func (m *member) Leave() {
 	m.node.share.leave(m.index)
-	m.def.Limiter.Release(m.node.loop.Now())
+	m.limiter.Release(m.node.loop.Now())
 }
 
 // Answered leaves out the answers of a backend that says that it has too much to do: they are quick and mean the opposite.
@@ -133,10 +141,10 @@ func (m *member) Answered(began int64, status int) {
 		m.Failed(began)
 		return
 	}
-	m.def.Limiter.Heard(began, m.node.loop.Now())
+	m.limiter.Heard(began, m.node.loop.Now())
 }
 
-func (m *member) Failed(began int64) { m.def.Limiter.Missed(began, m.node.loop.Now()) }
+func (m *member) Failed(began int64) { m.limiter.Missed(began, m.node.loop.Now()) }
 
 func (m *member) AppendHead(dst []byte, h *message.Head, target []byte) []byte {
 	return upstream.AppendHead(dst, h, target)
@@ -146,18 +154,18 @@ func (m *member) Tunnels() *exchange.Tunnels { return m.def.Tunnels }
 
 // AdmitTunnel takes a place. What is returned is the limiter, which outlives snapshots.
 func (m *member) AdmitTunnel() exchange.Place {
-	if !m.def.Limiter.AdmitTunnel() {
+	if !m.limiter.AdmitTunnel() {
 		return nil
 	}
-	return m.def.Limiter
+	return m.limiter
 }
 
 func (m *member) Connect(x *exchange.Exchange, want exchange.Connection) (exchange.Upstream, message.Fault) {
 	if m.pool == nil {
 		return nil, message.FaultRefused
 	}
-	m.def.Limiter.Retries.Request(m.node.loop.Now())
-	c, fault := m.pool.Get(x, reuse[want], m.def.Endpoints, want != exchange.RecentConnection, x.Stay())
+	m.limiter.Retries.Request(m.node.loop.Now())
+	c, fault := m.pool.Get(x, reuse[want], m.endpoints, want != exchange.RecentConnection, x.Stay())
 	if fault != message.FaultNone {
 		return nil, fault
 	}
@@ -166,7 +174,7 @@ func (m *member) Connect(x *exchange.Exchange, want exchange.Connection) (exchan
 
 // Down says since when no endpoint has been in service, and when one will be tried.
 func (m *member) Down(now int64) (since, retry time.Duration) {
-	from, next := m.def.Endpoints.Down()
+	from, next := m.endpoints.Down()
 	return time.Duration(now - from), time.Duration(max(next-now, 0))
 }
 
@@ -176,7 +184,7 @@ var reuse = [...]upstream.Reuse{
 }
 
 func (m *member) MayRepeat(now int64, unseen bool) bool {
-	if unseen || m.def.Limiter.Retries.Take(now) {
+	if unseen || m.limiter.Retries.Take(now) {
 		return true
 	}
 	m.pool.Withhold()
@@ -184,7 +192,7 @@ func (m *member) MayRepeat(now int64, unseen bool) bool {
 }
 
 func (m *member) Repeat(x *exchange.Exchange, of exchange.Upstream) (exchange.Upstream, message.Fault) {
-	c, fault := m.pool.Repeat(x, of.(*upstream.Conn), m.def.Endpoints)
+	c, fault := m.pool.Repeat(x, of.(*upstream.Conn), m.endpoints)
 	if fault != message.FaultNone {
 		return nil, fault
 	}
@@ -192,7 +200,7 @@ func (m *member) Repeat(x *exchange.Exchange, of exchange.Upstream) (exchange.Up
 }
 
 func (m *member) Edits() (request, response *header.Edit) {
-	return m.def.RequestEdit, m.def.ResponseEdit
+	return m.request, m.response
 }
 
 func (m *member) Host() []byte { return m.host }
@@ -230,6 +238,7 @@ func (s *Server) prepare(snap *Snapshot, before *generation) (*generation, [][]*
 		}
 		copy(view.ID[:], snap.ID)
 		pools := make([]*upstream.Pool, len(snap.Backends))
+		members := make([]member, len(snap.Backends)) // in a row: the next one is near
 		for i := range snap.Backends {
 			b := &snap.Backends[i]
 			if b.Endpoints != nil {
@@ -239,7 +248,15 @@ func (s *Server) prepare(snap *Snapshot, before *generation) (*generation, [][]*
 					pools[i] = upstream.NewPool(node.cache, b.Endpoints, b.TLS, b.Timeouts)
 				}
 			}
-			view.Backends = append(view.Backends, &member{node: node, def: b, host: []byte(b.Host), index: s.meterIndex(b.Name), pool: pools[i]})
+			m := &members[i]
+			*m = member{
+				node: node, limiter: b.Limiter, pool: pools[i], endpoints: b.Endpoints, index: s.meterIndex(b.Name), host: []byte(b.Host),
+				request: b.RequestEdit, response: b.ResponseEdit, def: b,
+			}
+			if b.Endpoints != nil {
+				m.first = b.Endpoints.At(0)
+			}
+			view.Backends = append(view.Backends, m)
 		}
 		g.views = append(g.views, view)
 		g.pools = append(g.pools, pools)

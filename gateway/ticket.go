@@ -30,12 +30,12 @@ func (n *node) queue(m *member, x *exchange.Exchange) (limit.Outcome, *ticket, i
 		t.waiter.Granted = func() { n.loop.Post(arrive) }
 	}
 	t.member, t.x = m, x
-	outcome, retry := m.def.Limiter.Wait(n.loop.Now(), &t.waiter)
+	outcome, retry := m.limiter.Wait(n.loop.Now(), &t.waiter)
 	if outcome != limit.Queued {
 		t.free()
 		return outcome, nil, retry
 	}
-	n.loop.SetTimer(&t.timer, t, n.loop.Now()+m.def.Limiter.Patience())
+	n.loop.SetTimer(&t.timer, t, n.loop.Now()+m.limiter.Patience())
 	return outcome, t, 0
 }
 
@@ -63,7 +63,7 @@ func (t *ticket) arrive() {
 
 // Expire ends a wait that has lasted long enough, unless a grant is on its way.
 func (t *ticket) Expire(int64) {
-	if m, x := t.member, t.x; m.def.Limiter.Quit(&t.waiter) {
+	if m, x := t.member, t.x; m.limiter.Quit(&t.waiter) {
 		t.free()
 		t.node.share.leave(m.index)
 		x.GaveUp()
@@ -75,10 +75,10 @@ func (t *ticket) Quit() {
 	m := t.member
 	t.node.loop.StopTimer(&t.timer)
 	t.node.share.leave(m.index)
-	if m.def.Limiter.Quit(&t.waiter) {
+	if m.limiter.Quit(&t.waiter) {
 		t.free()
 		return
 	}
 	t.x, t.member = nil, nil
-	m.def.Limiter.Release(t.node.loop.Now())
+	m.limiter.Release(t.node.loop.Now())
 }

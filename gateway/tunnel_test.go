@@ -352,12 +352,7 @@ func TestClientThatLeftBeforeThe101(t *testing.T) {
 func TestUP03TunnelsHaveTheirOwnPlaces(t *testing.T) {
 	t.Parallel()
 	st := newStage(t)
-	var book limit.Book
-	state := book.Backend("sim")
-	if err := book.Apply(map[string]limit.Limits{"sim": {InFlight: 1, Tunnels: 2}}, 0); err != nil {
-		t.Fatal(err)
-	}
-	st.server.Snapshot().Backends[0].Limiter = state
+	state := st.limited(limit.Limits{InFlight: 1, Tunnels: 2})
 	c1, b1 := st.tunnel()
 	st.tunnel()
 	// They take no place of a request's.

@@ -53,10 +53,11 @@ gateway/huffman:
 gateway/forwarded: gateway/message
 gateway/proxyproto: gateway/message
 gateway/mac:
+gateway/prefetch:
 gateway/signature: gateway/mac
 gateway/header: gateway/message gateway/forwarded
 gateway/reason: gateway/message routing
-gateway/limit:
+gateway/limit: gateway/prefetch
 gateway/overload:
 gateway/keyring:
 gateway/certs/certstest:
@@ -64,12 +65,12 @@ gateway/certs: gateway/keyring
 gateway/handover: gateway/mac registry
 gateway/pages: gateway/reason gateway/message
 gateway/exchange: gateway/message gateway/header gateway/reason
-gateway/loop:
+gateway/loop: gateway/prefetch
 gateway/loop/simsys: gateway/loop
-gateway/endpoint: gateway/message registry
+gateway/endpoint: gateway/message gateway/prefetch registry
 gateway/dns: gateway/endpoint gateway/message
 gateway/health: gateway/endpoint
-gateway/upstream: gateway/message gateway/endpoint gateway/http1 gateway/loop gateway/tlsconn
+gateway/upstream: gateway/message gateway/prefetch gateway/endpoint gateway/http1 gateway/loop gateway/tlsconn
 gateway/listen: gateway/loop
 gateway/systemd: gateway/listen
 gateway/tlsconn: gateway/loop
@@ -78,7 +79,7 @@ gateway/http3/wire: gateway/huffman gateway/message
 gateway/http3: gateway/message gateway/exchange gateway/http3/wire gateway/loop gateway/tlsconn gateway/conn
 gateway/surface: gateway/exchange gateway/forwarded gateway/handover gateway/header gateway/message gateway/reason gateway/pages gateway/limit gateway/signature routing registry registry/lookup
 gateway/accesslog: gateway/exchange gateway/message gateway/reason
-gateway/meter: gateway/exchange gateway/reason
+gateway/meter: gateway/exchange gateway/prefetch gateway/reason
 gateway: gateway/accesslog gateway/conn gateway/endpoint gateway/exchange gateway/header gateway/http1 gateway/http3 gateway/limit gateway/listen gateway/loop gateway/message gateway/meter gateway/overload gateway/tlsconn gateway/upstream
 gateway/metrics: gateway gateway/conn gateway/dns gateway/exchange gateway/meter gateway/reason registry/lookup
 gateway/gatewaytest: gateway gateway/certs/certstest gateway/conn gateway/endpoint gateway/handover gateway/limit gateway/metrics gateway/pages gateway/surface gateway/tlsconn gateway/upstream routing registry
@@ -116,7 +117,7 @@ os: !gateway/message !gateway/http1 !gateway/http2 !gateway/http3/wire !gateway/
 syscall: !gateway/message !gateway/http1 !gateway/http2 !gateway/http3/wire !gateway/header !gateway/handover !gateway/exchange !routing
 time: !gateway/message !gateway/http1 !gateway/http2 !gateway/http3/wire !gateway/header !gateway/handover
 C: -
-unsafe: gateway/loop registry/bundle bench/...
+unsafe: gateway/loop gateway/prefetch registry/bundle bench/...
 `
 
 const module = "github.com/pvgate/pvgate"

@@ -87,6 +87,7 @@ func (k *Book) Group(name string, o Options) *Group {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	g := &Group{name: name, pick: o.Pick}
+	g.members = g.one[:0]
 	before := k.backends[name]
 	if before == nil {
 		before = &known{backend: &backend{book: k, name: name}}

@@ -7,10 +7,11 @@ import "github.com/pvgate/pvgate/registry"
 // Group is the endpoints of a backend in one snapshot. It is immutable and safe for concurrent use; what changes is the
 // endpoints' own.
 type Group struct {
+	members  []*Endpoint
+	one      [1]*Endpoint // those of most
+	weights  []int
 	name     string
 	pick     Method
-	members  []*Endpoint
-	weights  []int
 	weight   int                      // of all
 	policies []registry.AddressPolicy // in force from Apply on
 }

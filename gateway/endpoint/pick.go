@@ -2,7 +2,11 @@
 
 package endpoint
 
-import "time"
+import (
+	"time"
+
+	"github.com/pvgate/pvgate/gateway/prefetch"
+)
 
 // Method is how an endpoint is chosen among those in service.
 type Method uint8
@@ -50,8 +54,14 @@ func (g *Group) Pick(w Wish) int {
 	return None
 }
 
-// Fetch touches what Pick and those that follow it will of a group's first member, and returns nothing of meaning.
-func (g *Group) Fetch() uint64 { return uint64(g.members[0].inFlight.Load()) }
+// How many octets every request touches of an Endpoint, to the end of policy, and of a Group, to the end of one.
+const touched, touchedOfGroup = 40, 32
+
+// Expect asks the memory for what Pick and those that follow it will touch of a group with one member.
+func (g *Group) Expect() { prefetch.First(g, touchedOfGroup) }
+
+// Expect asks the memory for what a request touches.
+func (e *Endpoint) Expect() { prefetch.First(e, touched) }
 
 // choose is Pick among several.
 func (g *Group) choose(w Wish) int {

@@ -119,6 +119,8 @@ type Plan struct {
 	Scratch []byte
 
 	behind *Behind // storage
+	// backends are the snapshot's while the resolver is asked.
+	backends []Backend
 }
 
 // BehindProxies returns an empty Behind, which it sets.
@@ -163,6 +165,14 @@ const (
 	AccountForged                      // led on without a context: none of ours
 	Accounts
 )
+
+// Expect says which backend the request will most likely go to, as soon as the resolver knows: while it does the rest, what
+// the request touches there comes from memory.
+func (p *Plan) Expect(backend int) {
+	if backend < len(p.backends) {
+		p.backends[backend].Expect()
+	}
+}
 
 // reset clears the plan and keeps its storage.
 func (p *Plan) reset() {
@@ -242,6 +252,8 @@ const (
 
 // Backend is one backend as one loop sees it.
 type Backend interface {
+	// Expect says that a request most likely comes in a moment: see [Plan.Expect].
+	Expect()
 	// Admit asks for a place for x; Leave gives it back. If Queued, Granted or GaveUp of x will be called, in another turn
 	// of the loop. retryAfter is set when refused.
 	Admit(x *Exchange) (a Admission, t Ticket, retryAfter time.Duration)

@@ -179,11 +179,18 @@ func (x *Exchange) decide(h *message.Head) {
 		}
 		x.path, x.req.Path, x.req.EncodedSlash = path, path, slash
 	}
-	if x.snapshot.Resolver.Resolve(&x.req, &x.plan); x.plan.Lookup != nil {
+	if x.consult(); x.plan.Lookup != nil {
 		x.look(h)
 		return
 	}
 	x.decided(h)
+}
+
+// consult asks the resolver.
+func (x *Exchange) consult() {
+	x.plan.backends = x.snapshot.Backends
+	x.snapshot.Resolver.Resolve(&x.req, &x.plan)
+	x.plan.backends = nil
 }
 
 // decided does what the resolver has decided.

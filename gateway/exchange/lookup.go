@@ -99,7 +99,7 @@ func (x *Exchange) resolve() {
 	x.req.Lookup = x.plan.Lookup
 	x.req.Tick = x.host.Now()
 	x.plan.reset()
-	x.snapshot.Resolver.Resolve(&x.req, &x.plan)
+	x.consult()
 }
 
 // found goes on where the request would have gone at once, with what has come of its body.

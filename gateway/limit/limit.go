@@ -21,6 +21,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/pvgate/pvgate/gateway/prefetch"
 )
 
 // InFlight counts requests that are at a backend and holds them below a cap.
@@ -124,6 +126,9 @@ type Backend struct {
 	rateRefused, busyRefused atomic.Uint64
 }
 
+// touched is how many octets of a Backend every request touches: to the end of queue.waiting.
+const touched = 72
+
 // Admit takes a place and a share of the rate at the time now (nanoseconds of
 // a monotonic clock). Any outcome but Admitted takes nothing; retryAfter is
 // then how many nanoseconds later the rate would allow a request, 0 if that
@@ -155,10 +160,8 @@ func (b *Backend) Admit(now int64) (outcome Outcome, retryAfter int64) {
 	return RateUsedUp, wait
 }
 
-// Fetch touches what Admit and Release will, and returns nothing of meaning.
-func (b *Backend) Fetch() uint64 {
-	return b.Retries.present.Load() + uint64(b.queue.waiting.Load())
-}
+// Expect asks the memory for what Admit and Release will touch.
+func (b *Backend) Expect() { prefetch.First(b, touched) }
 
 // Pass takes a share of the rate and no place: a redirect is over at once.
 func (b *Backend) Pass(now int64) (ok bool, retryAfter int64) {

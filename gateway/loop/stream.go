@@ -5,6 +5,8 @@ package loop
 import (
 	"net/netip"
 	"syscall"
+
+	"github.com/pvgate/pvgate/gateway/prefetch"
 )
 
 // Owner drives a [Stream]. All methods are called on the loop's thread.
@@ -146,10 +148,8 @@ func (s *Stream) Settle() {
 	}
 }
 
-// Fetch touches what a write and a read will, and returns nothing of meaning.
-func (s *Stream) Fetch() uint64 {
-	return uint64(s.Timer.deadline) + uint64(s.fd) + uint64(s.moved) + uint64(s.peer.Port())
-}
+// Expect asks the memory for what a write and a read will touch.
+func (s *Stream) Expect() { prefetch.All(s) }
 
 // SetTimer arms the stream's timer; Owner.Expire is called once at or after deadline (within a tick of 17 ms).
 func (s *Stream) SetTimer(deadline int64) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/pvgate/pvgate/gateway/exchange"
+	"github.com/pvgate/pvgate/gateway/prefetch"
 	"github.com/pvgate/pvgate/gateway/reason"
 )
 
@@ -40,8 +41,8 @@ func OverheadBuckets() []float64 { return slices.Clone(overheadBounds[:]) }
 
 // Histogram counts durations; Counts are per bucket, not cumulative.
 type Histogram struct {
-	Counts [16]uint64
 	Sum    int64 // nanoseconds
+	Counts [16]uint64
 }
 
 func (h *Histogram) observe(ns int64, bounds []float64) {
@@ -132,13 +133,15 @@ func (m *Meter) Record(r *exchange.Record) {
 	}
 }
 
-// Fetch touches what Record will of exchange.Record.Backend, and returns nothing of meaning.
-func (m *Meter) Fetch(index int) uint64 {
-	if index < 0 || index >= len(m.Backends) {
-		return 0
+// touched is how many octets of a Backend requests touch: to the end of the buckets in use.
+const touched = uintptr(8 * (Classes + 2 + 1 + len(backendBounds) + 1))
+
+// Expect asks the memory for what Record will touch of exchange.Record.Backend.
+func (m *Meter) Expect(index int) {
+	if index < len(m.Backends) {
+		b := &m.Backends[index]
+		prefetch.First(b, touched)
 	}
-	b := &m.Backends[index]
-	return b.Requests[2] + b.Seconds.Counts[7] + uint64(b.Seconds.Sum)
 }
 
 // backend returns the account of exchange.Record.Backend.

@@ -114,6 +114,7 @@ func (c *call) entry() {
 		}
 		c.reserved()
 	case c.l.fallback >= 0:
+		c.p.Expect(c.l.fallback)
 		c.stay(&c.s.backends[c.l.fallback])
 		c.pass(c.l.fallback, path, false)
 	case c.r.Head.Asterisk:
@@ -272,6 +273,9 @@ func (c *call) proxied(to int, k *keys, q *routing.Query, d *routing.Decision) {
 		c.p.Scratch = c.l.appendBase(c.p.Scratch, c.authority, b.Name, ".", c.s.domain)
 	case own:
 		c.p.Scratch = append(c.p.Scratch, b.prefix...) // at the host that was asked, whichever of ours it is
+	}
+	if !own {
+		c.p.Expect(to)
 	}
 	at := len(c.p.Scratch)
 	if !c.appendTarget(k, q, d) {

@@ -84,6 +84,7 @@ func (c *call) prefixed(to int, rest []byte) {
 
 // visit answers at a backend's own origin; path is the backend's.
 func (c *call) visit(to int, path []byte) {
+	c.p.Expect(to)
 	b, h := &c.s.backends[to], c.r.Head
 	c.p.Prefix, c.p.CookieName = b.prefix, c.l.cookieName(b)
 	c.p.Account = exchange.AccountUnattributed

@@ -19,6 +19,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/message"
+	"github.com/pvgate/pvgate/gateway/prefetch"
 	"github.com/pvgate/pvgate/gateway/tlsconn"
 )
 
@@ -142,10 +143,10 @@ type Pool struct {
 	cache    *Cache
 	secure   *atomic.Pointer[tlsconn.Client] // nil without TLS
 	places   []place                         // by their place in the group
+	one      [1]place                        // those of most
 	turn     uint64
 	closed   bool
 	timeouts Timeouts
-	one      [1]place // those of most
 }
 
 // place is one endpoint's connections.
@@ -356,11 +357,14 @@ func faultOf(err syscall.Errno) message.Fault {
 	return message.FaultRefused
 }
 
-// Fetch touches what Get and the exchange after it will, and returns nothing of meaning: so it all comes from memory at once.
-func (p *Pool) Fetch() uint64 {
-	c := p.places[0].newest
-	if c == nil {
-		return 0
+// Expect asks the memory for what Get will touch of the pool, ExpectConn for what it and the exchange after it will of the
+// connection that is lent: where that is must have come before.
+func (p *Pool) Expect() { prefetch.All(p) }
+
+// ExpectConn: see Expect.
+func (p *Pool) ExpectConn() {
+	if c := p.places[0].newest; c != nil {
+		prefetch.All(c)
+		c.stream.Expect()
 	}
-	return uint64(c.stay) + uint64(cap(c.kept)) + uint64(c.since) + uint64(c.idleSince) + c.stream.Fetch()
 }
