@@ -12,11 +12,12 @@ const (
 	// soon, and few connections share the processor's caches. A poll's work is less.
 	aim = int64(20 * time.Millisecond)
 	// standing is for how long a loop must have been late without a break: a burst, or a pause of the machine, passes by itself,
-	// and more would come to nothing but refusals. What a pause of a second leaves behind is served by then where a loop is used
-	// to less than half, and nobody gives up in so little time. And looks is at how many polls in a row: time that the hypervisor
-	// has taken counts as the thread's work, so that what has come meanwhile seems to stand. That many full ones take thousands
-	// of requests, and where fewer take a second, each of them is work.
-	standing = int64(500 * time.Millisecond)
+	// and more would come to nothing but refusals. What a pause of a third of a second leaves behind is served by then where a loop
+	// is used to a third. Half a second would be too long: where half as much again comes as can be served, refusing does not make
+	// up for it in clearing [bench/rig peak]. And looks is at how many polls in a row: time that the hypervisor has taken counts as
+	// the thread's work, so that what has come meanwhile seems to stand. That many full ones take thousands of requests, and where
+	// fewer take a second, each of them is work.
+	standing = int64(200 * time.Millisecond)
 	looks    = 32
 	// steady is how long it must not have been late to be on top of its work again; or idle of that time it had nothing to do,
 	// however late it was in between: what comes in bursts, or on a machine that runs the loop in bursts, is not too much.

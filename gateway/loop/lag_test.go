@@ -144,18 +144,18 @@ func TestTimeThatTheHypervisorTakesMakesNothingLate(t *testing.T) {
 	}
 }
 
-// The hypervisor takes a second, which the thread's time counts too, of a loop that is used to a third. What has come meanwhile is
-// work for half a second.
-func TestWhatASecondsPauseLeavesBehindIsServed(t *testing.T) {
+// The hypervisor takes a third of a second, which the thread's time counts too, of a loop that is used to a third.
+func TestWhatAPauseLeavesBehindIsServed(t *testing.T) {
 	t.Parallel()
+	const pause = int64(time.Second / 3)
 	var q queue
 	third := 1e9 / float64(serveCost) / 3
 	for range 5 {
 		q.run(2*time.Second, third)
-		q.now += int64(time.Second)
-		q.worked += int64(time.Second)
-		q.waiting += int(third)
-		q.lag.polled(poll{now: q.now, busy: int64(time.Second), events: eventBatch}, func() int64 { return q.worked })
+		q.now += pause
+		q.worked += pause
+		q.waiting += int(third) / 3
+		q.lag.polled(poll{now: q.now, busy: pause, events: eventBatch}, func() int64 { return q.worked })
 		q.ahead = q.waiting
 	}
 	if q.run(2*time.Second, third); q.shed > 0 {
