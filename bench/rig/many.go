@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -239,7 +240,7 @@ func (b *bareClient) close() {
 	_ = unix.Close(b.epoll)
 }
 
-// run asks the first backends in turn, count times in all, and returns the CPU of one request, µs.
+// run asks the first backends in turn, count times in all, each when it has answered, and returns the CPU of one request, µs.
 func (b *bareClient) run(backends, count int) (float64, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -247,15 +248,15 @@ func (b *bareClient) run(backends, count int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	sent, free := 0, min(manyBareInFlight, backends)
+	idle := slices.Clone(b.fds[:backends]) // who has waited longest first
+	sent, flying := 0, min(manyBareInFlight, backends)
 	events := make([]unix.EpollEvent, manyBareInFlight)
 	deadline := time.Now().Add(time.Minute)
 	for answered := 0; answered < count; {
-		for ; free > 0 && sent < count; free-- {
-			if err := b.send(b.fds[sent%backends]); err != nil {
+		for ; sent-answered < flying && sent < count; sent++ {
+			if err := b.send(idle[sent%backends]); err != nil {
 				return 0, err
 			}
-			sent++
 		}
 		n, errno := sock.Wait(b.epoll, events, 100, false)
 		if errno != 0 && errno != unix.EINTR || time.Now().After(deadline) {
@@ -266,8 +267,8 @@ func (b *bareClient) run(backends, count int) (float64, error) {
 			if errno != 0 || got < 1024 {
 				return 0, fmt.Errorf("the bare client: %d octets, %w", got, errno)
 			}
+			idle[answered%backends] = int(events[i].Fd)
 			answered++
-			free++
 		}
 	}
 	ended, err := threadCPU()
