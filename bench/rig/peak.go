@@ -34,9 +34,10 @@ const (
 	// and twice what it takes to notice and to refuse those before it.
 	lateCap = 200 * time.Millisecond
 	// floodGoodput is the least part of the peak that is served beside the refusals: no collapse. All that comes is answered, and a
-	// refusal was measured to cost 0.46 to 0.58 of a request, in the kernel most of all: of one and a half times the peak
-	// (1 − 1.5·0.6) ÷ (1 − 0.6) is left where it is dearest.
-	floodGoodput = .25
+	// refusal, on one of thousands of connections that no cache holds, was measured to cost 0.46 to 0.6 of a request on one of
+	// hundreds: of one and a half times the peak (1 − 1.5·0.6) ÷ (1 − 0.6) = 0.25 is left then. The least is what is left at 0.64;
+	// beyond that nearly nothing would be but the one of sixteen that is served however late it is.
+	floodGoodput = .1
 	// peakRecovers is how often at most a short run asks for half the peak behind the flood, which may not be over at once there.
 	peakRecovers = 5
 	// leastAfter is the part of half the peak that has to be served again: all but one of a thousand.
