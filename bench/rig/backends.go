@@ -25,17 +25,14 @@ const mortalRole = "mortal"
 
 const (
 	// mortalEvery is the time between two requests to a backend, whether they are answered or not.
-	mortalEvery  = 5 * time.Millisecond
+	mortalEvery = 5 * time.Millisecond
+	// mortalWindow is how long a dead endpoint may cost requests; after that only those that try it may fail.
+	mortalWindow = time.Second
+	// goodTime is within what requests to another backend are answered.
+	goodTime     = time.Second
 	mortalTrials = 5
 	mortalReturn = 10 * time.Second
 )
-
-// mortalWindow is how long a dead endpoint may cost requests; after that only those that try it may fail. A short run is made
-// beside others, who may keep the gateway from looking for as long as a request waits for its first octet: a second too.
-func mortalWindow() time.Duration { return time.Duration(proof.Count(2, 1)) * time.Second }
-
-// goodTime is within what requests to another backend are answered. One that had to wait for the slow one would take 5 s.
-func goodTime() time.Duration { return time.Duration(proof.Count(3, 1)) * time.Second }
 
 // mortalFigures is what became of a backend's requests while one of its two endpoints was dead, and when it was back.
 type mortalFigures struct {
@@ -226,7 +223,7 @@ func (f *backendFigures) death(a *askers, how, host string, kill, revive func() 
 			others.count(q)
 			continue
 		case q.err == nil:
-		case q.began.Sub(died) <= mortalWindow():
+		case q.began.Sub(died) <= mortalWindow:
 			m.Window++
 		default:
 			m.Later++
@@ -265,7 +262,7 @@ func (f *backendFigures) death(a *askers, how, host string, kill, revive func() 
 	f.Deaths = append(f.Deaths, m)
 	switch {
 	case m.Later > mortalTrials:
-		return fmt.Errorf("%s: %d requests that began later than %v after it failed", how, m.Later, mortalWindow())
+		return fmt.Errorf("%s: %d requests that began later than %v after it failed", how, m.Later, mortalWindow)
 	case m.Dip > 1: // one may have been trying it when it came back
 		return fmt.Errorf("%s: %d requests failed after its return", how, m.Dip)
 	case m.ReturnShare <= .1:
@@ -281,7 +278,7 @@ type bystanders struct{ all, failed int }
 
 func (b *bystanders) count(q asked) {
 	b.all++
-	if q.err != nil || q.took > goodTime() {
+	if q.err != nil || q.took > goodTime {
 		b.failed++
 	}
 }

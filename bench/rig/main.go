@@ -3,7 +3,7 @@
 // Command rig puts the built pvgate under the loads that break gateways, over the network and against real sockets, and
 // fails where a promise is not kept:
 //
-//	stream   large bodies both ways, with length and chunked, in bounded memory; a slow side pauses the other
+//	stream   bodies of 1 GiB both ways, with length and chunked, in bounded memory; a slow side pauses the other
 //	echo     tagged requests over shared upstream connections with aborting clients and faulty origins: each answer is
 //	         the answer to its own request, and nothing leaks
 //	reload   reloads under load, each changing the backend of a probed route: no failed request, seen at once

@@ -11,12 +11,11 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
-
-	"github.com/pvgate/pvgate/bench/proof"
 )
 
 const (
 	maxResident = 64 * mib
+	bodySize    = int64(1 << 30)
 	// maxHeld bounds what may be on its way in kernel buffers and the gateway when one side does not read: the kernel
 	// takes up to 4 MiB per socket to send and 6 MiB to receive.
 	maxHeld = 48 * mib
@@ -85,9 +84,9 @@ func (o *streamOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%d", c.at)
 	default:
 		if r.URL.Path == "/length" {
-			w.Header().Set("Content-Length", fmt.Sprint(bodySize()))
+			w.Header().Set("Content-Length", fmt.Sprint(bodySize))
 		}
-		p := &pattern{size: bodySize()}
+		p := &pattern{size: bodySize}
 		buf := make([]byte, 64<<10)
 		for {
 			n, err := p.Read(buf)
@@ -102,9 +101,6 @@ func (o *streamOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// bodySize of a full run is 1 GiB; that of a short one is several times what the gateway may use.
-func bodySize() int64 { return int64(proof.Count(256, 1024)) * mib }
-
 func stream(ctx context.Context, b *bed) (any, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -118,7 +114,7 @@ func stream(ctx context.Context, b *bed) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &streamFigures{PeakMiB: map[string]float64{}, Seconds: map[string]float64{}, HeldMiB: map[string]float64{}, BodyBytes: bodySize()}
+	f := &streamFigures{PeakMiB: map[string]float64{}, Seconds: map[string]float64{}, HeldMiB: map[string]float64{}, BodyBytes: bodySize}
 	var all error
 	measure := func(name string, run func() error) {
 		if ctx.Err() != nil {
@@ -138,7 +134,7 @@ func stream(ctx context.Context, b *bed) (any, error) {
 	url := "http://" + address
 	measure("download with length", func() error { return download(ctx, url+"/length") })
 	measure("download chunked", func() error { return download(ctx, url+"/chunked") })
-	measure("upload with length", func() error { return upload(ctx, url+"/take", bodySize()) })
+	measure("upload with length", func() error { return upload(ctx, url+"/take", bodySize) })
 	measure("upload chunked", func() error { return upload(ctx, url+"/take", -1) })
 	measure("slow client", func() error { return slowClient(ctx, address, o, f) })
 	measure("slow backend", func() error { return slowBackend(ctx, address, o, f) })
@@ -159,15 +155,15 @@ func download(ctx context.Context, url string) error {
 	if _, err := io.Copy(&c, res.Body); err != nil {
 		return err
 	}
-	if res.StatusCode != http.StatusOK || c.at != bodySize() {
-		return fmt.Errorf("status %d, %d bytes of %d", res.StatusCode, c.at, bodySize())
+	if res.StatusCode != http.StatusOK || c.at != bodySize {
+		return fmt.Errorf("status %d, %d bytes of %d", res.StatusCode, c.at, bodySize)
 	}
 	return nil
 }
 
 // upload sends the body with its length, or chunked if length is -1.
 func upload(ctx context.Context, url string, length int64) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, &pattern{size: bodySize()})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, &pattern{size: bodySize})
 	if err != nil {
 		return err
 	}
@@ -181,8 +177,8 @@ func upload(ctx context.Context, url string, length int64) error {
 	if err != nil {
 		return err
 	}
-	if string(answer) != fmt.Sprint(bodySize()) {
-		return fmt.Errorf("status %d, the origin took %.100q of %d bytes", res.StatusCode, answer, bodySize())
+	if string(answer) != fmt.Sprint(bodySize) {
+		return fmt.Errorf("status %d, the origin took %.100q of %d bytes", res.StatusCode, answer, bodySize)
 	}
 	return nil
 }
