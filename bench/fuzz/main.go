@@ -148,6 +148,9 @@ func codeOf(ctx context.Context, pkg string) (string, error) {
 // with it, and so is no more than a piece.
 const piece = time.Minute
 
+// shorten is how long a kept input may be made shorter. The go tool's own minute would be all of a piece.
+const shorten = time.Second
+
 // run gives the target a piece of its processor time: a worker that waits for a busy machine uses none.
 func (f *figures) run(ctx context.Context, out io.Writer) error {
 	workers := runtime.NumCPU()
@@ -156,7 +159,7 @@ func (f *figures) run(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(out, "%s %s: %.2f of %.2f CPU hours, %d workers for %s\n", f.Package, f.Target, f.CPUHours, f.Promised, workers, left.Round(time.Second))
 	var log bytes.Buffer
 	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-fuzz", "^"+f.Target+"$",
-		"-fuzztime", left.String(), "-parallel", strconv.Itoa(workers), f.Package)
+		"-fuzztime", left.String(), "-fuzzminimizetime", shorten.String(), "-parallel", strconv.Itoa(workers), f.Package)
 	cmd.Stdout = io.MultiWriter(&log, out)
 	cmd.Stderr = cmd.Stdout
 	err := cmd.Run()
