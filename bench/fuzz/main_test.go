@@ -18,6 +18,23 @@ func TestTheLastFiguresCount(t *testing.T) {
 	}
 }
 
+func TestTheEndOfTheTimeIsNoFinding(t *testing.T) {
+	t.Parallel()
+	const up = "fuzz: elapsed: 1m0s, execs: 521632 (0/sec), new interesting: 123 (total: 418)\n--- FAIL: FuzzObject (60.09s)\n    context deadline exceeded\nFAIL\nexit status 1\n"
+	for log, want := range map[string]bool{
+		up: true, up + up: false, "": false, "PASS\n": false,
+		"FAIL\tgithub.com/pvgate/pvgate/registry/xzufi [build failed]\n": false,
+		"--- FAIL: FuzzObject (3.01s)\n    --- FAIL: FuzzObject (0.00s)\n        read_test.go:9: context deadline exceeded\n    \n" +
+			"    Failing input written to testdata/fuzz/FuzzObject/0123\n": false,
+		"--- FAIL: FuzzObject (3.01s)\n    fuzzing process hung or terminated unexpectedly: exit status 2\n" +
+			"    Failing input written to testdata/fuzz/FuzzObject/0123\n": false,
+	} {
+		if got := timeWasUp([]byte(log)); got != want {
+			t.Errorf("%q: %v, want %v", log, got, want)
+		}
+	}
+}
+
 func TestHoursCountAsLongAsTheCodeIsTheSame(t *testing.T) {
 	t.Parallel()
 	of := func(target, code string, hours float64, crashers int) figures {
