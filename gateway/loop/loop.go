@@ -18,6 +18,11 @@ import (
 // caches [512 connections, 16 KiB each: 256 took a third more CPU per request than 64].
 const eventBatch = 64
 
+// soon is of how many readiness reports at most each is served to its end: what it writes leaves before the next is served. So few
+// come where others wait for the loop; they then work while it does, and it finds more when it looks again, instead of having to
+// sleep [four connections: 17.5 µs of CPU a request, 19.2 without]. Where more come it is better to do the same for many in a row.
+const soon = 8
+
 // Options configures a [Loop].
 type Options struct {
 	// Index numbers the loop among its peers, from 0.
@@ -76,7 +81,7 @@ type Loop struct {
 	most    int32  // MaxAccepted
 	panic   func(any, []byte)
 	serving source // whose turn it is
-	at      int    // events and streams of this turn that have been served
+	at      int    // streams of a list that have been served
 	fds     []source
 	gens    []uint32
 	ready   []*Stream
@@ -86,9 +91,10 @@ type Loop struct {
 	patient []*Stream        // of those, who can do without epoll for a moment; see Stream.Patient
 	// patience runs out when they are to be watched nevertheless.
 	patience Timer
-	polled   int  // events that stand in events already
 	guarded  bool // a Guard may be among what is held
-	events   [eventBatch]Event
+	// Of the events, those from next to found are to be served, the first of them, as many as are due, in this turn.
+	next, found, due int
+	events           [eventBatch]Event
 	rest     [eventBatch]Event // scratch of foresee
 	lag      lag
 	wheel    wheel
@@ -234,34 +240,18 @@ func (l *Loop) Run() {
 // Turn is one wake-up: wait, then messages, readiness, some of what is queued, what was left over, timers; and then what all
 // that has written goes to the kernel. Exported for the simulation.
 func (l *Loop) Turn() {
-	n := l.polled
-	if l.polled = 0; n == 0 {
-		timeout := int64(0)
-		// The look before the last turn's writes may have taken the wake-up of a message that came behind messages.
-		if len(l.ready) == 0 && !l.holds() && l.mailbox.empty() && l.crowd.empty() {
-			timeout = l.wheel.wait(l.now)
-		}
-		busy := l.poll()
-		before := l.since
-		var sleeps int
-		n, sleeps = l.kernel.Wait(l.events[:], timeout)
-		l.stats.BlockingWaits += uint64(sleeps)
-		l.foresee(n)
-		l.now, l.wall = l.kernel.Now()
-		l.since = l.now
-		waited := l.now - before
-		if waited <= slept {
-			waited = 0
-		}
-		l.notice(poll{l.now, busy, n, waited, l.kernel.Woken()})
-	} else {
+	if l.next == l.found {
+		l.wait()
+	} else { // found by the look before the last turn's writes
 		l.now, l.wall = l.kernel.Now()
 	}
 
 	for !l.messages() {
 	}
-	l.at = 0
-	for !l.serve(n) {
+	n := l.found - l.next
+	l.due = n
+	for !l.serve(n <= soon && len(l.ready) == 0) {
+		l.flush()
 	}
 	l.crowd.left = max(fewQueued, n/2)
 	for !l.queued() {
@@ -274,21 +264,50 @@ func (l *Loop) Turn() {
 	for !l.expire() {
 	}
 	l.watchFresh()
-	if l.holds() {
-		if l.guarded {
-			l.guarded = false
-			// A look before the requests leave: what a backend says unasked must not be taken for an answer (Stream.Guard).
-			busy := l.poll()
-			l.polled = l.kernel.Poll(l.events[:])
-			l.notice(poll{l.since, busy, l.polled, 0, l.kernel.Woken()})
-			l.foresee(l.polled)
-		}
-		for who := range l.held {
-			l.at = 0
-			for !l.release(&l.held[who]) {
-			}
+	l.flush()
+}
+
+// flush sends what was written.
+func (l *Loop) flush() {
+	if !l.holds() {
+		return
+	}
+	if l.guarded {
+		l.guarded = false
+		// A look before the requests leave: what a backend says unasked must not be taken for an answer (Stream.Guard).
+		busy := l.poll()
+		l.found = copy(l.events[:], l.events[l.next:l.found])
+		l.next = 0
+		l.foresee(l.kernel.Poll(l.events[l.found:]))
+		l.notice(poll{l.since, busy, l.found, 0, l.kernel.Woken()})
+	}
+	for who := range l.held {
+		l.at = 0
+		for !l.release(&l.held[who]) {
 		}
 	}
+}
+
+// wait looks for what is ready, and sleeps until something is if there is nothing else to do.
+func (l *Loop) wait() {
+	timeout := int64(0)
+	// The look before the last turn's writes may have taken the wake-up of a message that came behind messages.
+	if len(l.ready) == 0 && !l.holds() && l.mailbox.empty() && l.crowd.empty() {
+		timeout = l.wheel.wait(l.now)
+	}
+	busy := l.poll()
+	before := l.since
+	n, sleeps := l.kernel.Wait(l.events[:], timeout)
+	l.stats.BlockingWaits += uint64(sleeps)
+	l.next, l.found = 0, 0
+	l.foresee(n)
+	l.now, l.wall = l.kernel.Now()
+	l.since = l.now
+	waited := l.now - before
+	if waited <= slept {
+		waited = 0
+	}
+	l.notice(poll{l.now, busy, n, waited, l.kernel.Woken()})
 }
 
 // slept is how long a poll must have taken to have waited: one that finds something is faster.
@@ -326,14 +345,15 @@ func (l *Loop) notice(p poll) {
 // once for each.
 func (l *Loop) Late() bool { return l.lag.late() }
 
-// foresee notes what has been reported before anything of it is served. Where more may wait than a poll takes, what backends
-// say comes first: what was admitted ends before more is, and those of a kind are served in a row, in warm caches.
+// foresee takes n more events, and notes what they report before anything of it is served. Where more may wait than a poll takes,
+// what backends say comes first: what was admitted ends before more is, and those of a kind are served in a row, in warm caches.
 func (l *Loop) foresee(n int) {
-	first, rest := 0, l.rest[:0]
-	for _, ev := range l.events[:n] {
+	first, rest := l.found, l.rest[:0]
+	l.found += n
+	for _, ev := range l.events[first:l.found] {
 		answers := int(ev.FD) < len(l.fds) && l.fds[ev.FD] != nil && l.gens[ev.FD] == ev.Gen && l.fds[ev.FD].foresee(ev.Flags)
 		switch {
-		case n < eventBatch:
+		case l.found < eventBatch:
 		case answers:
 			l.events[first] = ev
 			first++
@@ -360,12 +380,16 @@ func (l *Loop) messages() bool {
 	return true
 }
 
-// serve dispatches readiness reports.
-func (l *Loop) serve(n int) bool {
+// serve dispatches readiness reports, those that are due; early, until something can be sent.
+func (l *Loop) serve(early bool) (done bool) {
 	defer l.rescue()
-	for l.at < n {
-		ev := &l.events[l.at]
-		l.at++
+	for l.due > 0 {
+		if early && l.holds() && l.swift() {
+			return false
+		}
+		ev := &l.events[l.next]
+		l.next++
+		l.due--
 		if int(ev.FD) >= len(l.fds) || l.fds[ev.FD] == nil || l.gens[ev.FD] != ev.Gen {
 			l.stats.Stale++
 			continue
@@ -373,6 +397,20 @@ func (l *Loop) serve(n int) bool {
 		l.serving = l.fds[ev.FD]
 		l.serving.event(ev.Flags)
 		l.dispatched()
+	}
+	return true
+}
+
+// swift reports whether what is held may leave before the turn's end. Whoever gathers what a turn brings (Stream.AtEnd) is to get
+// all of it; and who has something to say already is heard before he is told more: an answer that came before its request had
+// left was not meant for it.
+func (l *Loop) swift() bool {
+	for _, held := range l.held {
+		for _, s := range held {
+			if s.filler != nil || s.readable {
+				return false
+			}
+		}
 	}
 	return true
 }

@@ -181,6 +181,129 @@ func TestPostDuringATurnThatWritesIsNotSleptOver(t *testing.T) {
 	}
 }
 
+// room is a loop with as many accepted connections; reports come in the order in which they happened.
+func room(t *testing.T, connections int) (net *simsys.Net, l *loop.Loop, ends []*simsys.End, at []*scribe) {
+	t.Helper()
+	net = simsys.New(1, simsys.Faults{})
+	net.Order = true
+	here := netip.MustParseAddrPort("10.0.0.1:80")
+	l = loop.New(loop.Options{Kernel: net.Kernel()})
+	_, err := l.Listen(net.LoopSocket(here), func(*loop.Loop) loop.Accepted {
+		return func(l *loop.Loop, fd int32, peer netip.AddrPort) {
+			c := &scribe{readable: func(c *scribe) { c.heard() }}
+			at = append(at, c)
+			l.Adopt(fd, peer, &c.stream, c)
+		}
+	})
+	if err != 0 {
+		t.Fatal(err)
+	}
+	for range connections {
+		ends = append(ends, net.Dial(netip.MustParseAddrPort("192.0.2.1:1"), here))
+		for range 2 {
+			l.Turn()
+		}
+	}
+	return net, l, ends, at
+}
+
+// heard reads what has come, and reports whether something has.
+func (c *scribe) heard() bool {
+	var b [16]byte
+	_, st := c.stream.Read(b[:])
+	return st == loop.Data
+}
+
+// Of few reports what the first makes somebody write has left when the second is served; of more it waits for all, and so it does
+// if whoever writes gathers what a turn brings, or if whoever it is for has something to say already.
+func TestOfFewReportsEachIsServedToItsEnd(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		connections int
+		gathers     bool
+		speaks      bool // the one that is written to
+		want        string
+	}{
+		"two":                  {connections: 3, want: "text"},
+		"few":                  {connections: 9, want: "text"},
+		"many":                 {connections: 10},
+		"gathers":              {connections: 3, gathers: true},
+		"has something to say": {connections: 3, speaks: true},
+	} {
+		_, l, ends, at := room(t, c.connections)
+		told := ends[2]
+		at[0].readable = func(from *scribe) {
+			if !from.heard() {
+				return
+			}
+			if to := &at[2].stream; c.gathers {
+				to.AtEnd(&filler{to})
+			} else {
+				to.Write([]byte("text"))
+			}
+		}
+		second := false
+		at[1].readable = func(from *scribe) {
+			if !from.heard() {
+				return
+			}
+			second = true
+			if got := string(told.Read()); got != c.want {
+				t.Errorf("%s: when the second is served %q has left, want %q", what, got, c.want)
+			}
+		}
+		for i, e := range ends {
+			if i != 2 || c.speaks {
+				e.Write([]byte("go"))
+			}
+		}
+		l.Turn()
+		if rest := string(told.Read()); !second || c.want+rest != "text" {
+			t.Errorf("%s: served %v, and %q has left at the turn's end", what, second, rest)
+		}
+	}
+}
+
+// filler writes at the turn's end.
+type filler struct{ to *loop.Stream }
+
+func (f *filler) Fill() { f.to.Write([]byte("text")) }
+
+// What is served to its end is watched no less: a backend that speaks before its request leaves is found out, and what came in
+// by that look has the next turn.
+func TestALookBeforeEachRequest(t *testing.T) {
+	t.Parallel()
+	net, l, ends, at := room(t, 4)
+	order := ""
+	ask := func(i int, name string) {
+		at[i].readable = func(from *scribe) {
+			if from.heard() {
+				order += name
+				to := at[i+2]
+				to.stream.Guard(to)
+				to.stream.Write([]byte("request"))
+			}
+		}
+	}
+	ask(0, "first ")
+	ask(1, "second ")
+	at[3].readable = func(from *scribe) {
+		if from.heard() {
+			order += "surplus "
+		}
+	}
+	ends[0].Write([]byte("go"))
+	ends[1].Write([]byte("go"))
+	net.Midturn = func() { ends[3].Write([]byte("surplus")) }
+	l.Turn()
+	if first, second := string(ends[2].Read()), string(ends[3].Read()); first != "request" || second != "" || at[2].spoke != 0 || at[3].spoke != 1 {
+		t.Errorf("the silent backend got %q, the one that spoke %q; warned %d and %d times", first, second, at[2].spoke, at[3].spoke)
+	}
+	if l.Turn(); order != "first second surplus " {
+		t.Errorf("served in the order %s", order)
+	}
+}
+
 // Where there is more than a poll takes, backends' answers do not wait behind clients' requests; where there is not, everything
 // has its turn as it came.
 func TestAnswersComeFirstWhereMoreWaits(t *testing.T) {
