@@ -55,7 +55,7 @@ func (k *linuxKernel) Now() (int64, time.Time) {
 
 func (k *linuxKernel) Worked() int64 {
 	var t unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {
+	if _, _, e := unix.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_THREAD_CPUTIME_ID, uintptr(unsafe.Pointer(&t)), 0); e != 0 {
 		return 0
 	}
 	return t.Nano()
@@ -129,7 +129,7 @@ func (k *linuxKernel) report(events []Event, n int) int {
 		ev := &k.raw[i]
 		if int(ev.Fd) == k.wakeFD && uint32(ev.Pad) == wakeGeneration {
 			var b [8]byte
-			_, _ = unix.Read(k.wakeFD, b[:])
+			_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(k.wakeFD), uintptr(unsafe.Pointer(&b)), uintptr(len(b)))
 			k.woken = true
 			continue
 		}
@@ -160,7 +160,7 @@ func (k *linuxKernel) Wake() {
 	if k.wakers.Add(1) > 0 {
 		b := [8]byte{}
 		binary.NativeEndian.PutUint64(b[:], 1)
-		_, _ = unix.Write(k.wakeFD, b[:])
+		_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(k.wakeFD), uintptr(unsafe.Pointer(&b)), uintptr(len(b)))
 	}
 	k.wakers.Add(-1)
 }
