@@ -17,6 +17,7 @@ type queue struct {
 	waiting, admitted, shed int
 	ahead                   int   // of the probe, -1: there is none
 	longest                 int64 // that one had waited which was served
+	long                    int   // that were served and had waited for more than a quarter of aim
 	refuseCost              int64 // 0: 40 % of serveCost
 }
 
@@ -61,6 +62,9 @@ func (q *queue) loop(d time.Duration, come func(passed int64, answered int) int,
 				q.admitted++
 				cost += serveCost
 				q.longest = max(q.longest, q.lag.waited)
+				if q.lag.waited > aim/4 {
+					q.long++
+				}
 			}
 		}
 		q.worked += cost
@@ -188,6 +192,34 @@ func TestOverloadKeepsTheDelayAndEnds(t *testing.T) {
 	q.run(2*time.Second, 45_000)
 	if q.lag.behind || q.shed != shed {
 		t.Errorf("behind %v after the overload, %d more are late", q.lag.behind, q.shed-shed)
+	}
+}
+
+// Few wait at a time, however long more comes than can be served: what asks for more is tried seldom.
+func TestOverloadKeepsFewWaiting(t *testing.T) {
+	t.Parallel()
+	var q queue
+	q.run(10*time.Second, 1.5e9/float64(serveCost))
+	q.long, q.admitted = 0, 0
+	if q.run(10*time.Second, 1.5e9/float64(serveCost)); q.long*20 > q.admitted {
+		t.Errorf("%d of %d that were served had waited for more than %v", q.long, q.admitted, time.Duration(aim/4))
+	}
+}
+
+// Clients that ask again as soon as they are answered make a queue that is not brief, and yet all of them can be served: the loop has
+// to find that out, though it is never idle and refusing some makes the queue brief.
+func TestAnOverloadEndsWhenAFewAreLeftWhoAskAllTheTime(t *testing.T) {
+	t.Parallel()
+	for _, clients := range []int{130, 200, 250, 400, 600, 900} {
+		var q queue
+		q.run(12*time.Second, 1.5e9/float64(serveCost))
+		q.waiting, q.ahead = clients, min(q.ahead, clients)
+		again := func(_ int64, answered int) int { return answered }
+		q.loop(time.Duration(mostTrial+steady), again, 1000)
+		shed := q.shed
+		if q.loop(2*time.Second, again, 1000); q.lag.behind || q.shed != shed {
+			t.Errorf("%d are late of %d clients; behind %v", q.shed-shed, clients, q.lag.behind)
+		}
 	}
 }
 
