@@ -339,3 +339,73 @@ func TestConnectionThatWasResumedForTheLastOctetsIsKept(t *testing.T) {
 		t.Errorf("the connection is not used again: %q", got)
 	}
 }
+
+// atPath resolves as the simulation does, and something happens at the same moment.
+type atPath struct {
+	simResolver
+	happens func(path string)
+}
+
+func (a atPath) Resolve(r *exchange.Request, p *exchange.Plan) {
+	a.happens(string(r.Path))
+	a.simResolver.Resolve(r, p)
+}
+
+// What a backend says unasked behind an answer in two packets, both of which the loop has seen in one turn, is nobody's answer:
+// not even that of the request which waits to leave on its connection.
+func TestSurplusBehindAnAnswerInTwoPacketsIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	st := newStage(t)
+	st.net.Order = true
+	var clients, backends, others []*simsys.End
+	for range 3 {
+		clients = append(clients, st.send(getA))
+	}
+	for range 3 {
+		b := st.accept()
+		b.Read()
+		backends = append(backends, b)
+	}
+	for i := 1; i < 3; i++ {
+		st.write(backends[i], ok200)
+		st.wants(clients[i], 200, "", false)
+	}
+	victim := st.net.Dial(simFrom, simFront)
+	for range 10 { // so many that what is written waits for the end of the turn
+		others = append(others, st.net.Dial(simFrom, simFront))
+	}
+	st.settle()
+	asked := 0
+	snap := *st.server.Snapshot()
+	snap.Resolver = atPath{happens: func(path string) {
+		switch path {
+		case "/a":
+			if asked++; asked == 2 {
+				backends[0].Write([]byte("cd"))
+			}
+		case "/own/moment":
+			backends[0].Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL"))
+		}
+	}}
+	st.server.Swap(&snap)
+	clients[1].Write([]byte(getA))
+	clients[2].Write([]byte(getA))
+	st.net.Midturn = func() {
+		backends[0].Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab"))
+		victim.Write([]byte(getA))
+		for i, o := range others {
+			path := "/own/x"
+			if i == 0 {
+				path = "/own/moment"
+			}
+			o.Write(fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path))
+		}
+	}
+	st.settle()
+	if got := string(clients[0].Read()); !strings.HasSuffix(got, "abcd") {
+		t.Errorf("the first client got %q", got)
+	}
+	if got := string(victim.Read()); got != "" {
+		t.Errorf("nobody has answered it, but the client got %q", got)
+	}
+}

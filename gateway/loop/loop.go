@@ -81,7 +81,9 @@ type Loop struct {
 	most    int32  // MaxAccepted
 	panic   func(any, []byte)
 	serving source // whose turn it is
-	at      int    // streams of a list that have been served
+	at      int    // events and streams of this turn that have been served
+	sent    int    // streams of a held list that have been released
+	early   bool   // few are served: what they write need not wait for the turn's end
 	fds     []source
 	gens    []uint32
 	ready   []*Stream
@@ -91,10 +93,9 @@ type Loop struct {
 	patient []*Stream        // of those, who can do without epoll for a moment; see Stream.Patient
 	// patience runs out when they are to be watched nevertheless.
 	patience Timer
+	polled   int  // events that stand in events already
 	guarded  bool // a Guard may be among what is held
-	// Of the events, those from next to found are to be served, the first of them, as many as are due, in this turn.
-	next, found, due int
-	events           [eventBatch]Event
+	events   [eventBatch]Event
 	rest     [eventBatch]Event // scratch of foresee
 	lag      lag
 	wheel    wheel
@@ -240,19 +241,36 @@ func (l *Loop) Run() {
 // Turn is one wake-up: wait, then messages, readiness, some of what is queued, what was left over, timers; and then what all
 // that has written goes to the kernel. Exported for the simulation.
 func (l *Loop) Turn() {
-	if l.next == l.found {
-		l.wait()
-	} else { // found by the look before the last turn's writes
+	n := l.polled
+	if l.polled = 0; n == 0 {
+		timeout := int64(0)
+		// The look before the last turn's writes may have taken the wake-up of a message that came behind messages.
+		if len(l.ready) == 0 && !l.holds() && l.mailbox.empty() && l.crowd.empty() {
+			timeout = l.wheel.wait(l.now)
+		}
+		busy := l.poll()
+		before := l.since
+		var sleeps int
+		n, sleeps = l.kernel.Wait(l.events[:], timeout)
+		l.stats.BlockingWaits += uint64(sleeps)
+		l.foresee(n)
+		l.now, l.wall = l.kernel.Now()
+		l.since = l.now
+		waited := l.now - before
+		if waited <= slept {
+			waited = 0
+		}
+		l.notice(poll{l.now, busy, n, waited, l.kernel.Woken()})
+	} else {
 		l.now, l.wall = l.kernel.Now()
 	}
 
 	for !l.messages() {
 	}
-	n := l.found - l.next
-	l.due = n
-	for !l.serve(n <= soon && len(l.ready) == 0) {
-		l.flush()
+	l.at, l.early = 0, n <= soon && len(l.ready) == 0
+	for !l.serve(n) {
 	}
+	l.early = false
 	l.crowd.left = max(fewQueued, n/2)
 	for !l.queued() {
 	}
@@ -264,50 +282,17 @@ func (l *Loop) Turn() {
 	for !l.expire() {
 	}
 	l.watchFresh()
-	l.flush()
-}
-
-// flush sends what was written.
-func (l *Loop) flush() {
-	if !l.holds() {
-		return
-	}
-	if l.guarded {
-		l.guarded = false
-		// A look before the requests leave: what a backend says unasked must not be taken for an answer (Stream.Guard).
-		busy := l.poll()
-		l.found = copy(l.events[:], l.events[l.next:l.found])
-		l.next = 0
-		l.foresee(l.kernel.Poll(l.events[l.found:]))
-		l.notice(poll{l.since, busy, l.found, 0, l.kernel.Woken()})
-	}
-	for who := range l.held {
-		l.at = 0
-		for !l.release(&l.held[who]) {
+	if l.holds() {
+		if l.guarded {
+			l.guarded = false
+			// A look before the requests leave: what a backend says unasked must not be taken for an answer (Stream.Guard).
+			busy := l.poll()
+			l.polled = l.kernel.Poll(l.events[:])
+			l.notice(poll{l.since, busy, l.polled, 0, l.kernel.Woken()})
+			l.foresee(l.polled)
 		}
+		l.send()
 	}
-}
-
-// wait looks for what is ready, and sleeps until something is if there is nothing else to do.
-func (l *Loop) wait() {
-	timeout := int64(0)
-	// The look before the last turn's writes may have taken the wake-up of a message that came behind messages.
-	if len(l.ready) == 0 && !l.holds() && l.mailbox.empty() && l.crowd.empty() {
-		timeout = l.wheel.wait(l.now)
-	}
-	busy := l.poll()
-	before := l.since
-	n, sleeps := l.kernel.Wait(l.events[:], timeout)
-	l.stats.BlockingWaits += uint64(sleeps)
-	l.next, l.found = 0, 0
-	l.foresee(n)
-	l.now, l.wall = l.kernel.Now()
-	l.since = l.now
-	waited := l.now - before
-	if waited <= slept {
-		waited = 0
-	}
-	l.notice(poll{l.now, busy, n, waited, l.kernel.Woken()})
 }
 
 // slept is how long a poll must have taken to have waited: one that finds something is faster.
@@ -345,15 +330,14 @@ func (l *Loop) notice(p poll) {
 // once for each.
 func (l *Loop) Late() bool { return l.lag.late() }
 
-// foresee takes n more events, and notes what they report before anything of it is served. Where more may wait than a poll takes,
-// what backends say comes first: what was admitted ends before more is, and those of a kind are served in a row, in warm caches.
+// foresee notes what has been reported before anything of it is served. Where more may wait than a poll takes, what backends
+// say comes first: what was admitted ends before more is, and those of a kind are served in a row, in warm caches.
 func (l *Loop) foresee(n int) {
-	first, rest := l.found, l.rest[:0]
-	l.found += n
-	for _, ev := range l.events[first:l.found] {
+	first, rest := 0, l.rest[:0]
+	for _, ev := range l.events[:n] {
 		answers := int(ev.FD) < len(l.fds) && l.fds[ev.FD] != nil && l.gens[ev.FD] == ev.Gen && l.fds[ev.FD].foresee(ev.Flags)
 		switch {
-		case l.found < eventBatch:
+		case n < eventBatch:
 		case answers:
 			l.events[first] = ev
 			first++
@@ -380,16 +364,12 @@ func (l *Loop) messages() bool {
 	return true
 }
 
-// serve dispatches readiness reports, those that are due; early, until something can be sent.
-func (l *Loop) serve(early bool) (done bool) {
+// serve dispatches readiness reports.
+func (l *Loop) serve(n int) bool {
 	defer l.rescue()
-	for l.due > 0 {
-		if early && l.holds() && l.swift() {
-			return false
-		}
-		ev := &l.events[l.next]
-		l.next++
-		l.due--
+	for l.at < n {
+		ev := &l.events[l.at]
+		l.at++
 		if int(ev.FD) >= len(l.fds) || l.fds[ev.FD] == nil || l.gens[ev.FD] != ev.Gen {
 			l.stats.Stale++
 			continue
@@ -397,6 +377,10 @@ func (l *Loop) serve(early bool) (done bool) {
 		l.serving = l.fds[ev.FD]
 		l.serving.event(ev.Flags)
 		l.dispatched()
+		if l.early && l.holds() && l.swift() {
+			l.send()
+			l.guarded = false
+		}
 	}
 	return true
 }
@@ -407,7 +391,7 @@ func (l *Loop) serve(early bool) (done bool) {
 func (l *Loop) swift() bool {
 	for _, held := range l.held {
 		for _, s := range held {
-			if s.filler != nil || s.readable {
+			if s.held && (s.filler != nil || s.readable) {
 				return false
 			}
 		}
@@ -446,13 +430,22 @@ func (l *Loop) again() bool {
 // holds reports whether something waits for the end of a turn.
 func (l *Loop) holds() bool { return len(l.held[dialed])+len(l.held[accepted]) > 0 }
 
+// send gives what was written to the kernel.
+func (l *Loop) send() {
+	for who := range l.held {
+		l.sent = 0
+		for !l.release(&l.held[who]) {
+		}
+	}
+}
+
 // release sends what was written.
 func (l *Loop) release(held *[]*Stream) bool {
 	defer l.rescue()
-	for l.at < len(*held) {
-		s := (*held)[l.at]
-		(*held)[l.at] = nil
-		l.at++
+	for l.sent < len(*held) {
+		s := (*held)[l.sent]
+		(*held)[l.sent] = nil
+		l.sent++
 		l.serving = s
 		s.release()
 	}

@@ -235,7 +235,7 @@ func (s *Stream) Read(b []byte) (int, ReadStatus) {
 // direct is the size from which Write does not copy but asks the kernel at once, bytes.
 const direct = 16 << 10
 
-// Write sends b, a small one at the end of the turn; it reports false when the connection is known to be broken, and
+// Write sends b, a small one at the end of the turn at the latest; it reports false when the connection is known to be broken, and
 // Readable will follow for what is left to read. What the kernel does not take is queued, and the queue is the caller's
 // to bound: look at Pending and stop producing until Drained.
 func (s *Stream) Write(b []byte) bool {
@@ -330,7 +330,7 @@ func (s *Stream) release() {
 	s.held, s.guard = false, nil
 	s.moved = s.loop.now
 	switch {
-	case g != nil && s.readable:
+	case g != nil && (s.readable || s.loop.early && s.loop.kernel.Peek(s.fd) != syscall.EAGAIN): // no look comes before it
 		g.Spoke()
 		s.dropQueue()
 	case s.flush():

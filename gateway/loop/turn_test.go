@@ -187,7 +187,7 @@ func room(t *testing.T, connections int) (net *simsys.Net, l *loop.Loop, ends []
 	net = simsys.New(1, simsys.Faults{})
 	net.Order = true
 	here := netip.MustParseAddrPort("10.0.0.1:80")
-	l = loop.New(loop.Options{Kernel: net.Kernel()})
+	l = loop.New(loop.Options{Kernel: net.Kernel(), Panic: func(any, []byte) {}})
 	_, err := l.Listen(net.LoopSocket(here), func(*loop.Loop) loop.Accepted {
 		return func(l *loop.Loop, fd int32, peer netip.AddrPort) {
 			c := &scribe{readable: func(c *scribe) { c.heard() }}
@@ -264,14 +264,67 @@ func TestOfFewReportsEachIsServedToItsEnd(t *testing.T) {
 	}
 }
 
+// Whoever was written to and has closed since keeps nobody waiting.
+func TestWhoHasClosedHoldsNothingBack(t *testing.T) {
+	t.Parallel()
+	_, l, ends, at := room(t, 4)
+	at[0].readable = func(from *scribe) {
+		if from.heard() { // and there is an end to be heard still
+			from.stream.Write([]byte("bye"))
+			from.stream.Close()
+			at[3].stream.Write([]byte("text"))
+		}
+	}
+	left := ""
+	at[1].readable = func(from *scribe) {
+		if from.heard() {
+			left = string(ends[3].Read())
+		}
+	}
+	ends[0].Write([]byte("go"))
+	ends[0].CloseWrite()
+	ends[1].Write([]byte("go"))
+	if l.Turn(); left != "text" {
+		t.Errorf("when the second is served %q has left", left)
+	}
+}
+
+// A broken invariant lets nothing leave that is held back.
+func TestAPanicSendsNothingEarlier(t *testing.T) {
+	t.Parallel()
+	_, l, ends, at := room(t, 3)
+	at[0].readable = func(from *scribe) {
+		if from.heard() {
+			at[2].stream.Write([]byte("the rest of a request"))
+		}
+	}
+	at[1].readable = func(from *scribe) {
+		if from.heard() {
+			panic("broken")
+		}
+	}
+	held := false
+	at[2].readable = func(from *scribe) {
+		if from.heard() {
+			held = from.stream.Held()
+		}
+	}
+	for _, e := range ends {
+		e.Write([]byte("go"))
+	}
+	if l.Turn(); !held {
+		t.Error("the rest has left before the answer that had come was heard")
+	}
+}
+
 // filler writes at the turn's end.
 type filler struct{ to *loop.Stream }
 
 func (f *filler) Fill() { f.to.Write([]byte("text")) }
 
-// What is served to its end is watched no less: a backend that speaks before its request leaves is found out, and what came in
-// by that look has the next turn.
-func TestALookBeforeEachRequest(t *testing.T) {
+// What is served to its end is watched no less: a backend that speaks before its request leaves is found out, and what it said has
+// the next turn.
+func TestEachRequestThatLeavesEarlyIsGuarded(t *testing.T) {
 	t.Parallel()
 	net, l, ends, at := room(t, 4)
 	order := ""
