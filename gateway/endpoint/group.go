@@ -14,6 +14,7 @@ type Group struct {
 	pick     Method
 	weight   int                      // of all
 	policies []registry.AddressPolicy // in force from Apply on
+	_        [16]byte                 // whole cache lines, so that each Group begins one
 }
 
 // Name is the backend's.

@@ -15,4 +15,9 @@ func TestTouchedIsWhatRequestsTouch(t *testing.T) {
 	if e.Offset != touched || g.Offset != touchedOfGroup {
 		t.Errorf("what follows is at %d and %d, touched are %d and %d", e.Offset, g.Offset, touched, touchedOfGroup)
 	}
+	for _, of := range []reflect.Type{reflect.TypeFor[Endpoint](), reflect.TypeFor[Group]()} {
+		if of.Size()%64 != 0 {
+			t.Errorf("%v has %d octets, which are no whole cache lines", of, of.Size())
+		}
+	}
 }

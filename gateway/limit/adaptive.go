@@ -78,7 +78,7 @@ func (b *Backend) look(a *adaptive, now int64) {
 		return
 	}
 	n := b.inFlight.Now()
-	a.end(now, b.queue.waiting.Load() > 0 || 2*n >= int64(a.limit))
+	a.end(now, b.waiting.Load() > 0 || 2*n >= int64(a.limit))
 	b.inFlight.SetLimit(int64(a.limit))
 	a.mu.Unlock()
 	b.grant(now)

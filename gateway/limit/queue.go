@@ -21,7 +21,6 @@ const (
 //
 // The mutex is touched only at the limit: by who finds no place, and by who gives one back while somebody waits.
 type queue struct {
-	waiting  atomic.Int64 // as many stand in it; written under mu
 	most     atomic.Int64
 	patience atomic.Int64 // ns that one waits at most
 
@@ -48,7 +47,7 @@ type Waiter struct {
 func (b *Backend) Wait(now int64, w *Waiter) (outcome Outcome, retryAfter int64) {
 	q := &b.queue
 	q.mu.Lock()
-	if q.waiting.Load() >= q.most.Load() {
+	if b.waiting.Load() >= q.most.Load() {
 		q.mu.Unlock()
 		b.busyRefused.Add(1)
 		return Busy, 0
@@ -59,6 +58,7 @@ func (b *Backend) Wait(now int64, w *Waiter) (outcome Outcome, retryAfter int64)
 		return RateUsedUp, wait
 	}
 	q.push(now, w)
+	b.waiting.Add(1)
 	// Whoever gives a place back after this sees that somebody waits; who did before, has left it free.
 	first := b.take(now)
 	q.mu.Unlock()
@@ -76,12 +76,13 @@ func (b *Backend) Quit(w *Waiter) bool {
 		return false
 	}
 	q.remove(w)
+	b.waiting.Add(-1)
 	return true
 }
 
 // grant gives free places to those who wait.
 func (b *Backend) grant(now int64) {
-	if b.queue.waiting.Load() == 0 {
+	if b.waiting.Load() == 0 {
 		return
 	}
 	b.queue.mu.Lock()
@@ -92,9 +93,10 @@ func (b *Backend) grant(now int64) {
 
 // take takes those out of the queue for whom there is a place, and returns the first of them. The caller holds queue.mu.
 func (b *Backend) take(now int64) (first *Waiter) {
-	for last := &first; b.queue.waiting.Load() > 0 && b.place(); {
+	for last := &first; b.waiting.Load() > 0 && b.place(); {
 		w := b.queue.next(now)
 		b.queue.remove(w)
+		b.waiting.Add(-1)
 		*last, last = w, &w.newer
 	}
 	return first
@@ -131,7 +133,6 @@ func (q *queue) push(now int64, w *Waiter) {
 	}
 	w.since, w.waiting, w.older, w.newer = now, true, q.newest, nil
 	q.newest = w
-	q.waiting.Add(1)
 }
 
 // next is whose turn it is.
@@ -159,5 +160,4 @@ func (q *queue) remove(w *Waiter) {
 		q.newest = w.older
 	}
 	w.waiting, w.older, w.newer = false, nil, nil
-	q.waiting.Add(-1)
 }

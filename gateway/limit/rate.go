@@ -80,8 +80,8 @@ type settings struct{ spacing, window int64 }
 // whose clocks differ a little are served in the order of the swaps; a reader
 // whose clock is behind sees a fuller bucket than there is, never an emptier.
 type Rate struct {
-	full     atomic.Int64 // in fractions of a nanosecond
-	settings atomic.Pointer[settings]
+	full     atomic.Int64             // in fractions of a nanosecond
+	settings atomic.Pointer[settings] // nil: no limit
 }
 
 // Allow takes one request's share at the time now. If there is none left it
@@ -109,9 +109,6 @@ func (r *Rate) Allow(now int64) (ok bool, retryAfter int64) {
 // take is the whole arithmetic: the time the bucket is full again after one
 // more request, or how long to wait for it. Both in fractions.
 func (s *settings) take(full, now int64) (next, wait int64) {
-	if s.window == 0 {
-		return full, 0
-	}
 	if full < now {
 		full = now
 	} else if full-now > 2*s.window+jump {
@@ -144,7 +141,7 @@ func scale(now int64) int64 {
 // Used returns the part of the burst that is taken at the time now, 0 to 1.
 func (r *Rate) Used(now int64) float64 {
 	s := r.settings.Load()
-	if s == nil || s.window == 0 {
+	if s == nil {
 		return 0
 	}
 	ahead := r.full.Load() - scale(now)
@@ -160,8 +157,12 @@ func (r *Rate) Configure(q Quota, now int64) error {
 	if err != nil {
 		return err
 	}
-	fresh := &settings{spacing: spacing, window: window}
 	old := r.settings.Load()
+	if window == 0 {
+		r.settings.Store(nil)
+		return nil
+	}
+	fresh := &settings{spacing: spacing, window: window}
 	if old != nil && *old == *fresh {
 		return nil
 	}
@@ -169,8 +170,8 @@ func (r *Rate) Configure(q Quota, now int64) error {
 	for {
 		full := r.full.Load()
 		moved := scale(now)
-		if old != nil && old.spacing > 0 && full > moved {
-			open := min((full-moved+old.spacing-1)/old.spacing, window/max(spacing, 1))
+		if old != nil && full > moved {
+			open := min((full-moved+old.spacing-1)/old.spacing, window/spacing)
 			moved += open * spacing
 		}
 		if r.full.CompareAndSwap(full, moved) {

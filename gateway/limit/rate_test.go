@@ -297,3 +297,27 @@ func BenchmarkAllowContended(b *testing.B) {
 		}
 	})
 }
+
+// A quota that is taken back leaves nothing behind: no request is counted, and the next quota begins with its whole burst.
+func TestNoQuotaIsNoState(t *testing.T) {
+	t.Parallel()
+	var r Rate
+	for range 2 {
+		if err := r.Configure(Quota{Requests: 2}, 1); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			if ok, _ := r.Allow(1); ok != (i < 2) {
+				t.Fatalf("request %d of a burst of 2: %v", i, ok)
+			}
+		}
+		if err := r.Configure(Quota{}, 1); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 5 {
+			if ok, _ := r.Allow(1); !ok || r.Used(1) != 0 || r.settings.Load() != nil {
+				t.Fatalf("request %d without a quota: %v, %v of the burst used", i, ok, r.Used(1))
+			}
+		}
+	}
+}

@@ -242,8 +242,10 @@ func (p *Pool) get(u User, reuse Reuse, g *endpoint.Group, w endpoint.Wish) (*Co
 			c.discard()
 			continue
 		}
-		c.unlist()
+		// Counted before it is taken off the lists: an atomic waits for what was written before it, and the neighbours there
+		// are in no cache.
 		c.lend(u, g)
+		c.unlist()
 		c.stay = w.Stay
 		c.reused, c.guarded = true, true
 		p.cache.stats.Reuses++
