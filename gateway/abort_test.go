@@ -3,9 +3,10 @@
 package gateway
 
 import (
+	"bytes"
 	"fmt"
 	"os"
-	"runtime"
+	"runtime/pprof"
 	"strings"
 	"testing"
 	"time"
@@ -74,6 +75,8 @@ func TestRS10AbortInEachPhase(t *testing.T) {
 		for how, leave := range map[string]func(*simsys.End){"closes": (*simsys.End).Close, "resets": (*simsys.End).Reset} {
 			t.Run(phase+" and "+how, func(t *testing.T) {
 				t.Parallel()
+				// Other tests run beside this one: what it starts carries its name.
+				pprof.SetGoroutineLabels(pprof.WithLabels(t.Context(), pprof.Labels("test", t.Name())))
 				st := newStage(t)
 				st.net.SetCapacity(16 << 10)
 				before := 0
@@ -86,7 +89,7 @@ func TestRS10AbortInEachPhase(t *testing.T) {
 						st.settle()
 					}
 					if round == 0 {
-						before = runtime.NumGoroutine()
+						before = goroutinesOf(t)
 					}
 				}
 				// Connects and pooled connections have their time, and so has an answer to a whole request: a client
@@ -95,12 +98,32 @@ func TestRS10AbortInEachPhase(t *testing.T) {
 				if why := st.leftovers(); why != "" {
 					t.Error(why)
 				}
-				if n := runtime.NumGoroutine(); n > before+50 { // other tests run beside this one
+				if n := goroutinesOf(t); before == 0 || n > before {
 					t.Errorf("%d goroutines, %d after the first round", n, before)
 				}
 			})
 		}
 	}
+}
+
+// goroutinesOf counts those that carry the test's name.
+func goroutinesOf(t *testing.T) (n int) {
+	t.Helper()
+	var text bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&text, 1); err != nil {
+		t.Fatal(err)
+	}
+	_, all, _ := strings.Cut(text.String(), "\n")      // how many there are in all
+	for alike := range strings.SplitSeq(all, "\n\n") { // "3 @ 0x…", and behind it their labels
+		if strings.Contains(alike, fmt.Sprintf("%q:%q", "test", t.Name())) {
+			var m int
+			if _, err := fmt.Sscanf(alike, "%d @", &m); err != nil {
+				t.Fatalf("%v: %.60q", err, alike)
+			}
+			n += m
+		}
+	}
+	return n
 }
 
 // leftovers says what is still held after everybody has left, "" if nothing is.
