@@ -59,6 +59,9 @@ func (k *loopback) Now() (int64, time.Time) {
 func (k *loopback) Worked() int64 { return 0 }
 func (k *loopback) Woken() bool   { return false }
 
+// Peek finds nothing: these backends speak only when they are asked.
+func (k *loopback) Peek(int32) syscall.Errno { return syscall.EAGAIN }
+
 func (k *loopback) open(p peer) int32 {
 	k.fds, k.gens = append(k.fds, p), append(k.gens, 0)
 	return int32(len(k.fds) - 1)
