@@ -131,9 +131,7 @@ func (c *quicClient) work(ctx context.Context) {
 			begin = c.run.begin.Add(due)
 		}
 		c.request(ctx, begin)
-		if n := c.run.finished.Add(1); c.run.o.Count > 0 && n >= c.run.o.Count {
-			c.run.once.Do(func() { close(c.run.over) })
-		}
+		c.run.finish()
 	}
 }
 

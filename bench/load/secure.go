@@ -83,7 +83,7 @@ func (s *secure) time(ctx context.Context) (time.Duration, error) {
 		s.o.Begin()
 	}
 	begin := time.Now()
-	s.phase.Store(measured)
+	s.phase.CompareAndSwap(warming, measured) // it may be over
 	err := s.pass(ctx, s.o.Duration)
 	s.phase.Store(ended)
 	elapsed := time.Since(begin)
@@ -152,10 +152,11 @@ func (c *secureClient) work(ctx context.Context) {
 	c.hangUp()
 }
 
-// finish counts a request that has its answer, or has failed.
+// finish counts a request that has its answer, or has failed. With the last one the run is over at once: whoever waits for that
+// may be given a processor late, and more would be asked and counted meanwhile.
 func (s *secure) finish() {
 	if n := s.finished.Add(1); s.o.Count > 0 && n >= s.o.Count {
-		s.once.Do(func() { close(s.over) })
+		s.once.Do(func() { s.phase.Store(ended); close(s.over) })
 	}
 }
 
