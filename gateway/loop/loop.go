@@ -237,8 +237,8 @@ func (l *Loop) Run() {
 	l.kernel.Release()
 }
 
-// Turn is one wake-up: wait, then messages, readiness, some of what is queued, what was left over, timers; and then what all
-// that has written goes to the kernel. Exported for the simulation.
+// Turn is one wake-up: wait, then messages, readiness, some of what is queued, what was left over, some of the timers that are due;
+// and then what all that has written goes to the kernel. Exported for the simulation.
 func (l *Loop) Turn() {
 	n := l.polled
 	if l.polled = 0; n == 0 {
@@ -270,7 +270,7 @@ func (l *Loop) Turn() {
 	for !l.serve(n) {
 	}
 	l.early = false
-	l.crowd.left = max(fewQueued, n/2)
+	l.crowd.left = portion(n)
 	for !l.queued() {
 	}
 	l.turn, l.ready = l.ready, l.turn[:0]
@@ -278,6 +278,7 @@ func (l *Loop) Turn() {
 	for !l.again() {
 	}
 	l.serving = nil
+	l.wheel.left = portion(n)
 	for !l.expire() {
 	}
 	l.watchFresh()

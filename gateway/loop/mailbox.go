@@ -44,9 +44,12 @@ func (m *mailbox) take() *message {
 	return ordered
 }
 
-// A turn runs so many queued messages, or half as many as there are events, if that is more: what waits for a socket waits
-// for a few of them at most, and a crowd gets a third of a loop that has no end of events.
-const fewQueued = 4
+// few is how many queued messages a turn runs at least, and how many timers that are due it fires.
+const few = 4
+
+// portion is how many of each a turn with n events takes: what waits for a socket waits for a few of them, and a crowd gets a quarter
+// of a loop that has no end of events.
+func portion(n int) int { return max(few, n/2) }
 
 // crowd is messages of which a thousand may come at once and of which a turn runs only a few.
 type crowd struct {

@@ -4,8 +4,10 @@ package loop_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/pvgate/pvgate/gateway/loop"
+	"github.com/pvgate/pvgate/gateway/loop/simsys"
 )
 
 // A crowd of messages holds up what a client sends by a few of them; none is lost, and their order is kept.
@@ -72,5 +74,49 @@ func TestACrowdIsNotStarved(t *testing.T) {
 	l.Turn()
 	if ran != 102 {
 		t.Errorf("%d ran, want 102", ran)
+	}
+}
+
+type alarm struct {
+	loop.Timer
+	rang *int
+}
+
+func (a *alarm) Expire(int64) { *a.rang++ }
+
+// Timers that run out together hold up what a client sends by a few of them; the loop does not sleep before all have been told.
+func TestACrowdOfTimersLetsEventsThrough(t *testing.T) {
+	t.Parallel()
+	const crowd = 1000
+	rang, at := 0, -1
+	net := simsys.New(1, simsys.Faults{})
+	k := net.Kernel()
+	l, end, _ := deskOf(t, net, k, func(c *scribe) {
+		var b [16]byte
+		if _, st := c.stream.Read(b[:]); st == loop.Data {
+			at = rang
+		}
+	})
+	alarms := make([]alarm, crowd)
+	for i := range alarms {
+		alarms[i].rang = &rang
+		l.SetTimer(&alarms[i].Timer, &alarms[i], l.Now()+int64(time.Second)+int64(i)*int64(time.Millisecond))
+	}
+	net.Advance(time.Minute)
+	l.Turn()
+	end.Write([]byte("now"))
+	first := rang
+	l.Turn()
+	if first == 0 || first > 8 || at < 0 || at > 2*first {
+		t.Errorf("a turn told %d of the crowd, and an event that came then was served after %d", first, at)
+	}
+	for turns := 0; rang < crowd; turns++ {
+		l.Turn()
+		if k.Sleep() != 0 || turns == crowd {
+			t.Fatalf("%d of %d were told when the loop slept for %v", rang, crowd, k.Sleep())
+		}
+	}
+	if l.Turn(); k.Sleep() == 0 {
+		t.Error("it does not sleep when all have been told")
 	}
 }

@@ -151,7 +151,7 @@ func (s *Stream) Settle() {
 // Expect asks the memory for what a write and a read will touch.
 func (s *Stream) Expect() { prefetch.All(s) }
 
-// SetTimer arms the stream's timer; Owner.Expire is called once at or after deadline (within a tick of 17 ms).
+// SetTimer arms the stream's timer; Owner.Expire is called once at or after deadline (within a tick of 4 ms).
 func (s *Stream) SetTimer(deadline int64) {
 	if !s.closed {
 		s.Timer.stream = s

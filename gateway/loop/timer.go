@@ -7,7 +7,7 @@ import "math/bits"
 // Ticks are 2^24 ns ≈ 16.8 ms and the wheel has 4096 of them ≈ 68 s; a later deadline waits in the farthest slot and
 // is looked at again there. No timeout of the data plane needs to be finer.
 const (
-	tickShift  = 24
+	tickShift  = 22
 	wheelSlots = 4096
 	firing     = -1
 )
@@ -39,6 +39,7 @@ type wheel struct {
 	armed int
 	// firing is the list of the tick being fired; its timers carry the slot number firing.
 	firing *Timer
+	left   int // how many more may be fired in this turn
 	// serving is the stream whose timer is being fired.
 	serving *Stream
 }
@@ -106,11 +107,12 @@ func (w *wheel) stop(t *Timer) {
 	}
 }
 
-// advance fires what is due at now. A callback may set or stop any timer, those of the same tick included.
+// advance fires what is due at now, as many as may be fired: what is left over goes first the next time. A callback may set or stop
+// any timer, those of the same tick included.
 func (w *wheel) advance(now int64) {
 	last := now >> tickShift
-	w.fire(now) // what a panic has left over
-	for w.armed > 0 {
+	w.fire(now) // what was left over
+	for w.armed > 0 && w.firing == nil {
 		next := w.nextTick()
 		if next > last {
 			break
@@ -124,18 +126,21 @@ func (w *wheel) advance(now int64) {
 		}
 		w.fire(now)
 	}
-	w.tick = max(w.tick, last+1)
+	if w.firing == nil {
+		w.tick = max(w.tick, last+1)
+	}
 }
 
 // fire tells the timers of one tick that are due, and links the others anew.
 func (w *wheel) fire(now int64) {
-	for t := w.firing; t != nil; t = w.firing {
+	for t := w.firing; t != nil && w.left > 0; t = w.firing {
 		w.unlink(t)
 		switch {
 		case t.deadline > now:
 			w.link(t, now)
 		case t.deadline != 0:
 			t.deadline = 0
+			w.left--
 			w.serving = t.stream
 			t.owner.Expire(now)
 		}
@@ -158,10 +163,13 @@ func (w *wheel) nextTick() int64 {
 	return w.tick + wheelSlots
 }
 
-// wait returns the nanoseconds until the next timer may be due, negative if none is armed.
+// wait returns the nanoseconds until the next timer may be due, 0 if one is, negative if none is armed.
 func (w *wheel) wait(now int64) int64 {
-	if w.armed == 0 {
+	switch {
+	case w.armed == 0:
 		return -1
+	case w.firing != nil:
+		return 0
 	}
-	return max(w.nextTick()<<tickShift-now, 1)
+	return max(w.nextTick()<<tickShift-now, 0)
 }
