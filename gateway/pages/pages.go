@@ -30,7 +30,7 @@ type Renderer struct {
 	// Proxy-Status by reason, worked out once.
 	proxyStatus [reason.Count][]byte
 	names       [reason.Count][]byte
-	prepared    [reason.Count]prepared // of reasons that ask to come back later
+	prepared    [reason.Count]prepared // of reasons for which Refuses holds
 }
 
 // New prepares a renderer. Pseudonym is our name in Proxy-Status and Via, e.g.
@@ -48,7 +48,7 @@ func New(pseudonym string) (*Renderer, error) {
 			value += "; error=" + e
 		}
 		r.proxyStatus[code] = []byte(value + `; details="` + code.String() + `"`)
-		if code.RetryLater() {
+		if Refuses(code) {
 			r.prepared[code] = r.prepare(code)
 		}
 	}

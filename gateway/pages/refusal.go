@@ -14,11 +14,11 @@ import (
 	"github.com/pvgate/pvgate/gateway/reason"
 )
 
-// Refusal is an answer that asks to come back later. Of these there are most when there is least time for them: all that
-// does not change from one to the next has been rendered by New and [NewPortal], in every language and form, and
+// Refusal is an answer that leads nowhere: it says why, and of what. Of these there are most when there is least time for them: all
+// that does not change from one to the next has been rendered by New and [NewPortal], in every language and form, and
 // [Renderer.Refuse] puts the rest in between. It says, octet for octet, what Answer would.
 type Refusal struct {
-	Reason reason.Code // with RetryLater
+	Reason reason.Code // for which [Refuses] holds
 	HTML   bool
 	Lang   reason.Lang
 	Trace  []byte // 32 hex digits
@@ -32,9 +32,16 @@ type Refusal struct {
 	Portal   *Portal // nil: none is concerned
 	Limited  bool    // by the limit of the portal, which is told
 
-	RetryAfter int // seconds; at least 1 is sent
+	RetryAfter int // seconds; at least 1 is sent where one is due
 	Since      time.Time
 	Source     string // of the registry; "": none is concerned
+}
+
+// Refuses reports whether a reason can be that of a Refusal: those that caches may keep are told with more, and one has a field of its
+// own.
+func Refuses(code reason.Code) bool {
+	status := code.Status()
+	return status >= 400 && status != 499 && !code.Cacheable() && code != reason.MethodRefused
 }
 
 // Portal is a backend as it stands in refusals. Immutable.
@@ -97,7 +104,7 @@ func (r *Renderer) prepare(code reason.Code) (p prepared) {
 		p.document[lang] = cut(problem(ask, a, code.Status()), `,"leistung":"`+toldStandIn+`"`)
 		shown := answerPage(ask, a)
 		shown.Facts = []fact{{Name: toldStandIn}}
-		p.page[lang] = cut(r.html(shown), string(appendFact(nil, toldStandIn, "")))
+		p.page[lang] = cut(r.html(shown), factsBegin+string(appendFact(nil, toldStandIn, ""))+factsEnd)
 	}
 	return p
 }
@@ -121,7 +128,10 @@ func cut(text []byte, told string) (pieces []piece) {
 
 // Refuse renders a refusal. It appends to fields, body and scratch, and does not allocate if they have room.
 func (r *Renderer) Refuse(q *Refusal, fields []message.Field, body, scratch []byte) (Page, []byte) {
-	retry := max(1, q.RetryAfter)
+	retry := 0
+	if q.Reason.RetryLater() {
+		retry = max(1, q.RetryAfter)
+	}
 	pieces := r.prepared[q.Reason].document[q.Lang]
 	if q.HTML {
 		pieces = r.prepared[q.Reason].page[q.Lang]
@@ -139,10 +149,12 @@ func (r *Renderer) Refuse(q *Refusal, fields []message.Field, body, scratch []by
 			body = q.appendMembers(body, retry)
 		}
 	}
-	at := len(scratch)
-	scratch = strconv.AppendInt(scratch, int64(retry), 10)
 	fields = r.appendFields(fields, q.Reason, q.HTML, q.Lang, q.Trace, cacheNever)
-	fields = append(fields, message.Field{Name: nameRetryAfter, Value: scratch[at:len(scratch):len(scratch)], ID: message.RetryAfter})
+	if retry > 0 {
+		at := len(scratch)
+		scratch = strconv.AppendInt(scratch, int64(retry), 10)
+		fields = append(fields, message.Field{Name: nameRetryAfter, Value: scratch[at:len(scratch):len(scratch)], ID: message.RetryAfter})
+	}
 	return Page{Status: q.Reason.Status(), Fields: fields, Body: body}, scratch
 }
 
@@ -159,7 +171,9 @@ func (q *Refusal) appendMembers(dst []byte, retry int) []byte {
 	if q.Portal != nil {
 		dst = append(dst, q.Portal.member...)
 	}
-	dst = strconv.AppendInt(append(dst, `,"retry_after":`...), int64(retry), 10)
+	if retry > 0 {
+		dst = strconv.AppendInt(append(dst, `,"retry_after":`...), int64(retry), 10)
+	}
 	if !q.Since.IsZero() {
 		dst = append(q.Since.AppendFormat(append(dst, `,"since":"`...), time.RFC3339), '"')
 	}
@@ -175,6 +189,8 @@ func (q *Refusal) appendMembers(dst []byte, retry int) []byte {
 // appendFacts appends facts of a page, in the order of the function facts.
 func (q *Refusal) appendFacts(dst []byte, retry int) []byte {
 	t := &vocabulary[q.Lang]
+	at := len(dst)
+	dst = append(dst, factsBegin...)
 	if len(q.Leistung) > 0 {
 		dst = beginFact(dst, t.Service)
 		if q.Title != "" {
@@ -201,13 +217,21 @@ func (q *Refusal) appendFacts(dst []byte, retry int) []byte {
 	if !q.Since.IsZero() {
 		dst = append(q.Since.AppendFormat(beginFact(dst, t.Since), minuteForm), factEnd...)
 	}
-	dst = strconv.AppendInt(beginFact(dst, t.RetryAfter), int64(retry), 10)
-	dst = append(append(dst, ' '), t.RetrySeconds...)
-	return append(dst, factEnd...)
+	if retry > 0 {
+		dst = strconv.AppendInt(beginFact(dst, t.RetryAfter), int64(retry), 10)
+		dst = append(append(append(dst, ' '), t.RetrySeconds...), factEnd...)
+	}
+	if len(dst) == at+len(factsBegin) {
+		return dst[:at]
+	}
+	return append(dst, factsEnd...)
 }
 
-// A fact as the layout writes it.
-const factBegin, factBetween, factEnd = "\n<dt>", "</dt><dd>", "</dd>"
+// Facts as the layout writes them.
+const (
+	factsBegin, factsEnd            = "\n<dl>", "\n</dl>"
+	factBegin, factBetween, factEnd = "\n<dt>", "</dt><dd>", "</dd>"
+)
 
 func beginFact(dst []byte, name string) []byte {
 	return append(append(append(dst, factBegin...), name...), factBetween...)

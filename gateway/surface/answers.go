@@ -75,8 +75,8 @@ func (s *Surface) Page(r *exchange.Request, code reason.Code, d exchange.Detail,
 	}
 	var k keys
 	c.told(&k)
-	if code.RetryLater() {
-		c.later(code, d, &k)
+	if pages.Refuses(code) && d.Limit == 0 {
+		c.refuse(code, d, &k)
 		return
 	}
 	a := new(pages.Answer)
@@ -108,10 +108,11 @@ func (c *call) told(k *keys) {
 	}
 }
 
-// later answers with a reason that will pass. There are many of these at a time: nothing is allocated for them.
-func (c *call) later(code reason.Code, d exchange.Detail, k *keys) {
+// refuse answers with a reason that has no more to say. There are many of these at a time, when too much comes, a backend fails or
+// clients mean no good: nothing is allocated for them.
+func (c *call) refuse(code reason.Code, d exchange.Detail, k *keys) {
 	q := pages.Refusal{Reason: code, HTML: pages.PrefersHTML(c.r.Head), Lang: c.lang, Trace: c.r.Trace, RetryAfter: seconds(int64(d.RetryAfter))}
-	if q.RetryAfter == 0 {
+	if q.RetryAfter == 0 && code.RetryLater() {
 		q.RetryAfter = retryDefault(code)
 		switch code {
 		case reason.BackendBusy, reason.QueueTimeout, reason.Overloaded, reason.LocalResource, reason.RegistryUnavailable:
@@ -175,7 +176,7 @@ func (s *Surface) backendOf(i int) *pages.Backend {
 }
 
 func (c *call) limited(k *keys, backend int, wait int64) {
-	c.later(reason.BackendLimited, exchange.Detail{Backend: backend, RetryAfter: time.Duration(wait)}, k)
+	c.refuse(reason.BackendLimited, exchange.Detail{Backend: backend, RetryAfter: time.Duration(wait)}, k)
 }
 
 // about starts an answer about what was asked.

@@ -347,15 +347,17 @@ func TestRefusalsAllocateNothing(t *testing.T) {
 			t.Fatalf("%v", p.Reply.Reason)
 		}
 		scratch := len(p.Scratch)
-		refuse := func() {
-			p.Scratch = p.Scratch[:scratch]
-			s.Page(r, reason.BackendBusy, exchange.Detail{Backend: p.Backend}, &p)
-		}
-		if n := testing.AllocsPerRun(100, refuse); n > 0 {
-			t.Errorf("%s: %v allocations", accept, n)
-		}
-		if p.Reply.Status != 503 || len(p.Reply.Body) < 400 {
-			t.Errorf("%s: %d %s", accept, p.Reply.Status, p.Reply.Body)
+		for _, code := range []reason.Code{reason.BackendBusy, reason.RequestTimeout, reason.ConnectionLost} {
+			refuse := func() {
+				p.Scratch = p.Scratch[:scratch]
+				s.Page(r, code, exchange.Detail{Backend: p.Backend}, &p)
+			}
+			if n := testing.AllocsPerRun(100, refuse); n > 0 {
+				t.Errorf("%v as %s: %v allocations", code, accept, n)
+			}
+			if p.Reply.Status != code.Status() || len(p.Reply.Body) < 400 {
+				t.Errorf("%v as %s: %d %s", code, accept, p.Reply.Status, p.Reply.Body)
+			}
 		}
 	}
 }

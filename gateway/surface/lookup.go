@@ -83,7 +83,7 @@ func (c *call) heard(k *keys, in *inquiry) bool {
 		return false
 	case lookup.Failed, lookup.Budget:
 		c.tellAsked(k)
-		c.later(reason.RegistryUnavailable, exchange.Detail{Backend: -1}, k)
+		c.refuse(reason.RegistryUnavailable, exchange.Detail{Backend: -1}, k)
 		return false
 	default:
 		return true
