@@ -131,11 +131,11 @@ func slowMode(ctx context.Context, p *binary.Process, address string, connection
 	if err != nil {
 		return f, err
 	}
-	without, void, err := undisturbed(ctx, address, min(span/2, 20*time.Second))
-	if err != nil {
+	without := &load.Result{}
+	quiet := func() error { return f.timed(ctx, address, min(span/2, 20*time.Second), without) }
+	if err := f.watched(ctx, p, rss, quiet); err != nil {
 		return f, err
 	}
-	f.Disturbed += void
 	closed, err := p.Metrics()
 	if err != nil {
 		return f, err
@@ -149,17 +149,14 @@ func slowMode(ctx context.Context, p *binary.Process, address string, connection
 	}
 	defer func() { _ = attack.Wait() }() // it has its own view of the outcome
 	defer func() { _ = attack.Process.Kill() }()
-	watched := make(chan error, 1)
-	watchCtx, stopWatch := context.WithCancel(ctx)
-	go func() { watched <- f.watch(watchCtx, p, rss) }()
-	rush, err := f.rush(ctx, p, address, ramp, enough)
-	during := &load.Result{}
-	if err == nil {
-		during, void, err = undisturbed(ctx, address, span)
-		f.Disturbed += void
-	}
-	stopWatch()
-	if err = errors.Join(err, <-watched); err != nil {
+	rush, during := &load.Result{}, &load.Result{}
+	err = f.watched(ctx, p, rss, func() (err error) {
+		if rush, err = f.rush(ctx, p, address, ramp, enough); err == nil {
+			err = f.timed(ctx, address, span, during)
+		}
+		return err
+	})
+	if err != nil {
 		return f, err
 	}
 	_ = attack.Process.Kill()
@@ -177,13 +174,20 @@ func slowMode(ctx context.Context, p *binary.Process, address string, connection
 	if back := descriptorsReturn(p, base); back != nil {
 		f.FinallyFDs, err = now-base, errors.Join(err, back)
 	}
-	again, void, failed := undisturbed(ctx, address, min(span/2, 20*time.Second))
-	if err = errors.Join(err, failed); err != nil {
+	if err = errors.Join(err, f.watched(ctx, p, rss, quiet)); err != nil {
 		return f, err
 	}
-	f.Disturbed += void
-	without.Add(again)
 	return f, f.judge(without, rush, during)
+}
+
+// timed adds healthy requests of d to r.
+func (f *slowFigure) timed(ctx context.Context, address string, d time.Duration, r *load.Result) error {
+	more, void, err := undisturbed(ctx, address, d)
+	f.Disturbed += void
+	if err == nil {
+		r.Add(more)
+	}
+	return err
 }
 
 // judge compares the healthy requests of three times: without the attack (before and after it, since a machine has better
@@ -229,6 +233,17 @@ func healthy(ctx context.Context, address string, d time.Duration) (*load.Result
 		Requests: [][]byte{[]byte("GET /1k HTTP/1.1\r\nHost: gw.example\r\nUser-Agent: rig\r\n\r\n")},
 	})
 	return &r, err
+}
+
+// watched runs what is timed beside watch, with the attack and without: each look takes the gateway a millisecond, four times a second,
+// of the processor that it shares with everybody, which makes p99 about a third longer.
+func (f *slowFigure) watched(ctx context.Context, p *binary.Process, rss int64, run func() error) error {
+	ctx, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- f.watch(ctx, p, rss) }()
+	err := run()
+	stop()
+	return errors.Join(err, <-done)
 }
 
 // watch notes how many connections are open at most, and what each costs then.
