@@ -74,8 +74,8 @@ type Kernel interface {
 	// Pipe opens a pipe for Splice, of size octets if that can be had: non-blocking, close-on-exec.
 	Pipe(size int) (read, write int32, got int, err syscall.Errno)
 	// Splice moves up to n octets from a socket to a pipe, or from a pipe to a socket. It returns n = 0 with err = 0 at the
-	// end of the stream. more says that there is more to come for the socket at once.
-	Splice(from, to int32, n int, more bool) (moved int, err syscall.Errno)
+	// end of the stream.
+	Splice(from, to int32, n int) (moved int, err syscall.Errno)
 	// Acked returns how many octets of what was written the peer's kernel has acknowledged in all.
 	Acked(fd int32) int64
 	// Peek reports EAGAIN when an idle connection is healthy: open and without unread input.

@@ -278,12 +278,8 @@ func (k *linuxKernel) Pipe(size int) (read, write int32, got int, err syscall.Er
 	return fd[0], fd[1], int(r), 0
 }
 
-func (k *linuxKernel) Splice(from, to int32, n int, more bool) (int, syscall.Errno) {
-	flags := uintptr(unix.SPLICE_F_NONBLOCK | unix.SPLICE_F_MOVE)
-	if more {
-		flags |= unix.SPLICE_F_MORE
-	}
-	r, _, e := unix.RawSyscall6(unix.SYS_SPLICE, uintptr(from), 0, uintptr(to), 0, uintptr(n), flags)
+func (k *linuxKernel) Splice(from, to int32, n int) (int, syscall.Errno) {
+	r, _, e := unix.RawSyscall6(unix.SYS_SPLICE, uintptr(from), 0, uintptr(to), 0, uintptr(n), unix.SPLICE_F_NONBLOCK|unix.SPLICE_F_MOVE)
 	if e != 0 {
 		return 0, e
 	}

@@ -11,6 +11,10 @@ const (
 	pipeLeast = 64 << 10
 )
 
+// piece is how much is moved at a time, octets. Where the kernel paces what it sends (BBR), it sets timers for what the peer does
+// not take at once, and one costs as much as asking again several times [1 MiB by pieces of 512 KiB: 268 µs of CPU instead of 218].
+const piece = 256 << 10
+
 // pipeKeep is how long pipes that nobody uses are kept, ns.
 const pipeKeep = 4e9
 
@@ -18,7 +22,7 @@ const pipeKeep = 4e9
 const WorthMoving = 32 << 10
 
 // MovedPerRead is how many octets are moved in the time that one is read and written.
-const MovedPerRead = 8
+const MovedPerRead = 4
 
 // pipe is what octets go through from one socket to another (splice(2)): their pages change hands, and the process never
 // sees them.
@@ -98,12 +102,12 @@ func (s *Stream) Take(from *Stream, most int64) (n int, st ReadStatus, ok bool) 
 	if p == nil {
 		return 0, Failed, false
 	}
-	n, err := s.loop.splice(from.fd, p.write, int(min(most, int64(p.size))), false)
+	n, err := s.loop.splice(from.fd, p.write, int(min(most, piece, int64(p.size))))
 	switch {
 	case err == 0 && n > 0:
 		s.through, s.piped = p, n
 		s.loop.stats.Spliced += uint64(n)
-		if s.moved = s.loop.now; !s.sendPipe(n == p.size && int64(n) < most) && s.broken {
+		if s.moved = s.loop.now; !s.sendPipe() && s.broken {
 			s.lose()
 		}
 		return n, Data, true
@@ -127,9 +131,9 @@ func (s *Stream) Take(from *Stream, most int64) (n int, st ReadStatus, ok bool) 
 }
 
 // splice is the kernel's, without EINTR.
-func (l *Loop) splice(from, to int32, n int, more bool) (int, syscall.Errno) {
+func (l *Loop) splice(from, to int32, n int) (int, syscall.Errno) {
 	for {
-		moved, err := l.kernel.Splice(from, to, n, more)
+		moved, err := l.kernel.Splice(from, to, n)
 		if err != syscall.EINTR {
 			return moved, err
 		}
@@ -138,9 +142,9 @@ func (l *Loop) splice(from, to int32, n int, more bool) (int, syscall.Errno) {
 
 // sendPipe gives the kernel what is in the pipe; it reports whether the pipe is empty now. If it is not, the connection may
 // have been broken.
-func (s *Stream) sendPipe(more bool) bool {
+func (s *Stream) sendPipe() bool {
 	for s.piped > 0 {
-		n, err := s.loop.splice(s.through.read, s.fd, s.piped, more)
+		n, err := s.loop.splice(s.through.read, s.fd, s.piped)
 		if err == syscall.EAGAIN {
 			s.watch()
 			return false

@@ -93,6 +93,26 @@ func TestOctetsAreTakenInTheirOrder(t *testing.T) {
 	}
 }
 
+// However much has come and may be taken, a piece of it is moved, and the rest is there for the next time.
+func TestOctetsAreTakenInPieces(t *testing.T) {
+	t.Parallel()
+	net, l, ends, at := hall(t, simsys.Faults{}, 1)
+	net.SetCapacity(1 << 20)
+	text := bytes.Repeat([]byte("0123456789abcdef"), 600<<10/16)
+	ends[0].Write(text)
+	l.Turn()
+	var got []byte
+	for _, want := range []int{256 << 10, 256 << 10, 88 << 10} {
+		if n, st, ok := at[1].stream.Take(&at[0].stream, 1<<20); n != want || st != loop.Data || !ok {
+			t.Fatalf("%d octets, %v, %v; want %d", n, st, ok, want)
+		}
+		got = append(got, ends[1].Read()...)
+	}
+	if !bytes.Equal(got, text) {
+		t.Errorf("%d octets arrived, of %d", len(got), len(text))
+	}
+}
+
 func TestWhatCannotBeTakenIsLeftToBeRead(t *testing.T) {
 	t.Parallel()
 	for what, o := range map[string]struct {
@@ -292,12 +312,12 @@ func TestLinuxMovesOctetsThroughAPipe(t *testing.T) {
 	}()
 	moved := 0
 	for in := 0; ; {
-		n, errno := k.Splice(from, w, size, false)
+		n, errno := k.Splice(from, w, size)
 		if errno == 0 && n == 0 {
 			break
 		}
 		for in += n; in > 0; {
-			out, errno := k.Splice(r, to, in, false)
+			out, errno := k.Splice(r, to, in)
 			if in -= out; errno != 0 {
 				time.Sleep(time.Millisecond)
 			}

@@ -379,7 +379,7 @@ func (s *Stream) push(b []byte) (sent int, ok bool) {
 
 // flush writes the queue; it reports whether it is empty now.
 func (s *Stream) flush() bool {
-	if s.through != nil && !s.sendPipe(false) {
+	if s.through != nil && !s.sendPipe() {
 		return false
 	}
 	n, ok := s.push(s.out[s.sent:])

@@ -28,7 +28,7 @@ func (k *Kernel) Pipe(size int) (read, write int32, got int, err syscall.Errno) 
 }
 
 // Splice implements loop.Kernel: a read or a write, with the same faults, whose octets nobody sees.
-func (k *Kernel) Splice(from, to int32, most int, _ bool) (int, syscall.Errno) {
+func (k *Kernel) Splice(from, to int32, most int) (int, syscall.Errno) {
 	n := k.net
 	if p := n.pipes[to]; p != nil {
 		if n.chance(n.faults.NoSplice) {
