@@ -7,44 +7,40 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/loop"
-	"github.com/pvgate/pvgate/gateway/reason"
+	"github.com/pvgate/pvgate/gateway/surface"
 	"github.com/pvgate/pvgate/gateway/upstream"
 )
 
-// inTurn sends each request to the next of n backends.
-type inTurn struct{ n, next int }
-
-func (r *inTurn) Resolve(q *exchange.Request, p *exchange.Plan) {
-	r.next = (r.next + 1) % r.n
-	p.Expect(r.next)
-	p.Forward, p.Backend = true, r.next
-	p.Scratch = append(p.Scratch, q.Path...)
-	p.Target = p.Scratch
-}
-
-func (r *inTurn) Page(_ *exchange.Request, code reason.Code, _ exchange.Detail, p *exchange.Plan) {
-	p.Reply.Reason, p.Reply.Status = code, code.Status()
-}
-
 // manyBackends is a server with one loop and n backends, each of which has a connection that waits.
 func manyBackends(b *testing.B, n int) (*loopback, *node) {
-	k := &loopback{start: time.Now(), request: benchRequest, answer: append([]byte(benchAnswer), bytes.Repeat([]byte("x"), 1024)...), waiting: 64}
+	before, after, _ := strings.Cut(benchRequest, "127.0.0.1:10140")
+	k := &loopback{
+		start: time.Now(), request: before + "b0000.gw.bench.example" + after, answer: append([]byte(benchAnswer), bytes.Repeat([]byte("x"), 1024)...),
+		waiting: 64, hosts: n, digitsAt: len(before) + 1,
+	}
 	var book limit.Book
-	snap := &Snapshot{Resolver: &inTurn{n: n}, Via: "pvgate-gw.bench.example"}
+	snap := &Snapshot{Via: "pvgate-gw.bench.example"}
+	o := surface.Options{Domain: "gw.bench.example", Listeners: []surface.Listener{{Any: true}}}
 	for i := range n {
-		name := fmt.Sprint("b", i)
+		name := fmt.Sprintf("b%04d", i)
 		snap.Backends = append(snap.Backends, Backend{
 			Name: name, Host: name, Endpoints: fixed([]netip.AddrPort{simBack}), Limiter: book.Backend(name),
 			Timeouts: upstream.Timeouts{Connect: time.Second, FirstByte: time.Minute, Idle: time.Minute, Keep: time.Minute},
 		})
+		o.Backends = append(o.Backends, surface.Backend{Name: name, Proxy: true})
 	}
+	face, err := surface.New(o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	snap.Resolver = face
 	s, err := assemble(Options{Loops: 1, NewKernel: func(time.Time) (loop.Kernel, error) { return k, nil }}, snap)
 	if err != nil {
 		b.Fatal(err)

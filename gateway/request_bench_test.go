@@ -49,6 +49,9 @@ type loopback struct {
 	answer      []byte
 	answered    int
 	waiting     int // connections to accept
+	hosts       int // of which each request names the next in turn, by the four digits at digitsAt of request; 0: it is as it is
+	digitsAt    int
+	turn        int
 }
 
 func (k *loopback) Now() (int64, time.Time) {
@@ -122,7 +125,14 @@ func (k *loopback) Read(fd int32, b []byte) (int, syscall.Errno) {
 	if k.fds[fd] == backend {
 		return copy(b, k.answer), 0
 	}
-	return copy(b, k.request), 0
+	n := copy(b, k.request)
+	if k.hosts > 0 {
+		k.turn = (k.turn + 1) % k.hosts
+		for i, left := k.digitsAt+3, k.turn; i >= k.digitsAt; i, left = i-1, left/10 {
+			b[i] = byte('0' + left%10)
+		}
+	}
+	return n, 0
 }
 
 // BenchmarkRequest is a proxied request of 64 connections that are kept alive, without the kernel's part.

@@ -27,6 +27,8 @@ import (
 // forwardAll sends everything to backend 0, or answers /own itself.
 type forwardAll struct{}
 
+func (forwardAll) Likely([]byte) int { return -1 }
+
 func (forwardAll) Resolve(r *exchange.Request, p *exchange.Plan) {
 	if string(r.Path) == "/own" {
 		p.Reply = exchange.Reply{Reason: reason.NotFound, Status: 404, Body: []byte("own\n"), Fields: p.Reply.Fields}

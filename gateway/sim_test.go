@@ -52,6 +52,8 @@ const simSpoken = conn.HTTP1 | conn.HTTP2 | conn.WebSocket
 
 type simResolver struct{}
 
+func (simResolver) Likely([]byte) int { return -1 }
+
 func (simResolver) Resolve(r *exchange.Request, p *exchange.Plan) {
 	if bytes.HasPrefix(r.Path, []byte("/own")) {
 		p.Reply.Reason, p.Reply.Status = reason.NotFound, 404

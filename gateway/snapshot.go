@@ -15,6 +15,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/message"
+	"github.com/pvgate/pvgate/gateway/prefetch"
 	"github.com/pvgate/pvgate/gateway/tlsconn"
 	"github.com/pvgate/pvgate/gateway/upstream"
 )
@@ -87,6 +88,9 @@ type member struct {
 	def               *Backend
 }
 
+// Near asks the memory for what Expect reads.
+func (m *member) Near() { prefetch.All(m) }
+
 // Expect asks the memory for what a request at the backend will touch: with thousands of backends none of it is in the
 // processor's caches, and the atomics of a limiter keep it from looking ahead (bench/rig many measures it).
 func (m *member) Expect() {
@@ -95,6 +99,7 @@ func (m *member) Expect() {
 	m.endpoints.Expect()
 	m.first.Expect()
 	m.node.meter.Expect(m.index)
+	prefetch.Bytes(m.host)
 }
 
 func (m *member) Admit(x *exchange.Exchange) (exchange.Admission, exchange.Ticket, time.Duration) {

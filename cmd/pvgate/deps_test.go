@@ -77,10 +77,10 @@ gateway/tlsconn: gateway/loop
 gateway/conn: gateway/message gateway/exchange gateway/http1 gateway/http2 gateway/loop gateway/proxyproto gateway/tlsconn
 gateway/http3/wire: gateway/huffman gateway/message
 gateway/http3: gateway/message gateway/exchange gateway/http3/wire gateway/loop gateway/tlsconn gateway/conn
-gateway/surface: gateway/exchange gateway/forwarded gateway/handover gateway/header gateway/message gateway/reason gateway/pages gateway/limit gateway/signature routing registry registry/lookup
+gateway/surface: gateway/exchange gateway/forwarded gateway/handover gateway/header gateway/message gateway/reason gateway/pages gateway/limit gateway/prefetch gateway/signature routing registry registry/lookup
 gateway/accesslog: gateway/exchange gateway/message gateway/reason
 gateway/meter: gateway/exchange gateway/prefetch gateway/reason
-gateway: gateway/accesslog gateway/conn gateway/endpoint gateway/exchange gateway/header gateway/http1 gateway/http3 gateway/limit gateway/listen gateway/loop gateway/message gateway/meter gateway/overload gateway/tlsconn gateway/upstream
+gateway: gateway/accesslog gateway/conn gateway/endpoint gateway/exchange gateway/header gateway/http1 gateway/http3 gateway/limit gateway/listen gateway/loop gateway/message gateway/meter gateway/overload gateway/prefetch gateway/tlsconn gateway/upstream
 gateway/metrics: gateway gateway/conn gateway/dns gateway/exchange gateway/meter gateway/reason registry/lookup
 gateway/gatewaytest: gateway gateway/certs/certstest gateway/conn gateway/endpoint gateway/handover gateway/limit gateway/metrics gateway/pages gateway/surface gateway/tlsconn gateway/upstream routing registry
 gateway/admin:

@@ -3,6 +3,7 @@
 package conn
 
 import (
+	"bytes"
 	"syscall"
 
 	"github.com/pvgate/pvgate/gateway/exchange"
@@ -119,6 +120,9 @@ func (c *H1) feed(b []byte) {
 	}
 	head := &c.host.head
 	for requests := 1; ; {
+		if c.x == nil && c.machine.Idle() {
+			exchange.Foresee(c.host.services, likelyHost(b))
+		}
 		n, ev, data := c.machine.Feed(b, head)
 		b = b[n:]
 		switch ev {
@@ -162,6 +166,18 @@ func (c *H1) feed(b []byte) {
 			return
 		}
 	}
+}
+
+// likelyHost is what a request most likely names as its host, nil if that is not to be seen at a glance: nearly everybody sends
+// Host first, and spells it so.
+func likelyHost(request []byte) []byte {
+	const name = "Host: "
+	b := request[bytes.IndexByte(request, '\n')+1:]
+	if len(b) < len(name) || string(b[:len(name)]) != name {
+		return nil
+	}
+	b = b[len(name):]
+	return b[:max(bytes.IndexByte(b, '\r'), 0)]
 }
 
 // more keeps the rest of a batch that the machine cannot use yet.

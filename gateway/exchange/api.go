@@ -32,6 +32,7 @@ type Request struct {
 	Tick         int64        // the loop's monotonic time at the same instant, nanoseconds; limits count by it
 	Trace        []byte       // 32 hex digits that name this exchange
 	Seed         uint64       // random; decides weighted splits
+	Likely       int          // the backend that Resolver.Likely has guessed, -1: none
 	Lookup       Lookup       // what has been heard, if Resolve is called again after it set Plan.Lookup; else nil
 
 	parent [traceparentLen]byte // the peer's traceparent, after Adopt
@@ -119,8 +120,9 @@ type Plan struct {
 	Scratch []byte
 
 	behind *Behind // storage
-	// backends are the snapshot's while the resolver is asked.
+	// backends are the snapshot's while the resolver is asked; of likely all has been asked for.
 	backends []Backend
+	likely   int
 }
 
 // BehindProxies returns an empty Behind, which it sets.
@@ -169,7 +171,7 @@ const (
 // Expect says which backend the request will most likely go to, as soon as the resolver knows: while it does the rest, what
 // the request touches there comes from memory.
 func (p *Plan) Expect(backend int) {
-	if backend < len(p.backends) {
+	if backend < len(p.backends) && backend != p.likely {
 		p.backends[backend].Expect()
 	}
 }
@@ -199,6 +201,10 @@ type Detail struct {
 // Resolver decides what happens to a request. It is immutable and safe for concurrent use; it must not block and, on
 // the way to Forward, must not allocate.
 type Resolver interface {
+	// Likely guesses which backend a request will be forwarded to by the authority that it names, -1 if that says nothing.
+	// It is asked before the request is read, so that the memory has time to bring what Resolve looks at, and must not wait
+	// for that itself. Nothing is decided by it.
+	Likely(authority []byte) int
 	// Resolve fills p.
 	Resolve(r *Request, p *Plan)
 	// Page fills p.Reply for a reason that the exchange chose. r.Head may be empty: what could not be parsed
@@ -252,7 +258,8 @@ const (
 
 // Backend is one backend as one loop sees it.
 type Backend interface {
-	// Expect says that a request most likely comes in a moment: see [Plan.Expect].
+	// Near says that Expect most likely comes in a moment; Expect that a request does, or the answer of one: see [Plan.Expect].
+	Near()
 	Expect()
 	// Admit asks for a place for x; Leave gives it back. If Queued, Granted or GaveUp of x will be called, in another turn
 	// of the loop. retryAfter is set when refused.
@@ -392,6 +399,7 @@ type Front interface {
 // Scratch is what the exchanges of a loop share, since only one of them changes fields at a time: what many exchanges have
 // each is out of the processor's caches when it is wanted. The zero value is ready.
 type Scratch struct {
+	likely   int // what Foresee has guessed, plus one; 0: nothing
 	outgoing header.Request
 	incoming header.Response
 	nonce    [16]byte // of a key for WebSocket

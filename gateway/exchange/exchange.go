@@ -69,12 +69,13 @@ type Exchange struct {
 	backend  Backend
 	up       Upstream
 
-	state state
-	plan  Plan
-	req   Request
-	rec   Record
-	began int64 // loop time of the head
-	asked int64 // loop time when a connection was asked for
+	state  state
+	plan   Plan
+	req    Request
+	rec    Record
+	likely int   // as Request.Likely
+	began  int64 // loop time of the head
+	asked  int64 // loop time when a connection was asked for
 
 	isHEAD     bool
 	extended   bool // an extended CONNECT: success is a tunnel, and nothing else
@@ -130,6 +131,7 @@ func (x *Exchange) StartFault(host Host, front Front, client *Client, method mes
 func (x *Exchange) begin(host Host, front Front, client *Client) {
 	x.host, x.front, x.client = host, front, client
 	x.snapshot, x.backend, x.up = host.Snapshot(), nil, nil
+	x.likely = x.foreseen()
 	x.state = asking
 	x.began, x.asked = host.Now(), 0
 	x.isHEAD, x.extended, x.replayable, x.bodyEnded, x.expecting, x.unasked = false, false, false, false, false, false
@@ -150,7 +152,7 @@ func (x *Exchange) ask(h *message.Head) {
 	hex(x.trace[:], id[:16])
 	x.req = Request{
 		Head: h, Peer: x.client.Addr, TLS: x.client.TLS, Certificate: x.client.Certificate, Listener: x.client.Listener,
-		Now: x.host.Wall(), Tick: x.began, Trace: x.trace[:], Seed: uint64(id[0]) | uint64(id[1])<<8 | uint64(id[2])<<16 | uint64(id[3])<<24,
+		Likely: x.likely, Now: x.host.Wall(), Tick: x.began, Trace: x.trace[:], Seed: uint64(id[0]) | uint64(id[1])<<8 | uint64(id[2])<<16 | uint64(id[3])<<24,
 	}
 	p := append(x.parent[:0], "00-"...)
 	p = append(p, x.trace[:]...)
@@ -188,7 +190,7 @@ func (x *Exchange) decide(h *message.Head) {
 
 // consult asks the resolver.
 func (x *Exchange) consult() {
-	x.plan.backends = x.snapshot.Backends
+	x.plan.backends, x.plan.likely = x.snapshot.Backends, x.likely
 	x.snapshot.Resolver.Resolve(&x.req, &x.plan)
 	x.plan.backends = nil
 }

@@ -133,8 +133,8 @@ func (m *Meter) Record(r *exchange.Record) {
 	}
 }
 
-// touched is how many octets of a Backend requests touch: to the end of the buckets in use.
-const touched = uintptr(8 * (Classes + 2 + 1 + len(backendBounds) + 1))
+// touched is how many octets of a Backend requests touch: to the end of the first buckets, which most are in.
+const touched = 8 * (Classes + 2 + 1 + 2)
 
 // Expect asks the memory for what Record will touch of exchange.Record.Backend.
 func (m *Meter) Expect(index int) {

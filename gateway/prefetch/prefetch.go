@@ -4,7 +4,7 @@
 // one is in the processor's caches: each step along a chain of pointers waits for the memory, unless all that is known to
 // come is on its way at once, while something else is done [bench/rig many].
 //
-// The calls are [All] and [First]. They return at once, and neither read nor fault: any pointer is good, nil too. Where the
+// The calls are [All], [First] and [Bytes]. They return at once, and neither read nor fault: any pointer is good, nil too. Where the
 // processor has no such instruction they do nothing.
 package prefetch
 
@@ -15,3 +15,6 @@ func All[T any](p *T) { lines(unsafe.Pointer(p), unsafe.Sizeof(*p)) }
 
 // First asks for the first n octets of what p points to.
 func First[T any](p *T, n uintptr) { lines(unsafe.Pointer(p), n) }
+
+// Bytes asks for what b holds.
+func Bytes(b []byte) { lines(unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b))) }

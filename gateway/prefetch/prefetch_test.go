@@ -14,6 +14,7 @@ func TestAnyPointerIsGood(t *testing.T) {
 	t.Parallel()
 	All[[1024]byte](nil)
 	First[byte](nil, 1<<12)
+	Bytes(nil)
 	page := syscall.Getpagesize()
 	b, err := syscall.Mmap(-1, 0, 3*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
@@ -31,6 +32,7 @@ func TestAnyPointerIsGood(t *testing.T) {
 		for _, at := range []int{0, 1, page - 65, page - 64, page - 1, page, page + 63, 2*page - 1, 2 * page} {
 			for _, n := range []uintptr{0, 1, 63, 64, 65, uintptr(page)} {
 				First(&b[at], n)
+				Bytes(b[at:min(at+int(n), len(b))])
 			}
 		}
 	}

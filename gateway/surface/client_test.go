@@ -173,7 +173,7 @@ func TestRT03HostsAreComparedAsASCII(t *testing.T) {
 		"hes\x53en.gw.example.de": backends, "hes\x13en.gw.example.de": nobodys, "hes\xf3en.gw.example.de": nobodys, "[w.example.de": nobodys, "gw.example.de.": nobodys,
 		"xn--hessn-kva.gw.example.de": nobodys, "hessen\x00.gw.example.de": nobodys, "@asse.example": nobodys, "kasse\x0eexample": nobodys,
 	} {
-		if got, _ := s.whose(l, []byte(host)); got != want {
+		if got, _ := s.whose(l, []byte(host), -1); got != want {
 			t.Errorf("%q: got %d, want %d", host, got, want)
 		}
 	}

@@ -87,7 +87,7 @@ func (s *Surface) Resolve(r *exchange.Request, p *exchange.Plan) {
 		c.answer(&pages.Answer{Reason: reason.SenderUnknown})
 		return
 	}
-	switch whose, own := s.whose(c.l, c.authority); whose {
+	switch whose, own := s.whose(c.l, c.authority, r.Likely); whose {
 	case backends:
 		if s.isOurs(r.Path) {
 			c.reserved()

@@ -81,14 +81,14 @@ const (
 
 // whose says to whom the host of a request belongs. Hosts are compared as ASCII
 // bytes without case, never as Unicode: a fullwidth or Kelvin letter is
-// another host (CVE-2026-39821 was the opposite).
-func (s *Surface) whose(l *listener, authority []byte) (whose, int) {
+// another host (CVE-2026-39821 was the opposite). likely is as in exchange.Request.
+func (s *Surface) whose(l *listener, authority []byte, likely int) (whose, int) {
 	host, _, _ := message.SplitAuthority(authority)
 	if len(host) > maxHost {
 		return nobodys, 0
 	}
 	if name, ok := s.belowDomain(host); ok && (l.subdomains || l.lists(host)) {
-		if i, ok := s.label(name); ok {
+		if i, ok := s.label(name, likely); ok {
 			return backends, i
 		}
 	}

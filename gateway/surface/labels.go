@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 
 	"github.com/pvgate/pvgate/gateway/message"
+	"github.com/pvgate/pvgate/gateway/prefetch"
 )
 
 // label is the name of a backend with a host of its own, with its length behind it.
@@ -49,9 +50,8 @@ func labelOf[T string | []byte](name T) (l label, ok bool) {
 // find returns the place among backends whose label it is; if there is none, the slot at which it would be entered, and its
 // tag.
 func (t *labels) find(l *label, among []backend) (place, at int, tag uint32) {
-	hash := maphash.Bytes(t.seed, l[:l[maxLabel]])
-	tag = uint32(hash >> 32)
-	for at = int(hash) & (len(t.slots) - 1); t.slots[at].place > 0; at = (at + 1) & (len(t.slots) - 1) {
+	at, tag = t.home(l)
+	for ; t.slots[at].place > 0; at = (at + 1) & (len(t.slots) - 1) {
 		if s := t.slots[at]; s.tag == tag && among[s.place-1].label == *l {
 			return int(s.place - 1), at, tag
 		}
@@ -59,11 +59,51 @@ func (t *labels) find(l *label, among []backend) (place, at int, tag uint32) {
 	return -1, at, tag
 }
 
-// label finds the backend of a host label.
-func (s *Surface) label(name []byte) (backend int, ok bool) {
+// home is where a label stands that meets no other, and its tag.
+func (t *labels) home(l *label) (at int, tag uint32) {
+	hash := maphash.Bytes(t.seed, l[:l[maxLabel]])
+	return int(hash) & (len(t.slots) - 1), uint32(hash >> 32)
+}
+
+// likely guesses the place of a label, -1 if it stands nowhere near its home. There is no branch in it that would have to wait
+// for the table: the processor goes on with what follows.
+func (t *labels) likely(l *label) int {
+	at, tag := t.home(l)
+	place := 0
+	for i := range 4 {
+		if s := t.slots[(at+i)&(len(t.slots)-1)]; s.tag == tag {
+			place = int(s.place)
+		}
+	}
+	return place - 1
+}
+
+// Likely implements [exchange.Resolver].
+func (s *Surface) Likely(authority []byte) int {
+	host, _, _ := message.SplitAuthority(authority)
+	name, below := s.belowDomain(host)
+	if !below {
+		return -1
+	}
+	l, fits := labelOf(name)
+	if !fits {
+		return -1
+	}
+	place := s.labels.likely(&l)
+	if uint(place) < uint(len(s.backends)) {
+		prefetch.First(&s.backends[place], touched)
+	}
+	return place
+}
+
+// label finds the backend of a host label. It most likely is the one at a place.
+func (s *Surface) label(name []byte, likely int) (backend int, ok bool) {
 	l, fits := labelOf(name)
 	if !fits {
 		return 0, false
+	}
+	if uint(likely) < uint(len(s.backends)) && s.backends[likely].label == l {
+		return likely, true
 	}
 	place, _, _ := s.labels.find(&l, s.backends)
 	return place, place >= 0

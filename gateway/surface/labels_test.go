@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"hash/maphash"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -29,7 +30,7 @@ func labelled(t interface{ Fatalf(string, ...any) }, names []string) *Surface {
 // wantsLabel fails unless the table says of a name what a map says.
 func wantsLabel(t interface{ Fatalf(string, ...any) }, s *Surface, model map[string]int, name []byte) {
 	want, there := model[string(asciiLower(name))]
-	if got, ok := s.label(name); ok != there || ok && got != want {
+	if got, ok := s.label(name, -1); ok != there || ok && got != want {
 		t.Fatalf("%q: got %d, %v, want %d, %v", name, got, ok, want, there)
 	}
 }
@@ -78,7 +79,7 @@ func TestLabelsHaveALength(t *testing.T) {
 		"b": true, "B": true, "b\x00": false, "\x00": false, "": false, strings.Repeat("x", maxLabel): true,
 		strings.Repeat("x", maxLabel-1): false, strings.Repeat("x", maxLabel+1): false, strings.Repeat("x", maxLabel) + "\x28": false,
 	} {
-		if _, ok := s.label([]byte(name)); ok != want {
+		if _, ok := s.label([]byte(name), -1); ok != want {
 			t.Errorf("%q: found %v", name, ok)
 		}
 	}
@@ -99,14 +100,14 @@ func TestLabelsThatMeet(t *testing.T) {
 	s := labelled(t, names)
 	moved := 0
 	for i, name := range names {
-		if got, ok := s.label([]byte(name)); !ok || got != i {
+		if got, ok := s.label([]byte(name), -1); !ok || got != i {
 			t.Fatalf("%s: got %d, %v", name, got, ok)
 		}
 		home := int(maphash.String(s.labels.seed, name)) & (len(s.labels.slots) - 1)
 		if s.labels.slots[home].place != uint32(i)+1 {
 			moved++
 		}
-		if _, ok := s.label([]byte(name + "x")); ok {
+		if _, ok := s.label([]byte(name+"x"), -1); ok {
 			t.Fatalf("%sx was found", name)
 		}
 	}
@@ -120,7 +121,50 @@ func TestLabelsThatMeet(t *testing.T) {
 	for i := range 2 { // the other's entry first
 		s.labels.slots[(int(hash)+1-i)&(len(s.labels.slots)-1)] = slot{tag: uint32(hash >> 32), place: uint32(i) + 1}
 	}
-	if got, ok := s.label([]byte("b0")); !ok || got != 0 {
+	if got, ok := s.label([]byte("b0"), -1); !ok || got != 0 {
 		t.Errorf("behind an entry of the same tag: got %d, %v", got, ok)
+	}
+}
+
+// Most backends are guessed by their hosts, whoever asks; and whatever was guessed, the label decides.
+func TestAGuessDecidesNothing(t *testing.T) {
+	t.Parallel()
+	const n = 1000
+	var names []string
+	for i := range n {
+		names = append(names, fmt.Sprint("b", i))
+	}
+	s := labelled(t, names)
+	s.domain = "gw.example"
+	right := 0
+	for i, name := range names {
+		if s.Likely([]byte(strings.ToUpper(name)+".GW.example:8080")) == i {
+			right++
+		}
+		for _, likely := range []int{-2, -1, 0, i, (i + 1) % n, n} {
+			if got, ok := s.label([]byte(name), likely); !ok || got != i {
+				t.Fatalf("%s, guess %d: got %d, %v", name, likely, got, ok)
+			}
+			if got, ok := s.label([]byte(name+"x"), likely); ok {
+				t.Fatalf("%sx, guess %d: got %d", name, likely, got)
+			}
+		}
+	}
+	if right < n*8/10 {
+		t.Errorf("%d of %d were guessed", right, n)
+	}
+	for _, nobody := range []string{"", "gw.example", ".gw.example", "b1.other.example", "b1", "[::1]:80", strings.Repeat("b", 300) + ".gw.example"} {
+		if got := s.Likely([]byte(nobody)); got != -1 {
+			t.Errorf("%q: got %d", nobody, got)
+		}
+	}
+}
+
+// What is asked from memory ahead of time is what stands there.
+func TestTouchedIsWhatRequestsTouch(t *testing.T) {
+	t.Parallel()
+	prefix, _ := reflect.TypeFor[backend]().FieldByName("prefix")
+	if got := prefix.Offset + prefix.Type.Size(); got != touched {
+		t.Errorf("prefix ends at %d, touched is %d", got, touched)
 	}
 }

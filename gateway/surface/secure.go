@@ -19,7 +19,7 @@ const pathChallenge = "/.well-known/acme-challenge/"
 // come in plaintext, and is not forwarded.
 func (c *call) lead() {
 	host, _, _ := message.SplitAuthority(c.authority)
-	if whose, _ := c.s.whose(c.l, host); whose == nobodys {
+	if whose, _ := c.s.whose(c.l, host, -1); whose == nobodys {
 		c.answer(&pages.Answer{Reason: reason.Misdirected})
 		return
 	}
@@ -35,7 +35,7 @@ func (c *call) lead() {
 		if !t.tls {
 			continue
 		}
-		if whose, _ := c.s.whose(t, host); whose == nobodys {
+		if whose, _ := c.s.whose(t, host, -1); whose == nobodys {
 			continue
 		}
 		at := len(c.p.Scratch)

@@ -169,6 +169,9 @@ type backend struct {
 	Backend
 }
 
+// touched is how many octets of a backend every request touches: to the end of prefix.
+const touched = 80
+
 // reservedName is what targets of no configured backend are counted under.
 const reservedName = "other"
 

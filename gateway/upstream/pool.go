@@ -25,6 +25,8 @@ import (
 
 // User is lent a connection and hears of it. All calls come on the loop's thread; slices are valid during the call.
 type User interface {
+	// UpstreamExpect says that an answer is about to be read: what that touches can be asked from memory.
+	UpstreamExpect()
 	// UpstreamRoom says how much to read at a time, octets; MinRead at least is read.
 	UpstreamRoom() int
 	UpstreamInterim(status int)

@@ -8,6 +8,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/message"
+	"github.com/pvgate/pvgate/gateway/prefetch"
 )
 
 // What comes from the backend.
@@ -46,6 +47,9 @@ func (c *Conn) Readable() {
 		c.discard()
 		return
 	}
+	// Much has been done for others since the request; the kernel's part of the read is time enough.
+	prefetch.All(c)
+	c.user.UpstreamExpect()
 	buf := c.loop.ReadBuffer()
 	got := 0
 	for range turnReads {
