@@ -19,12 +19,12 @@ const (
 	// now and then whether aim is kept: after firstTrial, and each time that has failed after twice as long, up to mostTrial, for
 	// until what has come meanwhile is refused few are served.
 	firstTrial, mostTrial = int64(500 * time.Millisecond), int64(4 * time.Second)
-	// standing is for how long a loop must have been late without a break: a burst, or a pause of the machine, passes by itself,
-	// and more would come to nothing but refusals. What a pause of a third of a second leaves behind is served by then where a loop
-	// is used to a third. Half a second would be too long: where half as much again comes as can be served, refusing does not make
-	// up for it in clearing [bench/rig peak]. And looks is at how many polls in a row: time that the hypervisor has taken counts as
-	// the thread's work, so that what has come meanwhile seems to stand. That many full ones take thousands of requests, and where
-	// fewer take a second, each of them is work.
+	// standing is for how long a loop must have been late without a break: a burst passes by itself, and more would come to nothing
+	// but refusals. Half a second would be too long: where half as much again comes as can be served, refusing does not always make
+	// up for it in clearing [bench/rig peak: 55 % are served, and 46]. What a pause of the machine has left behind has as long as
+	// that took besides, for then it is served where a loop is used to half. And looks is at how many polls in a row: time that the
+	// hypervisor has taken counts as the thread's work, so that what has come meanwhile seems to stand. That many full ones take
+	// thousands of requests, and where fewer take a second, each of them is work.
 	standing = int64(200 * time.Millisecond)
 	looks    = 32
 	// steady is how long it must not have been late to be on top of its work again; or idle of that time it had nothing to do,
@@ -57,14 +57,16 @@ type lag struct {
 	// probe is when a probe was put behind all that waited, and probed what the thread had worked by then; 0: none is on its way.
 	probe, probed int64
 
-	since  int64 // loop time since when it has been late at every poll; 0: it is not
-	polls  int   // since then
-	last   int64 // loop time at which it was late last
-	missed int64 // loop time at which the delay was longer than aim last
-	trial  int64 // how long after that aim is tried
-	lost   int64 // loop time since when what comes has waited hopelessly long; 0: it has not
-	behind bool  // the delay stands
-	count  int   // of what was late
+	since   int64 // loop time since when it has been late at every poll; 0: it is not
+	polls   int   // since then
+	paused  int64 // for how long the machine has stopped the loop shortly before that and since
+	resumed int64 // loop time at which it has gone on
+	last    int64 // loop time at which it was late last
+	missed  int64 // loop time at which the delay was longer than aim last
+	trial   int64 // how long after that aim is tried
+	lost    int64 // loop time since when what comes has waited hopelessly long; 0: it has not
+	behind  bool  // the delay stands
+	count   int   // of what was late
 	// window is the loop time since when rested has been summed up: how long the loop has waited for something to do.
 	window, rested int64
 }
@@ -109,6 +111,9 @@ func (g *lag) polled(p poll, worked func() int64) (probe bool) {
 		g.probe, g.probed = p.now, total
 	}
 	g.most = max(g.most, g.waited)
+	if p.busy > stall {
+		g.paused, g.resumed = g.paused+min(p.busy, steady), p.now
+	}
 	g.rested += p.slept
 	g.judge(p.now)
 	return probe
@@ -145,7 +150,9 @@ func (g *lag) judge(now int64) {
 		g.lost = now
 	}
 	if g.waited <= bound || g.work <= bound/2 {
-		g.since = 0
+		if g.since = 0; now-g.resumed > g.paused {
+			g.paused = 0
+		}
 		g.behind = g.behind && now-g.last < steady
 		return
 	}
@@ -154,7 +161,7 @@ func (g *lag) judge(now int64) {
 	}
 	g.last = now
 	g.polls++
-	if stands := now - g.since; !g.behind && (stands >= standing && g.polls >= looks || stands >= steady) {
+	if stands := now - g.since - g.paused; !g.behind && (stands >= standing && g.polls >= looks || stands >= steady) {
 		g.behind, g.window, g.rested = true, now, 0
 		g.missed, g.trial = now, firstTrial
 	}

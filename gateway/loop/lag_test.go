@@ -26,6 +26,15 @@ const (
 	refuseCost = 2 * serveCost / 5
 )
 
+// pause stops the loop for a while, in which its thread seems to have worked, while so many requests a second come.
+func (q *queue) pause(d int64, rate float64) {
+	q.now += d
+	q.worked += d
+	q.waiting += int(rate * float64(d) / 1e9)
+	q.lag.polled(poll{now: q.now, busy: d, events: eventBatch}, func() int64 { return q.worked })
+	q.ahead = q.waiting
+}
+
 // run lets so many requests a second come for a while.
 func (q *queue) run(d time.Duration, rate float64) {
 	q.loop(d, func(passed int64, _ int) int {
@@ -148,22 +157,41 @@ func TestTimeThatTheHypervisorTakesMakesNothingLate(t *testing.T) {
 	}
 }
 
-// The hypervisor takes a third of a second, which the thread's time counts too, of a loop that is used to a third.
+// The hypervisor takes a third of a second, or all of one, which the thread's time counts too, of a loop that is used to a third.
 func TestWhatAPauseLeavesBehindIsServed(t *testing.T) {
 	t.Parallel()
-	const pause = int64(time.Second / 3)
-	var q queue
-	third := 1e9 / float64(serveCost) / 3
-	for range 5 {
-		q.run(2*time.Second, third)
-		q.now += pause
-		q.worked += pause
-		q.waiting += int(third) / 3
-		q.lag.polled(poll{now: q.now, busy: pause, events: eventBatch}, func() int64 { return q.worked })
-		q.ahead = q.waiting
+	for _, pause := range []int64{int64(time.Second / 3), int64(time.Second)} {
+		var q queue
+		third := 1e9 / float64(serveCost) / 3
+		for range 5 {
+			q.run(2*time.Second, third)
+			q.pause(pause, third)
+		}
+		if q.run(2*time.Second, third); q.shed > 0 {
+			t.Errorf("after %v %d are late", time.Duration(pause), q.shed)
+		}
 	}
-	if q.run(2*time.Second, third); q.shed > 0 {
-		t.Errorf("%d are late", q.shed)
+}
+
+// Pauses excuse nobody for whom more comes than he can serve, neither those of long ago nor those meanwhile.
+func TestPausesDoNotHideAnOverload(t *testing.T) {
+	t.Parallel()
+	var q queue
+	third, twice := 1e9/float64(serveCost)/3, 2e9/float64(serveCost)
+	for range 5 {
+		q.pause(int64(time.Second), third)
+		q.run(2*time.Second, third)
+	}
+	if q.run(time.Second, twice); q.shed == 0 {
+		t.Error("nothing is late after pauses of long ago")
+	}
+	q = queue{}
+	for range 4 {
+		q.run(200*time.Millisecond, twice)
+		q.pause(2*stall, twice)
+	}
+	if q.run(200*time.Millisecond, twice); q.shed == 0 {
+		t.Error("nothing is late between pauses")
 	}
 }
 

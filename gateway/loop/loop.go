@@ -131,7 +131,7 @@ func New(o Options) *Loop {
 	}
 	l.pool.grown = o.Grown
 	l.now, l.wall = l.kernel.Now()
-	l.stalled = math.MinInt64 / 2
+	l.since, l.stalled = l.now, math.MinInt64/2
 	return l
 }
 
@@ -238,7 +238,7 @@ func (l *Loop) Run() {
 }
 
 // Turn is one wake-up: wait, then messages, readiness, some of what is queued, what was left over, some of the timers that are due;
-// and then what all that has written goes to the kernel. Exported for the simulation.
+// and then what all that has written goes to the kernel, unless it has left before (soon). Exported for the simulation.
 func (l *Loop) Turn() {
 	n := l.polled
 	if l.polled = 0; n == 0 {

@@ -91,7 +91,7 @@ func TestACrowdOfTimersLetsEventsThrough(t *testing.T) {
 	rang, at := 0, -1
 	net := simsys.New(1, simsys.Faults{})
 	k := net.Kernel()
-	l, end, _ := deskOf(t, net, k, func(c *scribe) {
+	l, ends, _ := room(t, net, loop.Options{Kernel: k}, 1, func(c *scribe) {
 		var b [16]byte
 		if _, st := c.stream.Read(b[:]); st == loop.Data {
 			at = rang
@@ -104,7 +104,7 @@ func TestACrowdOfTimersLetsEventsThrough(t *testing.T) {
 	}
 	net.Advance(time.Minute)
 	l.Turn()
-	end.Write([]byte("now"))
+	ends[0].Write([]byte("now"))
 	first := rang
 	l.Turn()
 	if first == 0 || first > 8 || at < 0 || at > 2*first {

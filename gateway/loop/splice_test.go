@@ -20,30 +20,12 @@ import (
 	"github.com/pvgate/pvgate/gateway/loop/simsys"
 )
 
-// hall is a loop with two accepted connections.
-func hall(t *testing.T, f simsys.Faults, pipes int) (net *simsys.Net, l *loop.Loop, ends [2]*simsys.End, at [2]*scribe) {
+// hall is a room with two, and little space in the kernel.
+func hall(t *testing.T, f simsys.Faults, pipes int) (*simsys.Net, *loop.Loop, []*simsys.End, []*scribe) {
 	t.Helper()
-	net = simsys.New(1, f)
+	net := simsys.New(1, f)
 	net.SetCapacity(100)
-	here := netip.MustParseAddrPort("10.0.0.1:80")
-	l = loop.New(loop.Options{Kernel: net.Kernel(), MaxPipes: pipes})
-	n := 0
-	_, err := l.Listen(net.LoopSocket(here), func(*loop.Loop) loop.Accepted {
-		return func(l *loop.Loop, fd int32, peer netip.AddrPort) {
-			at[n] = &scribe{}
-			l.Adopt(fd, peer, &at[n].stream, at[n])
-			n++
-		}
-	})
-	if err != 0 {
-		t.Fatal(err)
-	}
-	for i := range ends {
-		ends[i] = net.Dial(netip.MustParseAddrPort("192.0.2.1:1"), here)
-		for range 3 {
-			l.Turn()
-		}
-	}
+	l, ends, at := room(t, net, loop.Options{Kernel: net.Kernel(), MaxPipes: pipes}, 2, nil)
 	return net, l, ends, at
 }
 

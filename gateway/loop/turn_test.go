@@ -31,31 +31,36 @@ func (c *scribe) Readable() {
 	}
 }
 
-// desk is a loop with one accepted connection.
-func desk(t *testing.T, readable func(*scribe)) (*simsys.Net, *loop.Loop, *simsys.End, *scribe) {
-	t.Helper()
-	net := simsys.New(1, simsys.Faults{})
-	l, end, c := deskOf(t, net, net.Kernel(), readable)
-	return net, l, end, c
-}
-
-func deskOf(t *testing.T, net *simsys.Net, k *simsys.Kernel, readable func(*scribe)) (*loop.Loop, *simsys.End, *scribe) {
+// room is a loop with as many accepted connections, each of which does what readable says.
+func room(t *testing.T, net *simsys.Net, o loop.Options, connections int, readable func(*scribe)) (l *loop.Loop, ends []*simsys.End, at []*scribe) {
 	t.Helper()
 	here := netip.MustParseAddrPort("10.0.0.1:80")
-	l := loop.New(loop.Options{Kernel: k})
-	c := &scribe{readable: readable}
+	l = loop.New(o)
 	_, err := l.Listen(net.LoopSocket(here), func(*loop.Loop) loop.Accepted {
 		return func(l *loop.Loop, fd int32, peer netip.AddrPort) {
+			c := &scribe{readable: readable}
+			at = append(at, c)
 			l.Adopt(fd, peer, &c.stream, c)
 		}
 	})
 	if err != 0 {
 		t.Fatal(err)
 	}
-	end := net.Dial(netip.MustParseAddrPort("192.0.2.1:1"), here)
-	l.Turn()
-	l.Turn()
-	return l, end, c
+	for range connections {
+		ends = append(ends, net.Dial(netip.MustParseAddrPort("192.0.2.1:1"), here))
+		for range 3 {
+			l.Turn()
+		}
+	}
+	return l, ends, at
+}
+
+// desk is a room with one.
+func desk(t *testing.T, readable func(*scribe)) (*simsys.Net, *loop.Loop, *simsys.End, *scribe) {
+	t.Helper()
+	net := simsys.New(1, simsys.Faults{})
+	l, ends, at := room(t, net, loop.Options{Kernel: net.Kernel()}, 1, readable)
+	return net, l, ends[0], at[0]
 }
 
 func TestWhatATurnWritesLeavesTogetherAtItsEnd(t *testing.T) {
@@ -165,7 +170,7 @@ func TestPostDuringATurnThatWritesIsNotSleptOver(t *testing.T) {
 	t.Parallel()
 	net := simsys.New(1, simsys.Faults{})
 	k := net.Kernel()
-	l, end, _ := deskOf(t, net, k, func(c *scribe) {
+	l, ends, _ := room(t, net, loop.Options{Kernel: k}, 1, func(c *scribe) {
 		var b [16]byte
 		if _, st := c.stream.Read(b[:]); st == loop.Data {
 			c.stream.Guard(c)
@@ -173,7 +178,7 @@ func TestPostDuringATurnThatWritesIsNotSleptOver(t *testing.T) {
 			c.stream.Loop().Post(func() {})
 		}
 	})
-	end.Write([]byte("go"))
+	ends[0].Write([]byte("go"))
 	l.Turn() // its look before it sends takes the wake-up of the post
 	l.Turn()
 	if k.Sleep() != 0 {
@@ -181,29 +186,13 @@ func TestPostDuringATurnThatWritesIsNotSleptOver(t *testing.T) {
 	}
 }
 
-// room is a loop with as many accepted connections; reports come in the order in which they happened.
-func room(t *testing.T, connections int) (net *simsys.Net, l *loop.Loop, ends []*simsys.End, at []*scribe) {
+// salon is a room where reports come in the order in which they happened, and everybody listens.
+func salon(t *testing.T, connections int) (*simsys.Net, *loop.Loop, []*simsys.End, []*scribe) {
 	t.Helper()
-	net = simsys.New(1, simsys.Faults{})
+	net := simsys.New(1, simsys.Faults{})
 	net.Order = true
-	here := netip.MustParseAddrPort("10.0.0.1:80")
-	l = loop.New(loop.Options{Kernel: net.Kernel(), Panic: func(any, []byte) {}})
-	_, err := l.Listen(net.LoopSocket(here), func(*loop.Loop) loop.Accepted {
-		return func(l *loop.Loop, fd int32, peer netip.AddrPort) {
-			c := &scribe{readable: func(c *scribe) { c.heard() }}
-			at = append(at, c)
-			l.Adopt(fd, peer, &c.stream, c)
-		}
-	})
-	if err != 0 {
-		t.Fatal(err)
-	}
-	for range connections {
-		ends = append(ends, net.Dial(netip.MustParseAddrPort("192.0.2.1:1"), here))
-		for range 2 {
-			l.Turn()
-		}
-	}
+	o := loop.Options{Kernel: net.Kernel(), Panic: func(any, []byte) {}}
+	l, ends, at := room(t, net, o, connections, func(c *scribe) { c.heard() })
 	return net, l, ends, at
 }
 
@@ -230,7 +219,7 @@ func TestOfFewReportsEachIsServedToItsEnd(t *testing.T) {
 		"gathers":              {connections: 3, gathers: true},
 		"has something to say": {connections: 3, speaks: true},
 	} {
-		_, l, ends, at := room(t, c.connections)
+		_, l, ends, at := salon(t, c.connections)
 		told := ends[2]
 		at[0].readable = func(from *scribe) {
 			if !from.heard() {
@@ -267,7 +256,7 @@ func TestOfFewReportsEachIsServedToItsEnd(t *testing.T) {
 // Whoever was written to and has closed since keeps nobody waiting.
 func TestWhoHasClosedHoldsNothingBack(t *testing.T) {
 	t.Parallel()
-	_, l, ends, at := room(t, 4)
+	_, l, ends, at := salon(t, 4)
 	at[0].readable = func(from *scribe) {
 		if from.heard() { // and there is an end to be heard still
 			from.stream.Write([]byte("bye"))
@@ -292,7 +281,7 @@ func TestWhoHasClosedHoldsNothingBack(t *testing.T) {
 // A broken invariant lets nothing leave that is held back.
 func TestAPanicSendsNothingEarlier(t *testing.T) {
 	t.Parallel()
-	_, l, ends, at := room(t, 3)
+	_, l, ends, at := salon(t, 3)
 	at[0].readable = func(from *scribe) {
 		if from.heard() {
 			at[2].stream.Write([]byte("the rest of a request"))
@@ -326,7 +315,7 @@ func (f *filler) Fill() { f.to.Write([]byte("text")) }
 // the next turn.
 func TestEachRequestThatLeavesEarlyIsGuarded(t *testing.T) {
 	t.Parallel()
-	net, l, ends, at := room(t, 4)
+	net, l, ends, at := salon(t, 4)
 	order := ""
 	ask := func(i int, name string) {
 		at[i].readable = func(from *scribe) {
