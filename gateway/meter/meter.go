@@ -70,7 +70,8 @@ type Backend struct {
 	BytesIn  uint64
 	BytesOut uint64
 	Seconds  Histogram
-	Failures [reason.Count]uint64 // behind what every request touches
+	// Failures are by reason.Code, nil as long as there are none: they would keep what every request touches of the backends apart.
+	Failures []uint64
 }
 
 // Meter is one loop's account. Owned by the loop's thread.
@@ -115,6 +116,9 @@ func (m *Meter) Record(r *exchange.Record) {
 		class = min(r.Status/100, Classes-1)
 	}
 	if r.Reason != reason.None && r.Reason != reason.Handover {
+		if b.Failures == nil {
+			b.Failures = make([]uint64, reason.Count)
+		}
 		b.Failures[r.Reason]++
 	}
 	b.Requests[class]++
@@ -197,6 +201,9 @@ func (m *Meter) AddTo(sum *Meter) {
 func (b *Backend) addTo(sum *Backend) {
 	for i, n := range b.Requests {
 		sum.Requests[i] += n
+	}
+	if b.Failures != nil && sum.Failures == nil {
+		sum.Failures = make([]uint64, reason.Count)
 	}
 	for i, n := range b.Failures {
 		sum.Failures[i] += n

@@ -14,6 +14,13 @@ import (
 
 const ms = 1_000_000
 
+// failed is one failure.
+func failed(why reason.Code) []uint64 {
+	f := make([]uint64, reason.Count)
+	f[why] = 1
+	return f
+}
+
 func TestRecordCountsAnExchangeWhereItBelongs(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -57,7 +64,7 @@ func TestRecordCountsAnExchangeWhereItBelongs(t *testing.T) {
 			func(m *Meter) {
 				m.Codes[exchange.HTTP1][502], m.Reasons[reason.ConnectRefused][exchange.LandNone] = 1, 1
 				m.Backends = make([]Backend, 1)
-				m.Backends[0].Requests[0], m.Backends[0].Failures[reason.ConnectRefused] = 1, 1
+				m.Backends[0].Requests[0], m.Backends[0].Failures = 1, failed(reason.ConnectRefused)
 				m.Overhead[exchange.HTTP1].Counts[0] = 1
 			},
 		},
@@ -70,7 +77,7 @@ func TestRecordCountsAnExchangeWhereItBelongs(t *testing.T) {
 			func(m *Meter) {
 				m.Codes[exchange.HTTP1][499], m.Reasons[reason.ClientGone][6] = 1, 1
 				m.Backends = make([]Backend, 1)
-				m.Backends[0].Requests[0], m.Backends[0].Failures[reason.ClientGone] = 1, 1
+				m.Backends[0].Requests[0], m.Backends[0].Failures = 1, failed(reason.ClientGone)
 				m.Overhead[exchange.HTTP1].Counts[0] = 1
 			},
 		},
@@ -88,7 +95,7 @@ func TestRecordCountsAnExchangeWhereItBelongs(t *testing.T) {
 			func(m *Meter) {
 				m.Codes[exchange.HTTP1][101], m.Reasons[reason.ClientGone][6], m.Tunnels[exchange.TunnelClient] = 1, 1, 1
 				m.Backends = make([]Backend, 1)
-				m.Backends[0].Requests[1], m.Backends[0].Failures[reason.ClientGone] = 1, 1
+				m.Backends[0].Requests[1], m.Backends[0].Failures = 1, failed(reason.ClientGone)
 			},
 		},
 		"forged fields": {

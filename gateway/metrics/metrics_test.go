@@ -53,9 +53,7 @@ func (c crowd) stats() *gateway.Stats {
 	for i := range full.Requests {
 		full.Requests[i] = 1
 	}
-	for i := range full.Failures {
-		full.Failures[i] = 1
-	}
+	full.Failures = slices.Repeat([]uint64{1}, reason.Count)
 	full.Seconds.Counts[0] = 1
 	m.Other = full
 	for i := range c.backends {
