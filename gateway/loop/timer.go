@@ -4,7 +4,7 @@ package loop
 
 import "math/bits"
 
-// Ticks are 2^24 ns ≈ 16.8 ms and the wheel has 4096 of them ≈ 68 s; a later deadline waits in the farthest slot and
+// Ticks are 2^22 ns ≈ 4.2 ms and the wheel has 4096 of them ≈ 17 s; a later deadline waits in the farthest slot and
 // is looked at again there. No timeout of the data plane needs to be finer.
 const (
 	tickShift  = 22

@@ -35,9 +35,9 @@ func newLabels(names int) labels {
 	return labels{seed: maphash.MakeSeed(), slots: make([]slot, n)}
 }
 
-// labelOf returns a host label in lower case; ok is false if it is too long to be a backend's.
+// labelOf returns a host label in lower case; ok is false if it is none, or too long to be a backend's.
 func labelOf[T string | []byte](name T) (l label, ok bool) {
-	if len(name) > maxLabel {
+	if len(name) == 0 || len(name) > maxLabel {
 		return l, false
 	}
 	for i := range len(name) {

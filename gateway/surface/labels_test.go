@@ -150,6 +150,10 @@ func TestAGuessDecidesNothing(t *testing.T) {
 			}
 		}
 	}
+	s.backends = append(s.backends, backend{}) // without a host of its own
+	if got, ok := s.label(nil, n); ok {
+		t.Errorf("no name, guess %d: got %d", n, got)
+	}
 	if right < n*8/10 {
 		t.Errorf("%d of %d were guessed", right, n)
 	}
