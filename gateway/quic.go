@@ -32,7 +32,7 @@ func (s *Server) newHTTP3() {
 		Limits: http3.DefaultLimits(), Timeouts: s.options.Timeouts, Networks: s.networks,
 		MaxConnections: max(s.options.MaxConnections/http3Share, 1), Secret: s.options.Secret, Panic: s.options.Panic,
 	}
-	o.Limits.Line, o.Limits.Head, o.Limits.Fields, o.Limits.Body = s.options.Limits.Line, s.options.Limits.Head, s.options.Limits.Fields, s.options.Limits.Body
+	o.Limits.HeadLimits = s.options.Limits.Heads()
 	o.Limits.Overhead = s.options.Limits.ChunkOverhead
 	for _, n := range s.nodes {
 		n.http3 = http3.NewHost(n.loop, n)

@@ -98,7 +98,7 @@ type Host struct {
 // if no connection is of TLS.
 func NewHost(l *loop.Loop, secure *tlsconn.Host, services exchange.Host, limits *http1.Limits, t Timeouts, networks *Networks) *Host {
 	bounds := http2.DefaultLimits()
-	bounds.HeadLimits = message.HeadLimits{Line: limits.Line, Head: limits.Head, Fields: limits.Fields, Body: limits.Body}
+	bounds.HeadLimits = limits.Heads()
 	sockets := bounds
 	sockets.WebSocket = true
 	return &Host{

@@ -194,7 +194,6 @@ type Reply struct {
 type Detail struct {
 	Backend    int           // index in the snapshot, -1 if no backend is concerned
 	RetryAfter time.Duration // 0 = the reason's default
-	Limit      int64         // the limit that was passed, in bytes, 0 = none
 	Since      time.Duration // for how long it has been so, 0 = not known
 }
 

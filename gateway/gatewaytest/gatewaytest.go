@@ -30,6 +30,7 @@ import (
 	"github.com/pvgate/pvgate/gateway"
 	"github.com/pvgate/pvgate/gateway/endpoint"
 	"github.com/pvgate/pvgate/gateway/handover"
+	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/metrics"
 	"github.com/pvgate/pvgate/gateway/surface"
@@ -137,6 +138,7 @@ func Start(t testing.TB, o Options) *Gateway {
 	if o.Surface != nil {
 		o.Surface(&faces)
 	}
+	faces.Limits = http1.DefaultLimits().Heads()
 	face, err := surface.New(faces)
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,8 @@
 
 package http1
 
+import "github.com/pvgate/pvgate/gateway/message"
+
 // Limits bounds what a machine accepts. It may be shared by many machines and
 // must not change while one uses it.
 type Limits struct {
@@ -11,6 +13,11 @@ type Limits struct {
 	Body          int64 // octets of a request body; 0 = unlimited
 	ChunkOverhead int   // chunk lines and trailers of one body beyond what its data earns, bytes
 	Interim       int   // 1xx responses before the final one
+}
+
+// Heads returns those that hold in every version of HTTP.
+func (l Limits) Heads() message.HeadLimits {
+	return message.HeadLimits{Line: l.Line, Head: l.Head, Fields: l.Fields, Body: l.Body}
 }
 
 // DefaultLimits returns the limits used when the operator names none.

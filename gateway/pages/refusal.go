@@ -30,7 +30,7 @@ type Refusal struct {
 	AreaName string  // empty: there is none
 	Level    int     // of the area
 	Portal   *Portal // nil: none is concerned
-	Limited  bool    // by the limit of the portal, which is told
+	Limit    *Limit  // that was passed; nil: none is told
 
 	RetryAfter int // seconds; at least 1 is sent where one is due
 	Since      time.Time
@@ -45,31 +45,42 @@ func Refuses(code reason.Code) bool {
 }
 
 // Portal is a backend as it stands in refusals. Immutable.
-type Portal struct {
-	member, limit     []byte
-	facts, limitFacts [2][]byte // by reason.Lang
+type Portal told
+
+// Limit is a limit as it stands in refusals. Immutable.
+type Limit told
+
+// told is a member of a document, and the facts of a page that say the same.
+type told struct {
+	member []byte
+	facts  [2][]byte // by reason.Lang
 }
 
-// NewPortal renders what refusals say of a backend and of its limit, "" for none.
-func NewPortal(b *Backend, limit string) *Portal {
+// NewPortal renders what refusals say of a backend.
+func NewPortal(b *Backend) *Portal {
 	text, err := json.Marshal(b)
 	if err != nil {
 		panic("pages: " + err.Error()) // strings only: cannot fail
 	}
-	limit = clean(limit, maxTitle)
-	p := &Portal{member: append([]byte(`,"backend":`), text...)}
-	if limit != "" {
-		p.limit = append(appendText([]byte(`,"limit":"`), limit, appendJSON), '"')
+	return (*Portal)(newTold(append([]byte(`,"backend":`), text...), &Answer{Backend: b}))
+}
+
+// NewLimit renders what refusals say of a limit; nil for "".
+func NewLimit(limit string) *Limit {
+	if limit = clean(limit, maxTitle); limit == "" {
+		return nil
 	}
-	for lang := range p.facts {
-		for _, f := range facts(&vocabulary[lang], &Answer{Backend: b}) {
-			p.facts[lang] = appendFact(p.facts[lang], f.Name, f.Value)
-		}
-		for _, f := range facts(&vocabulary[lang], &Answer{Limit: limit}) {
-			p.limitFacts[lang] = appendFact(p.limitFacts[lang], f.Name, f.Value)
+	return (*Limit)(newTold(append(appendText([]byte(`,"limit":"`), limit, appendJSON), '"'), &Answer{Limit: limit}))
+}
+
+func newTold(member []byte, a *Answer) *told {
+	t := &told{member: member}
+	for lang := range t.facts {
+		for _, f := range facts(&vocabulary[lang], a) {
+			t.facts[lang] = appendFact(t.facts[lang], f.Name, f.Value)
 		}
 	}
-	return p
+	return t
 }
 
 // hole is what a piece of a prepared text is followed by.
@@ -180,8 +191,8 @@ func (q *Refusal) appendMembers(dst []byte, retry int) []byte {
 	if q.Source != "" {
 		dst = append(appendText(append(dst, `,"source":"`...), q.Source, appendJSON), '"')
 	}
-	if q.Limited && q.Portal != nil {
-		dst = append(dst, q.Portal.limit...)
+	if q.Limit != nil {
+		dst = append(dst, q.Limit.member...)
 	}
 	return dst
 }
@@ -207,9 +218,9 @@ func (q *Refusal) appendFacts(dst []byte, retry int) []byte {
 	}
 	if q.Portal != nil {
 		dst = append(dst, q.Portal.facts[q.Lang]...)
-		if q.Limited {
-			dst = append(dst, q.Portal.limitFacts[q.Lang]...)
-		}
+	}
+	if q.Limit != nil {
+		dst = append(dst, q.Limit.facts[q.Lang]...)
 	}
 	if q.Source != "" {
 		dst = append(appendText(beginFact(dst, t.Source), q.Source, appendHTML), factEnd...)

@@ -56,8 +56,11 @@ func TestARefusalIsTheAnswerOctetForOctet(t *testing.T) {
 				q.ARS, q.AreaName, q.Level = []byte(a.Area.ARS), a.Area.Name, a.Area.Level
 			}
 			if a.Backend != nil {
-				a.Limit, q.Limited = "50/s & more", true
-				q.Portal = NewPortal(a.Backend, a.Limit)
+				q.Portal = NewPortal(a.Backend)
+			}
+			if pick(2) > 0 {
+				a.Limit = "50/s & more"
+				q.Limit = NewLimit(a.Limit)
 			}
 			want := r.Answer(ask, a, nil)
 			got, _ := r.Refuse(q, nil, nil, nil)
@@ -72,7 +75,7 @@ func BenchmarkRefuse(b *testing.B) {
 	r := renderer(b)
 	q := &Refusal{
 		Reason: reason.BackendBusy, Trace: []byte(trace), Base: []byte("https://gw.example.de"), Leistung: []byte("99050012104000"), Title: "Gewerbe anmelden",
-		ARS: []byte("065340014014"), AreaName: "Marburg, Universitätsstadt", Level: 12, Portal: NewPortal(&Backend{ID: "hessen", Name: "Land Hessen"}, ""), RetryAfter: 3,
+		ARS: []byte("065340014014"), AreaName: "Marburg, Universitätsstadt", Level: 12, Portal: NewPortal(&Backend{ID: "hessen", Name: "Land Hessen"}), RetryAfter: 3,
 	}
 	fields, body, scratch := make([]message.Field, 0, 20), make([]byte, 0, 4<<10), make([]byte, 0, 64)
 	for _, html := range []bool{false, true} {

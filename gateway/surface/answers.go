@@ -4,7 +4,6 @@ package surface
 
 import (
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 
@@ -75,7 +74,7 @@ func (s *Surface) Page(r *exchange.Request, code reason.Code, d exchange.Detail,
 	}
 	var k keys
 	c.told(&k)
-	if pages.Refuses(code) && d.Limit == 0 {
+	if pages.Refuses(code) {
 		c.refuse(code, d, &k)
 		return
 	}
@@ -89,9 +88,6 @@ func (s *Surface) Page(r *exchange.Request, code reason.Code, d exchange.Detail,
 	}
 	if d.Backend >= 0 && d.Backend < len(s.backends) {
 		a.Backend = s.backendOf(d.Backend)
-	}
-	if d.Limit > 0 {
-		a.Limit = strconv.FormatInt(d.Limit, 10)
 	}
 	c.answer(a)
 }
@@ -120,7 +116,16 @@ func (c *call) refuse(code reason.Code, d exchange.Detail, k *keys) {
 		}
 	}
 	if d.Backend >= 0 && d.Backend < len(c.s.backends) {
-		q.Portal, q.Limited = c.s.backends[d.Backend].portal, code == reason.BackendLimited
+		b := &c.s.backends[d.Backend]
+		if q.Portal = b.portal; code == reason.BackendLimited {
+			q.Limit = b.limit
+		}
+	}
+	switch code {
+	case reason.URITooLong:
+		q.Limit = c.s.lineLimit
+	case reason.HeadTooLarge:
+		q.Limit = c.s.headLimit
 	}
 	if d.Since > 0 {
 		q.Since = c.r.Now.Add(-d.Since).Truncate(time.Second)

@@ -332,7 +332,10 @@ func TestPageAnswersForWhatTheExchangeFoundItself(t *testing.T) {
 	if forwarded.plan.Forward || forwarded.doc["leistung"] != gewerbe || area["ars"] != "064350014014" || forwarded.fields["Content-Language"] != "en" {
 		t.Errorf("%v %s", forwarded.fields, forwarded.plan.Reply.Body)
 	}
-	if a := page(reason.BodyTooLarge, exchange.Detail{Backend: -1, Limit: 1 << 20}); a.doc["limit"] != "1048576" {
+	if a := page(reason.URITooLong, exchange.Detail{Backend: -1}); a.doc["limit"] != "8192 bytes" {
+		t.Errorf("%s", a.plan.Reply.Body)
+	}
+	if a := page(reason.HeadTooLarge, exchange.Detail{Backend: -1}); a.doc["limit"] != "32768 bytes in 100 fields" {
 		t.Errorf("%s", a.plan.Reply.Body)
 	}
 }

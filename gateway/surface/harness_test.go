@@ -132,7 +132,7 @@ const (
 func testOptions(t testing.TB) Options {
 	t.Helper()
 	return Options{
-		Domain: "gw.example.de",
+		Domain: "gw.example.de", Limits: message.HeadLimits{Line: 8 << 10, Head: 32 << 10, Fields: 100},
 		Listeners: []Listener{
 			onDomain: {Port: 8080},
 			onAny:    {Any: true, Default: "legacy", Port: 80},

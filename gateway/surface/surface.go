@@ -26,6 +26,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/forwarded"
 	"github.com/pvgate/pvgate/gateway/handover"
 	"github.com/pvgate/pvgate/gateway/limit"
+	"github.com/pvgate/pvgate/gateway/message"
 	"github.com/pvgate/pvgate/gateway/pages"
 	"github.com/pvgate/pvgate/gateway/signature"
 	"github.com/pvgate/pvgate/registry/lookup"
@@ -62,6 +63,8 @@ type Options struct {
 	Senders []Sender
 	// SecurityTxt is /.well-known/security.txt; nil = there is none of ours.
 	SecurityTxt *pages.SecurityTxt
+	// Limits are those of the heads of requests, for who has passed one; zero: he is not told.
+	Limits message.HeadLimits
 	// Keys sign what is known of a request when it is led to a backend's own
 	// origin; nil hands nothing over.
 	Keys *handover.Keys
@@ -156,6 +159,8 @@ type Surface struct {
 	pages          *pages.Renderer
 	security       []byte // security.txt
 	leaving        func() bool
+	lineLimit      *pages.Limit
+	headLimit      *pages.Limit
 	anySlash       bool // some backend allows %2F
 }
 
@@ -166,6 +171,7 @@ type backend struct {
 	prefix []byte // "/_pv/b/{name}"; nil if it is not known by its path
 	host   []byte // "{name}.{domain}"; nil if it has none of its own
 	portal *pages.Portal
+	limit  *pages.Limit
 	Backend
 }
 
@@ -195,6 +201,9 @@ func New(o Options) (*Surface, error) {
 		return nil, fmt.Errorf("surface: %w", err)
 	}
 	s.pages = renderer
+	if l := o.Limits; l.Line > 0 {
+		s.lineLimit, s.headLimit = pages.NewLimit(fmt.Sprintf("%d bytes", l.Line)), pages.NewLimit(fmt.Sprintf("%d bytes in %d fields", l.Head, l.Fields))
+	}
 	if o.SecurityTxt != nil {
 		s.security = o.SecurityTxt.Append(nil)
 	}
@@ -225,7 +234,7 @@ func (s *Surface) addBackends(from []Backend) error {
 	var faults []error
 	s.labels = newLabels(len(from))
 	for i, b := range from {
-		own := backend{Backend: b, portal: pages.NewPortal(&pages.Backend{ID: b.Name, Name: b.Title, Contact: b.Contact}, b.LimitText)}
+		own := backend{Backend: b, portal: pages.NewPortal(&pages.Backend{ID: b.Name, Name: b.Title, Contact: b.Contact}), limit: pages.NewLimit(b.LimitText)}
 		switch {
 		case !b.Proxy:
 		case b.ByPath:
