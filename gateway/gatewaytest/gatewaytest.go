@@ -135,10 +135,10 @@ func Start(t testing.TB, o Options) *Gateway {
 		}
 	}
 	faces.Table = table
+	faces.Limits = http1.DefaultLimits().Heads()
 	if o.Surface != nil {
 		o.Surface(&faces)
 	}
-	faces.Limits = http1.DefaultLimits().Heads()
 	face, err := surface.New(faces)
 	if err != nil {
 		t.Fatal(err)

@@ -112,7 +112,7 @@ func (g *lag) polled(p poll, worked func() int64) (probe bool) {
 	}
 	g.most = max(g.most, g.waited)
 	if p.busy > stall {
-		g.paused, g.resumed = g.paused+min(p.busy, steady), p.now
+		g.paused, g.resumed = min(g.paused+p.busy, steady), p.now // a loop whose every turn takes so long has too much to do
 	}
 	g.rested += p.slept
 	g.judge(p.now)

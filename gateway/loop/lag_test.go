@@ -193,6 +193,13 @@ func TestPausesDoNotHideAnOverload(t *testing.T) {
 	if q.run(200*time.Millisecond, twice); q.shed == 0 {
 		t.Error("nothing is late between pauses")
 	}
+	q = queue{}
+	for range 50 {
+		q.pause(2*stall, twice)
+	}
+	if q.run(100*time.Millisecond, twice); q.shed == 0 {
+		t.Error("nothing is late where every turn is a pause")
+	}
 }
 
 func TestOverloadKeepsTheDelayAndEnds(t *testing.T) {
