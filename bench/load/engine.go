@@ -4,7 +4,9 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"time"
 
@@ -28,6 +30,7 @@ type client struct {
 	hup     bool   // the server has closed its side
 	pending []byte // of the request, what the socket did not take
 	in      []byte // of the answer, what the reader could not use yet
+	layer   *layer // nil without TLS
 	due     time.Duration
 	sent    time.Duration
 }
@@ -43,6 +46,7 @@ const (
 
 const (
 	readSize   = 256 << 10
+	clearSize  = 16 << 10 // a record
 	eventCount = 256
 	sweepEvery = 100 * time.Millisecond
 	// alarmID marks the timer in epoll data; clients use their index.
@@ -60,6 +64,7 @@ type engine struct {
 	clients []client
 	freeIDs []int32
 	buf     []byte
+	clear   []byte // what TLS has opened of buf
 	next    int
 	base    time.Time
 	now     time.Duration // since base, read after each wait and at each answer
@@ -90,6 +95,9 @@ func newEngine(o Options) (*engine, error) {
 	if err := unix.EpollCtl(e.ep, unix.EPOLL_CTL_ADD, e.alarm.fd, &ev); err != nil {
 		e.shut()
 		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	if o.TLS != nil {
+		e.clear = make([]byte, clearSize)
 	}
 	if e.open {
 		e.pace = newPace(o.Rate, o.Poisson, o.Seed)
@@ -226,7 +234,7 @@ func (e *engine) hangUp(c *client) {
 		_ = unix.Close(c.fd)
 		c.fd = -1
 	}
-	c.pending = nil
+	c.pending, c.layer = nil, nil
 }
 
 // counts tells whether the request of c belongs to the measured time.
@@ -274,6 +282,15 @@ func (e *engine) ready(id int32, events uint32) {
 		}
 		if events&unix.EPOLLOUT == 0 {
 			return
+		}
+		if e.o.TLS != nil {
+			var err error
+			if c.layer, err = newLayer(c.fd, e.o.TLS, e.o.Timeout); err != nil {
+				e.fail(c, &e.res.Refused, err.Error())
+				e.hangUp(c)
+				return // as above
+			}
+			e.tick()
 		}
 		e.idle(id)
 		return
@@ -350,6 +367,13 @@ func (e *engine) send(id int32, due time.Duration) {
 	c.ans.reset(msg[0] == 'H')
 	c.pending = msg
 	e.inFlight++
+	if c.layer != nil {
+		var err error
+		if c.pending, err = c.layer.seal(msg); err != nil {
+			e.replace(id, &e.res.Lost, err.Error())
+			return
+		}
+	}
 	e.flush(id)
 }
 
@@ -385,13 +409,38 @@ func (e *engine) read(id int32) {
 			e.gone(id, errno)
 			return
 		}
-		if !e.take(id, e.buf[:n]) || c.fd < 0 {
+		if !e.got(id, e.buf[:n]) || c.fd < 0 {
 			return
 		}
 		// A short read has emptied the socket: the next octet is a new edge. Not so
 		// the end, which was announced together with the octets before it.
 		if n < len(e.buf) && !c.hup {
 			return
+		}
+	}
+}
+
+// got takes what was read. Like take, it reports whether the connection is still the same and may have more.
+func (e *engine) got(id int32, b []byte) bool {
+	c := &e.clients[id]
+	if c.layer == nil {
+		return e.take(id, b)
+	}
+	c.layer.feed(b)
+	for {
+		n, err := c.layer.open(e.clear)
+		if n > 0 && (!e.take(id, e.clear[:n]) || c.layer == nil) {
+			return false
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			e.gone(id, 0)
+			return false
+		case err != nil:
+			e.gone(id, unix.EPROTO)
+			return false
+		case n == 0:
+			return true
 		}
 	}
 }

@@ -12,8 +12,8 @@
 // time a connection was free for it, so that a stalled server is seen by every
 // request it kept waiting (no coordinated omission).
 //
-// With [Options].TLS the connections speak TLS, each on a goroutine of its own: crypto/tls blocks. With [Options].Streams
-// they speak HTTP/2, with QUIC too HTTP/3, by a stock client: what it costs is not the server's.
+// With [Options].TLS the connections speak TLS; those that are used once have a goroutine each, since a handshake blocks. With
+// [Options].Streams they speak HTTP/2, with QUIC too HTTP/3, by a stock client: what it costs is not the server's.
 //
 // It deliberately does not pipeline, follows no redirect, keeps no cookie and does not look into bodies beyond their length.
 package load
@@ -149,6 +149,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("first is %d, must not be negative", o.First)
 	case o.Duration <= 0 && o.Count == 0:
 		return errors.New("neither duration nor count ends the run")
+	case o.Rate > 0 && o.TLS != nil && !o.QUIC:
+		return errors.New("there is no open loop over TLS")
 	case o.Streams < 0 || o.Streams > 0 && (o.TLS == nil || o.ReconnectEach):
 		return errors.New("streams are for connections over TLS that are kept open")
 	case o.Rate < 0 || o.Rate > 1e7:
@@ -173,7 +175,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if o.QUIC {
 		return runQUIC(ctx, o)
 	}
-	if o.TLS != nil {
+	if o.TLS != nil && (o.Streams > 0 || o.ReconnectEach) {
 		return runSecure(ctx, o)
 	}
 	e, err := newEngine(o)

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// secure is a run over TLS: a closed loop with a goroutine for each connection. It costs this process more than the
-// engine's way; what it asks of a server is the same.
+// secure is a run over TLS in which connections wait for more than answers of their own, a closed loop with a goroutine for each:
+// for handshakes, one for each request, or for many answers at once (HTTP/2).
 type secure struct {
 	o        Options
 	next     atomic.Uint64
@@ -37,9 +37,6 @@ const (
 
 // runSecure is Run with Options.TLS.
 func runSecure(ctx context.Context, o Options) (Result, error) {
-	if o.Rate > 0 {
-		return Result{}, errors.New("load: there is no open loop over TLS")
-	}
 	s := &secure{o: o, over: make(chan struct{})}
 	s.next.Store(uint64(o.First))
 	if o.WarmUp == 0 {
@@ -132,7 +129,7 @@ func (r *Result) Add(o *Result) {
 	r.Latency.Merge(&o.Latency)
 }
 
-// secureClient is one connection after the other.
+// secureClient is one connection after the other, each for one request.
 type secureClient struct {
 	run  *secure
 	conn net.Conn
@@ -144,12 +141,9 @@ func (c *secureClient) work(ctx context.Context) {
 	c.buf = make([]byte, 32<<10)
 	for ctx.Err() == nil && c.run.phase.Load() != ended {
 		c.request()
-		if c.run.o.ReconnectEach {
-			c.hangUp()
-		}
+		c.hangUp()
 		c.run.finish()
 	}
-	c.hangUp()
 }
 
 // finish counts a request that has its answer, or has failed. With the last one the run is over at once: whoever waits for that
@@ -186,15 +180,13 @@ func (c *secureClient) fail(kind *uint64, err error) {
 func (c *secureClient) request() {
 	o := &c.run.o
 	begin := time.Now()
-	if c.conn == nil {
-		conn, err := net.DialTimeout("tcp", o.Address.String(), o.Timeout)
-		if err != nil {
-			c.fail(&c.res.Refused, err)
-			time.Sleep(time.Millisecond)
-			return
-		}
-		c.conn = tls.Client(conn, o.TLS)
+	conn, err := net.DialTimeout("tcp", o.Address.String(), o.Timeout)
+	if err != nil {
+		c.fail(&c.res.Refused, err)
+		time.Sleep(time.Millisecond)
+		return
 	}
+	c.conn = tls.Client(conn, o.TLS)
 	_ = c.conn.SetDeadline(begin.Add(o.Timeout))
 	text := o.Requests[(c.run.next.Add(1)-1)%uint64(len(o.Requests))]
 	if _, err := c.conn.Write(text); err != nil {
@@ -209,9 +201,6 @@ func (c *secureClient) request() {
 	case o.WantStatus != 0 && a.status != o.WantStatus || o.WantLength >= 0 && a.length != o.WantLength:
 		c.fail(&c.res.Wrong, fmt.Errorf("status %d with %d octets", a.status, a.length))
 		return
-	}
-	if a.close {
-		c.hangUp()
 	}
 	if c.run.phase.Load() == measured {
 		c.res.Good++
