@@ -47,11 +47,29 @@ func TestCoresAddUpWhatIsBusy(t *testing.T) {
 
 func TestThisProcessHasUsedTime(t *testing.T) {
 	t.Parallel()
-	if d, err := CPU(os.Getpid()); err != nil || d < 0 {
-		t.Errorf("got %v, %v", d, err)
+	user, system, err := Times(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := CPU(1 << 30); err == nil {
-		t.Error("no such process: got no error")
+	d, err := CPU(os.Getpid())
+	if err != nil || d < user+system-2*tick {
+		t.Errorf("got %v, %v; user %v and system %v before", d, err, user, system)
+	}
+	steps := 0
+	for from := d; d-from < 3*tick; steps++ {
+		next, err := CPU(os.Getpid())
+		if err != nil || next < d {
+			t.Fatalf("got %v, %v after %v", next, err, d)
+		}
+		d = next
+	}
+	if steps < 30 {
+		t.Errorf("%d readings in 30 ms: the clock goes by ticks", steps)
+	}
+	for _, nobody := range []int{-1, 0, maxPID + 1} {
+		if _, err := CPU(nobody); err == nil {
+			t.Errorf("process %d: got no error", nobody)
+		}
 	}
 	if c, err := Cores(); err != nil || len(c) == 0 {
 		t.Errorf("got %v, %v", c, err)
