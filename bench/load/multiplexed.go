@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,6 +37,7 @@ type multiplexed struct {
 	in      *bufio.Reader
 	out     *bufio.Writer
 	asked   map[uint32]*asked
+	spare   []*asked // of requests that have their answers
 	lastID  uint32
 	taken   uint32 // octets of DATA since the connection's window was renewed
 	status  int    // of the header block that is being read
@@ -117,7 +119,7 @@ func (c *multiplexed) connect() error {
 	c.encoder = hpack.NewEncoder(&c.block)
 	c.decoder = hpack.NewDecoder(4096, func(f hpack.HeaderField) {
 		if f.Name == ":status" {
-			_, _ = fmt.Sscanf(f.Value, "%d", &c.status)
+			c.status, _ = strconv.Atoi(f.Value)
 		}
 	})
 	c.asked, c.lastID, c.taken = map[uint32]*asked{}, 1, 0
@@ -170,8 +172,18 @@ func (c *multiplexed) ask() error {
 	}
 	id := c.lastID
 	c.lastID += 2
-	c.asked[id] = &asked{begin: time.Now()}
+	c.asked[id] = c.fresh()
 	return c.frames.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: c.block.Bytes(), EndStream: true, EndHeaders: true})
+}
+
+// fresh is a request that begins now.
+func (c *multiplexed) fresh() *asked {
+	a := &asked{}
+	if n := len(c.spare); n > 0 {
+		a, c.spare = c.spare[n-1], c.spare[:n-1]
+	}
+	*a = asked{begin: time.Now()}
+	return a
 }
 
 // frame reads one frame.
@@ -233,6 +245,7 @@ func (c *multiplexed) answered(id uint32) error {
 		return fmt.Errorf("an answer on stream %d, which nobody asked for", id)
 	}
 	delete(c.asked, id)
+	c.spare = append(c.spare, a)
 	o := &c.run.o
 	switch {
 	case o.WantStatus != 0 && a.status != o.WantStatus || o.WantLength >= 0 && a.length != o.WantLength:

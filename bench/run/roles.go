@@ -98,8 +98,8 @@ func runLoad(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	}
 	c := cases[0]
 	msgs := c.requests(set.Pairs(pairCount))
-	if !c.quic {
-		debug.SetGCPercent(-1) // nothing is allocated from here on
+	if c.streams == 0 && !(c.tls && c.close) {
+		debug.SetGCPercent(-1) // nothing is allocated from here on; elsewhere new memory would cost more than collecting the old
 	}
 	lo := load.Options{
 		Address: o.Address, Conns: c.Conns, Requests: msgs, First: o.First % len(msgs), WarmUp: o.WarmUp, Duration: o.Duration,
