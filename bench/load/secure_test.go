@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -66,6 +67,34 @@ func TestSecureConnectionsGetEveryAnswer(t *testing.T) {
 	}
 	if n := resumed.Load(); n > 0 {
 		t.Errorf("%d sessions were resumed: their handshakes cost less", n)
+	}
+}
+
+func TestSecureConnectionsCarryMoreThanARecord(t *testing.T) {
+	t.Parallel()
+	const long = 1 << 20
+	var whole atomic.Int64
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n, err := io.Copy(io.Discard, r.Body); err == nil && n == long {
+			whole.Add(1)
+		}
+		_, _ = w.Write(make([]byte, long))
+	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	o := load.Options{
+		Address: netip.MustParseAddrPort(s.Listener.Addr().String()), TLS: &tls.Config{InsecureSkipVerify: true}, Conns: 3, Count: 12,
+		WantStatus: 200, WantLength: long,
+		Requests: [][]byte{append([]byte("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: "+strconv.Itoa(long)+"\r\n\r\n"), make([]byte, long)...)},
+	}
+	for _, keep := range []bool{true, false} {
+		s.Config.SetKeepAlivesEnabled(keep)
+		whole.Store(0)
+		res, err := load.Run(context.Background(), o)
+		if err != nil || res.Err() != nil || res.Good < 12 || whole.Load() < 12 || keep != (res.Reconnects == 0) || res.BytesIn < 12*long {
+			t.Errorf("kept %v: %d good, %d whole, %d reconnects, %d octets, %v, %v", keep, res.Good, whole.Load(), res.Reconnects, res.BytesIn, res.Err(), err)
+		}
 	}
 }
 
