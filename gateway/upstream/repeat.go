@@ -9,7 +9,7 @@ import (
 )
 
 // maxKept is how much of a request with a body is copied when it is written, octets: forms, not uploads.
-const maxKept = direct
+const maxKept = 4 * direct
 
 // hold copies what is about to be written, for the connection may turn out to be closed: of a request that may be sent
 // again all, of any other what leaves with its first octets.
