@@ -314,7 +314,7 @@ func (s *simH2) check() {
 			}
 		case r.echo == "" && r.status >= 400 && !s.w.calm:
 		case r.echo != r.tag:
-			s.w.fatal("stream %s got %d, the answer of %q", r.tag, r.status, r.echo)
+			s.w.fatal("stream %s got %d, the answer of %q: %.200s", r.tag, r.status, r.echo, r.got)
 		case r.method != "HEAD" && r.status == 200 && string(r.got) != string(simBody(r.tag+"/answer")):
 			s.w.fatal("stream %s: a whole answer %.80q is not its own %.80q", r.tag, r.got, simBody(r.tag+"/answer"))
 		}

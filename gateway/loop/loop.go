@@ -93,7 +93,10 @@ type Loop struct {
 	// patience runs out when they are to be watched nevertheless.
 	patience Timer
 	polled   int  // events that stand in events already
-	guarded  bool // a Guard may be among what is held
+	guarded  bool // a Guard may be among what is held,
+	hurried  bool // and one of whom has more to come
+	row      int  // looks since something was sent
+	gathered int  // what they found
 	events   [eventBatch]Event
 	rest     [eventBatch]Event // scratch of foresee
 	lag      lag
@@ -266,7 +269,7 @@ func (l *Loop) Turn() {
 
 	for !l.messages() {
 	}
-	l.at, l.early = 0, n <= soon && len(l.ready) == 0
+	l.at, l.early = 0, n <= soon && len(l.ready) == 0 && !l.holds()
 	for !l.serve(n) {
 	}
 	l.early = false
@@ -282,17 +285,42 @@ func (l *Loop) Turn() {
 	for !l.expire() {
 	}
 	l.watchFresh()
-	if l.holds() {
-		if l.guarded {
-			l.guarded = false
-			// A look before the requests leave: what a backend says unasked must not be taken for an answer (Stream.Guard).
-			busy := l.poll()
-			l.polled = l.kernel.Poll(l.events[:])
-			l.notice(poll{l.since, busy, l.polled, 0, l.kernel.Woken()})
-			l.foresee(l.polled)
-		}
+	if l.holds() && !l.gathers() {
 		l.send()
 	}
+}
+
+// rows is how many parts a row of turns has at most whose writes leave together; see gathers.
+const rows = 4
+
+// gathers looks once more before requests leave: what a backend says unasked must not be taken for an answer (Stream.Guard). It
+// reports whether what is held is to wait for what has been found: the more leaves in a row, the less often somebody is woken to take
+// it, which costs as much as some requests do [64 connections: 8.6 µs of CPU a request, 7.8 with it, and they wait a tenth less]. It
+// waits for as much as one poll takes at most, for a few looks, since every one of them may bring more for the same stream to hold,
+// and for none where somebody has spoken before he was asked, or wants another turn.
+func (l *Loop) gathers() bool {
+	if !l.guarded {
+		return false
+	}
+	busy := l.poll()
+	l.polled = l.kernel.Poll(l.events[:])
+	l.notice(poll{l.since, busy, l.polled, 0, l.kernel.Woken()})
+	l.foresee(l.polled)
+	l.row++
+	l.gathered += l.polled
+	return l.polled > 0 && l.gathered <= eventBatch && l.row < rows && !l.hurried && len(l.ready) == 0 && !l.stop && !l.spoken()
+}
+
+// spoken reports whether a backend has something to say before its request has left.
+func (l *Loop) spoken() bool {
+	for _, held := range l.held {
+		for _, s := range held {
+			if s.held && s.guard != nil && s.readable {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // slept is how long a poll must have taken to have waited: one that finds something is faster.
@@ -379,7 +407,6 @@ func (l *Loop) serve(n int) bool {
 		l.dispatched()
 		if l.early && l.holds() && l.swift() {
 			l.send()
-			l.guarded = false
 		}
 	}
 	return true
@@ -432,6 +459,7 @@ func (l *Loop) holds() bool { return len(l.held[dialed])+len(l.held[accepted]) >
 
 // send gives what was written to the kernel.
 func (l *Loop) send() {
+	l.guarded, l.hurried, l.row, l.gathered = false, false, 0, 0
 	for who := range l.held {
 		l.sent = 0
 		for !l.release(&l.held[who]) {

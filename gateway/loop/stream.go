@@ -276,8 +276,11 @@ func (s *Stream) Give(b []byte) bool {
 // Guard makes what this turn writes depend on the peer's silence: if there is anything to read when it would be sent,
 // it is dropped and g.Spoke called instead. Whoever puts a request on an idle connection wants this: what a backend has
 // to say before it was asked would be taken for the answer. It is for what is small enough to wait for the end of the
-// turn; what leaves sooner, by Flush or a large Write, goes unguarded.
-func (s *Stream) Guard(g Guard) { s.guard, s.loop.guarded = g, true }
+// turn; what leaves sooner, by Flush or a large Write, goes unguarded. So that this does not happen to a request whose body is still
+// coming, more says that it is: what has been written of it waits no longer than to the turn's end.
+func (s *Stream) Guard(g Guard, more bool) {
+	s.guard, s.loop.guarded, s.loop.hurried = g, true, s.loop.hurried || more
+}
 
 // AtEnd lets f write at the end of this turn: whoever has a bit to say now and then gathers it, and writes it once. While
 // the kernel takes nothing f is not asked: Drained will follow.
@@ -489,6 +492,9 @@ func (s *Stream) event(f Flags) {
 		if s.closed || err != 0 {
 			return
 		}
+	}
+	if s.held && s.guard != nil {
+		return // it is told when that would be sent
 	}
 	if f&EventError != 0 {
 		s.broken, s.readable = true, true

@@ -122,7 +122,7 @@ func TestGuardHoldsBackWhatAnEarlyPeerMustNotGet(t *testing.T) {
 		var sent bool
 		l.Post(func() {
 			sent = true
-			c.stream.Guard(c)
+			c.stream.Guard(c, false)
 			c.stream.Write([]byte("request"))
 		})
 		net.Midturn = func() {
@@ -173,7 +173,7 @@ func TestPostDuringATurnThatWritesIsNotSleptOver(t *testing.T) {
 	l, ends, _ := room(t, net, loop.Options{Kernel: k}, 1, func(c *scribe) {
 		var b [16]byte
 		if _, st := c.stream.Read(b[:]); st == loop.Data {
-			c.stream.Guard(c)
+			c.stream.Guard(c, false)
 			c.stream.Write([]byte("request"))
 			c.stream.Loop().Post(func() {})
 		}
@@ -322,7 +322,7 @@ func TestEachRequestThatLeavesEarlyIsGuarded(t *testing.T) {
 			if from.heard() {
 				order += name
 				to := at[i+2]
-				to.stream.Guard(to)
+				to.stream.Guard(to, false)
 				to.stream.Write([]byte("request"))
 			}
 		}

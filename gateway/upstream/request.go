@@ -81,7 +81,7 @@ func (c *Conn) write() {
 		c.begin()
 		if c.guarded {
 			c.guarded = false
-			c.stream.Guard(c)
+			c.stream.Guard(c, !c.sentEnd)
 		}
 		if c.wire.Give(c.gather) {
 			c.since = c.loop.Now()
