@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: EUPL-1.2
+
+package loop_test
+
+import (
+	"testing"
+
+	"github.com/pvgate/pvgate/gateway/loop/simsys"
+)
+
+// ask puts a request on an idle connection in the next turn; more says that another part of it will follow.
+func (c *scribe) ask(more bool) {
+	c.stream.Loop().Post(func() {
+		c.stream.Guard(c, more)
+		c.stream.Write([]byte("request"))
+	})
+}
+
+// What has come while a request was made is served before it leaves, and what that makes somebody write leaves with it.
+func TestRequestsLeaveInARow(t *testing.T) {
+	t.Parallel()
+	net, l, ends, at := salon(t, 4)
+	early := ""
+	at[1].readable = func(c *scribe) {
+		if c.heard() {
+			early = string(ends[0].Read())
+			at[2].stream.Guard(at[2], false)
+			at[2].stream.Write([]byte("another"))
+			c.stream.Write([]byte("answer"))
+		}
+	}
+	at[0].ask(false)
+	net.Midturn = func() { ends[1].Write([]byte("go")) }
+	l.Turn()
+	if early += string(ends[0].Read()); early != "" {
+		t.Fatalf("%q has left before what came meanwhile was served", early)
+	}
+	l.Turn()
+	if first, second, answer := string(ends[0].Read()), string(ends[2].Read()), string(ends[1].Read()); early != "" || first != "request" || second != "another" || answer != "answer" {
+		t.Errorf("before the row's end %q, at its end %q, %q and %q have left", early, first, second, answer)
+	}
+}
+
+// chat has as many of a salon speak after each look at epoll, from the tenth on.
+func chat(net *simsys.Net, ends []*simsys.End, speakers int) {
+	net.Midturn = func() {
+		for _, e := range ends[9:][:speakers] {
+			e.Write([]byte("go"))
+		}
+		chat(net, ends, speakers)
+	}
+}
+
+// A row has four parts at most, and serves no more than one poll takes besides what was there when it began. It is over where the
+// request has more to come, somebody wants another turn, the loop ends or nothing has come. What one row was does not count for the
+// next.
+func TestWhatEndsARow(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		come  int  // so many speak after each look
+		more  bool // of the request follows
+		with  func(at []*scribe)
+		turns int // until the request leaves
+	}{
+		"nothing comes":    {turns: 1},
+		"something comes":  {come: 1, turns: 4},
+		"a poll is full":   {come: 32, turns: 3},
+		"it is too much":   {come: 33, turns: 2},
+		"more than a poll": {come: 70, turns: 2},
+		"more follows":     {come: 1, more: true, turns: 1},
+		"of one of two":    {come: 1, more: true, turns: 1, with: func(at []*scribe) { at[3].stream.Guard(at[3], false) }},
+		"of the other":     {come: 1, turns: 1, with: func(at []*scribe) { at[3].stream.Guard(at[3], true) }},
+		"a client goes on": {come: 1, turns: 4, with: func(at []*scribe) { at[9].stream.Write([]byte("answer")) }},
+		"somebody goes on": {come: 1, turns: 1, with: func(at []*scribe) { at[1].stream.Again() }},
+		"the loop ends":    {come: 1, turns: 1, with: func(at []*scribe) { at[1].stream.Loop().Stop() }},
+	} {
+		net, l, ends, at := salon(t, 80)
+		at[1].readable = func(c *scribe) { c.stream.Again() } // once it has begun
+		leaves := func(who int) (turns int) {
+			for got := ""; got == "" && turns < 10; turns++ {
+				l.Turn()
+				got = string(ends[who].Read())
+			}
+			return turns
+		}
+		chat(net, ends, c.come)
+		at[0].ask(c.more)
+		if c.with != nil {
+			l.Post(func() { c.with(at) })
+		}
+		if got := leaves(0); got != c.turns {
+			t.Errorf("%s: the request leaves after %d turns, want %d", what, got, c.turns)
+		}
+		if c.with != nil {
+			continue
+		}
+		for net.Midturn = nil; net.Moved(); {
+			l.Turn()
+		}
+		chat(net, ends, 1)
+		at[2].ask(false)
+		if got := leaves(2); got != 4 {
+			t.Errorf("%s: the next request leaves after %d turns", what, got)
+		}
+	}
+}
+
+// Where nobody is asked anything, nobody waits.
+func TestAnswersAloneMakeNoRow(t *testing.T) {
+	t.Parallel()
+	net, l, ends, at := salon(t, 10)
+	at[0].ask(false)
+	l.Turn()
+	l.Post(func() { at[1].stream.Write([]byte("answer")) })
+	chat(net, ends, 1)
+	if l.Turn(); string(ends[1].Read()) != "answer" {
+		t.Error("an answer waits for what has come after it")
+	}
+}
+
+// Between any two looks of a row a backend may speak, or leave, before its request has left: that ends the row. It gets nothing and
+// is told so first, and the others get theirs.
+func TestWhoSpeaksInARowGetsNothing(t *testing.T) {
+	t.Parallel()
+	for after := range 4 { // looks
+		for what, speak := range map[string]func(*simsys.End){
+			"says something": func(e *simsys.End) { e.Write([]byte("surplus")) },
+			"ends":           (*simsys.End).CloseWrite,
+			"resets":         (*simsys.End).Reset,
+		} {
+			net, l, ends, at := salon(t, 10)
+			heard := ""
+			for _, c := range at[:2] {
+				c.readable = func(c *scribe) {
+					if c.heard() && c.spoke == 0 {
+						heard += "taken for an answer "
+					}
+				}
+				c.ask(false)
+			}
+			looked := 0
+			var news func()
+			news = func() {
+				if ends[9].Write([]byte("go")); looked == after {
+					speak(ends[0])
+				}
+				looked++
+				net.Midturn = news
+			}
+			net.Midturn = news
+			for range after + 1 {
+				l.Turn()
+			}
+			if first, second := string(ends[0].Read()), string(ends[1].Read()); first != "" || second != "request" || at[0].spoke != 1 || at[1].spoke != 0 {
+				t.Errorf("a backend %s after %d looks: it got %q, the other %q; warned %d and %d times", what, after, first, second, at[0].spoke, at[1].spoke)
+			}
+			for range 3 {
+				l.Turn()
+			}
+			if heard != "" {
+				t.Errorf("a backend %s after %d looks: what it said was %s", what, after, heard)
+			}
+		}
+	}
+}
+
+// Who has been reported when a request is made for it is told so when that would leave, and not asked to read before.
+func TestWhoHasSpokenIsNotHeardBeforeItIsWarned(t *testing.T) {
+	t.Parallel()
+	_, l, ends, at := salon(t, 3)
+	at[0].readable = func(c *scribe) {
+		if c.heard() {
+			at[2].stream.Guard(at[2], false)
+			at[2].stream.Write([]byte("request"))
+		}
+	}
+	heard := false
+	at[2].readable = func(c *scribe) { heard = heard || c.spoke == 0 && c.heard() }
+	ends[0].Write([]byte("go"))
+	ends[2].Write([]byte("surplus"))
+	if l.Turn(); heard || at[2].spoke != 1 || len(ends[2].Read()) > 0 {
+		t.Errorf("heard before it was warned %v, warned %d times", heard, at[2].spoke)
+	}
+}
