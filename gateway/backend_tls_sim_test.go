@@ -131,6 +131,34 @@ func TestRP01SurplusBehindTLSEndsTheConnection(t *testing.T) {
 	}
 }
 
+// RP-05: a form that is too large to be held until the turn's end has begun to leave: an early answer is one to it.
+func TestRP05AnEarlyAnswerToALargeFormBehindTLSIsPassedOn(t *testing.T) {
+	t.Parallel()
+	st := newStage(t)
+	st.net.SetCapacity(1 << 20)
+	st.behindTLS()
+	e := st.send(getA)
+	b := st.serve(&tls.Config{})
+	b.Read()
+	b.Write([]byte(ok200))
+	st.pump(b)
+	st.wants(e, 200, "", false)
+	piece := strings.Repeat("1000\r\n"+strings.Repeat("x", 0x1000)+"\r\n", 5)
+	st.write(e, "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"+piece)
+	b.Pump()
+	if got := string(b.Read()); !strings.HasPrefix(got, "POST /a ") {
+		t.Fatalf("the backend got %.100q", got)
+	}
+	st.net.Order = true
+	e.Write([]byte("1\r\nx\r\n")) // is served first
+	b.Write([]byte("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno"))
+	st.pump(b)
+	st.wants(e, 413, "no", true)
+	if other := st.back.Accept(); other != nil {
+		t.Errorf("the form goes to another connection, too")
+	}
+}
+
 // A backend that goes on asking for new keys, and takes nothing of what we say to that, is not read any more.
 func TestRS11BackendThatWantsKeysAndReadsNothingIsHeldBack(t *testing.T) {
 	t.Parallel()

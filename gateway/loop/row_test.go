@@ -182,3 +182,20 @@ func TestWhoHasSpokenIsNotHeardBeforeItIsWarned(t *testing.T) {
 		t.Errorf("heard before it was warned %v, warned %d times", heard, at[2].spoke)
 	}
 }
+
+// What is too large to be held leaves unguarded, and so does what follows it: that is no longer the first that the peer gets.
+func TestWhatFollowsALargePieceIsNotGuarded(t *testing.T) {
+	t.Parallel()
+	net, l, ends, at := salon(t, 1)
+	net.SetCapacity(1 << 20)
+	l.Post(func() {
+		at[0].stream.Guard(at[0], true)
+		at[0].stream.Write(make([]byte, 20<<10))
+		at[0].stream.Write([]byte("and more"))
+	})
+	net.Midturn = func() { ends[0].Write([]byte("an answer")) }
+	l.Turn()
+	if got := len(ends[0].Read()); got != 20<<10+8 || at[0].spoke != 0 {
+		t.Errorf("%d octets have left, warned %d times", got, at[0].spoke)
+	}
+}

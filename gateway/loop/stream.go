@@ -309,8 +309,9 @@ func (s *Stream) Unsent() bool { return s.out != nil && s.sent == 0 }
 // Flush gives what is held to the kernel now. It is for the end of a connection; everything else waits for the end of
 // the turn.
 func (s *Stream) Flush() {
+	s.guard = nil
 	if s.held {
-		s.held, s.guard = false, nil
+		s.held = false
 		s.moved = s.loop.now
 		if !s.flush() && s.broken {
 			s.lose()
