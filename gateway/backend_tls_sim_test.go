@@ -131,6 +131,35 @@ func TestRP01SurplusBehindTLSEndsTheConnection(t *testing.T) {
 	}
 }
 
+// RP-01: nor is a record that has begun to come when the next request is made.
+func TestRP01SurplusThatComesInPiecesIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	const answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+	st := newStage(t)
+	st.behindTLS()
+	e := st.send(getA)
+	cert, _ := simIdentity()
+	b := st.accept().Serve(&tls.Config{Certificates: []tls.Certificate{cert}}, true) // each octet by itself
+	all := func() {
+		for range 500 {
+			st.pump(b)
+		}
+	}
+	if all(); !strings.HasPrefix(string(b.Read()), "GET /a ") {
+		t.Fatal("no request has come")
+	}
+	b.Write([]byte(answer + "ok"))
+	all()
+	st.wants(e, 200, "ok", false)
+	b.Write([]byte(answer + "no"))
+	st.settle()
+	st.write(e, strings.Replace(getA, "/a", "/b", 1))
+	all()
+	if got := string(b.Read()); got != "" {
+		t.Errorf("the connection was used again for %q, and the client got %q", got, e.Read())
+	}
+}
+
 // RP-05: a form that is too large to be held until the turn's end has begun to leave: an early answer is one to it.
 func TestRP05AnEarlyAnswerToALargeFormBehindTLSIsPassedOn(t *testing.T) {
 	t.Parallel()

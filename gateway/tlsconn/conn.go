@@ -61,6 +61,9 @@ func (c *Conn) Ready() bool {
 	return c.state == open && !c.gone && (c.plain || c.end != loop.Data || record(c.in[c.at:]) > 0 || c.stream.Ready())
 }
 
+// Begun reports whether a record has begun to come that has not been read.
+func (c *Conn) Begun() bool { return len(c.in) > c.at }
+
 // Read fills b with what is there, like loop.Stream. Only whole records are given to crypto/tls.
 func (c *Conn) Read(b []byte) (int, loop.ReadStatus) {
 	if c.state != open || c.gone {

@@ -240,7 +240,7 @@ func (p *Pool) get(u User, reuse Reuse, g *endpoint.Group, w endpoint.Wish) (*Co
 			break // the others have waited longer
 		}
 		// What has come meanwhile would be taken for the next answer.
-		if !c.stream.Silent() || c.wire.Ready() || !c.current() || reuse == ReuseRecent && !c.stream.Healthy() {
+		if !c.stream.Silent() || c.wire.Ready() || c.secure != nil && c.secure.tls.Begun() || !c.current() || reuse == ReuseRecent && !c.stream.Healthy() {
 			c.discard()
 			continue
 		}
