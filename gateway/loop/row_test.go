@@ -183,6 +183,24 @@ func TestWhoHasSpokenIsNotHeardBeforeItIsWarned(t *testing.T) {
 	}
 }
 
+// A poll that is full does not say who is silent.
+func TestWhoSpeaksBehindACrowdGetsNothing(t *testing.T) {
+	t.Parallel()
+	net, l, ends, at := salon(t, 300)
+	at[0].ask(false)
+	net.Midturn = func() {
+		for i := range ends {
+			ends[len(ends)-1-i].Write([]byte("go"))
+		}
+	}
+	for range 3 {
+		l.Turn()
+	}
+	if got := string(ends[0].Read()); got != "" || at[0].spoke != 1 {
+		t.Errorf("a backend that had spoken got %q, warned %d times", got, at[0].spoke)
+	}
+}
+
 // What is too large to be held leaves unguarded, and so does what follows it: that is no longer the first that the peer gets.
 func TestWhatFollowsALargePieceIsNotGuarded(t *testing.T) {
 	t.Parallel()

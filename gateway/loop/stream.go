@@ -334,7 +334,7 @@ func (s *Stream) release() {
 	s.held, s.guard = false, nil
 	s.moved = s.loop.now
 	switch {
-	case g != nil && (s.readable || s.loop.early && s.loop.kernel.Peek(s.fd) != syscall.EAGAIN): // no look comes before it
+	case g != nil && (s.readable || s.loop.unsure() && s.loop.kernel.Peek(s.fd) != syscall.EAGAIN):
 		g.Spoke()
 		s.dropQueue()
 	case s.flush():
