@@ -25,7 +25,8 @@ type lookResolver struct {
 	simResolver
 	lookups []*simLookup // in the order in which they were wanted
 	resumed int
-	random  *rand.Rand // any request may have to be looked up; nil: by its path
+	random  *rand.Rand      // any request may have to be looked up; nil: by its path
+	wanted  map[string]bool // of random requests, by tag: that had to be
 }
 
 // simLookup is a look-up that the test answers.
@@ -62,6 +63,7 @@ func (lr *lookResolver) Resolve(r *exchange.Request, p *exchange.Plan) {
 		l = &simLookup{r: lr, times: bytes.Count(r.Path, []byte("/look"))}
 		if lr.random != nil && lr.random.IntN(4) == 0 {
 			l.times = 1 + lr.random.IntN(2)
+			lr.wanted[string(r.Path[bytes.LastIndexByte(r.Path, '/')+1:])] = true
 		}
 	} else {
 		lr.resumed++
@@ -75,10 +77,19 @@ func (lr *lookResolver) Resolve(r *exchange.Request, p *exchange.Plan) {
 	lr.simResolver.Resolve(&q, p)
 }
 
-// unlooked says whether an answer tells that there was no time, or no place, to look something up; what takes long makes the
-// loop late, too.
-func (w *world) unlooked(status int, body string) bool {
-	return w.looks != nil && !w.calm && status == 503 && (body == "" || body == "registry_unavailable" || body == "draining" || body == "overloaded")
+// simHead is more than is held for the head of a simulated request.
+const simHead = 1 << 10
+
+// unlooked says whether an answer tells that there was no time, or no place, to look up what its request needs. In a calm world
+// there is enough of both, except for who has sent more of a body meanwhile than may be kept.
+func (w *world) unlooked(tag string, sent, status int, body string, cut bool) bool {
+	switch {
+	case w.looks == nil || !w.looks.wanted[tag] || status != 503:
+		return false
+	case w.calm:
+		return body == "registry_unavailable" && sent > exchange.MaxHeld-simHead
+	}
+	return says("registry_unavailable", body, cut) || says("draining", body, cut)
 }
 
 // play answers some of those who wait, or is about to when they leave.

@@ -38,6 +38,7 @@ type simStream struct {
 	id      uint32
 	begun   bool
 	body    []byte // to be sent
+	sent    int    // octets of it, of what is no tunnel
 	ended   bool   // the request
 	waits   bool   // for 100
 	window  int
@@ -177,7 +178,7 @@ func (s *simH2) send(r *simStream) {
 		}
 		r.ended = n == len(r.body) && (n == 0 || rng.IntN(2) == 0) // or with an empty frame
 		s.c.data(r.id, string(r.body[:n]), r.ended)
-		r.body = r.body[n:]
+		r.body, r.sent = r.body[n:], r.sent+n
 		r.window -= n
 		s.window -= n
 	}
@@ -307,7 +308,8 @@ func (s *simH2) check() {
 				s.w.fatal("stream %s got no whole answer: %d, %d octets, begun %v, broken %v, it is %v", r.tag, r.status, len(r.got), r.begun, r.broken, time.Duration(s.w.net.Now()))
 			}
 			continue
-		case r.own && s.w.unlooked(r.status, string(r.got)):
+		case s.w.unlooked(r.tag, r.sent, r.status, string(r.got), false):
+		case r.own && s.w.late(r.status, string(r.got), false):
 		case r.own:
 			if r.status != 404 || string(r.got) != "own" {
 				s.w.fatal("stream %s: got %d %q for our own answer", r.tag, r.status, r.got)

@@ -148,7 +148,7 @@ func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
 	w.calm = f.Reset == 0 && f.Exhausted == 0 && w.rng.IntN(2) == 0
 	w.queues = w.rng.IntN(2) == 0
 	if own := rand.New(rand.NewPCG(seed, 77)); own.IntN(3) == 0 { // what is drawn otherwise does not depend on it
-		w.looks = &lookResolver{random: own}
+		w.looks = &lookResolver{random: own, wanted: map[string]bool{}}
 	}
 	w.limit()
 	var secure func() *tlsconn.Config
@@ -275,6 +275,16 @@ func (w *world) run() {
 		}
 	}
 	w.check()
+}
+
+// late says whether an answer tells that a loop had too much to do.
+func (w *world) late(status int, body string, cut bool) bool {
+	return !w.calm && status == 503 && says("overloaded", body, cut)
+}
+
+// says reports whether an answer of ours gives a reason, as far as it has come.
+func says(reason, body string, cut bool) bool {
+	return body == reason || cut && strings.HasPrefix(reason, body)
 }
 
 // operate does what operators do: reload, and end the server.
@@ -580,7 +590,7 @@ func (c *simClient) check() {
 		got, err := io.ReadAll(resp.Body)
 		tag := resp.Header.Get("X-Tag")
 		switch {
-		case q.own && c.w.unlooked(resp.StatusCode, string(got)):
+		case q.own && (c.w.unlooked(q.tag, 0, resp.StatusCode, string(got), err != nil) || c.w.late(resp.StatusCode, string(got), err != nil)):
 		case q.own:
 			if resp.StatusCode != 404 || string(got) != "own" && err == nil {
 				c.w.fatal("client %s: got %d %q for our own answer", q.tag, resp.StatusCode, got)
