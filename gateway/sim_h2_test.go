@@ -308,6 +308,8 @@ func (s *simH2) check() {
 				s.w.fatal("stream %s got no whole answer: %d, %d octets, begun %v, broken %v, it is %v", r.tag, r.status, len(r.got), r.begun, r.broken, time.Duration(s.w.net.Now()))
 			}
 			continue
+		case string(r.got) == "overloaded" && !s.w.toils:
+			s.w.fatal("stream %s is refused, and no loop is late", r.tag)
 		case s.w.unlooked(r.tag, r.sent, r.status, string(r.got), false):
 		case r.own && s.w.late(r.status, string(r.got), false):
 		case r.own:

@@ -101,6 +101,7 @@ type world struct {
 	queues           bool           // requests may have to wait for a place
 	looks            *lookResolver  // nil: nothing has to be looked up
 	calm             bool           // nobody fails or leaves: every request must succeed
+	toils            bool           // the loops work when time passes, and may come to be late
 	seen             map[string]int // times a non-idempotent request was received whole, by tag
 	whole            int            // answers that arrived whole and right
 	streamed         int            // of them over HTTP/2
@@ -146,6 +147,7 @@ func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
 		w.net.SetCapacity(80 + w.rng.IntN(200))
 	}
 	w.calm = f.Reset == 0 && f.Exhausted == 0 && w.rng.IntN(2) == 0
+	w.toils = !w.calm && seed/64%2 == 0
 	w.queues = w.rng.IntN(2) == 0
 	if own := rand.New(rand.NewPCG(seed, 77)); own.IntN(3) == 0 { // what is drawn otherwise does not depend on it
 		w.looks = &lookResolver{random: own, wanted: map[string]bool{}}
@@ -271,15 +273,24 @@ func (w *world) run() {
 			break
 		}
 		if quiet++; quiet > 3 && !w.server.workers.Work() {
-			w.net.Advance(time.Duration(1+w.rng.IntN(1000)) * time.Millisecond)
+			w.pass(time.Duration(1+w.rng.IntN(1000)) * time.Millisecond)
 		}
 	}
 	w.check()
 }
 
+// pass lets time go by.
+func (w *world) pass(d time.Duration) {
+	if w.toils {
+		w.net.Advance(d)
+	} else {
+		w.net.Doze(d)
+	}
+}
+
 // late says whether an answer tells that a loop had too much to do.
 func (w *world) late(status int, body string, cut bool) bool {
-	return !w.calm && status == 503 && says("overloaded", body, cut)
+	return w.toils && status == 503 && says("overloaded", body, cut)
 }
 
 // says reports whether an answer of ours gives a reason, as far as it has come.
@@ -590,6 +601,8 @@ func (c *simClient) check() {
 		got, err := io.ReadAll(resp.Body)
 		tag := resp.Header.Get("X-Tag")
 		switch {
+		case string(got) == "overloaded" && !c.w.toils:
+			c.w.fatal("client %s is refused, and no loop is late", q.tag)
 		case q.own && (c.w.unlooked(q.tag, 0, resp.StatusCode, string(got), err != nil) || c.w.late(resp.StatusCode, string(got), err != nil)):
 		case q.own:
 			if resp.StatusCode != 404 || string(got) != "own" && err == nil {

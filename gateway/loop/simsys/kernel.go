@@ -26,6 +26,8 @@ type Kernel struct {
 	awake  bool
 	woken  bool
 	sleep  int64 // the timeout of the last Wait that found nothing
+	slept  int64 // of the time that has passed
+	asleep int64 // of that, since a Wait that has not ended for the loop
 	closed bool
 }
 
@@ -51,11 +53,14 @@ func (s *socket) raise(f flags) {
 	}
 }
 
-// Worked implements loop.Kernel: all time that passes is worked, but what was stolen.
-func (k *Kernel) Worked() int64 { return k.net.now - k.net.stolen }
+// Worked implements loop.Kernel: all time that passes is worked, but what was stolen or slept.
+func (k *Kernel) Worked() int64 { return k.net.now - k.net.stolen - k.slept }
 
-// Now implements loop.Kernel.
-func (k *Kernel) Now() (int64, time.Time) { return k.net.now, time.Unix(1_800_000_000, k.net.now) }
+// Now implements loop.Kernel: what the loop sleeps through it sees at the end of its Wait.
+func (k *Kernel) Now() (int64, time.Time) {
+	now := k.net.now - k.asleep
+	return now, time.Unix(1_800_000_000, now)
+}
 
 // Add implements loop.Kernel.
 func (k *Kernel) Add(fd int32, gen uint32) syscall.Errno {
@@ -96,8 +101,9 @@ func (k *Kernel) Poll(events []loop.Event) int {
 	return n
 }
 
-// Wait implements loop.Kernel; it never sleeps.
+// Wait implements loop.Kernel; it never blocks: see Net.Doze.
 func (k *Kernel) Wait(events []loop.Event, timeout int64) (int, int) {
+	k.asleep = 0
 	return k.wait(events, timeout, k.net.faults.Late)
 }
 

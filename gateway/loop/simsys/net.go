@@ -106,6 +106,17 @@ func (n *Net) Now() int64 { return n.now }
 // Advance moves time on.
 func (n *Net) Advance(d time.Duration) { n.now += int64(d) }
 
+// Doze moves time on that the loops sleep through who have found nothing to do; for others it is work, as with Advance. Like a
+// machine that has no processor for them, it may wake them later than they wanted.
+func (n *Net) Doze(d time.Duration) {
+	n.now += int64(d)
+	for _, k := range n.kernels {
+		if k.sleep != 0 && len(k.queue) == 0 && !k.awake {
+			k.asleep, k.slept = k.asleep+int64(d), k.slept+int64(d)
+		}
+	}
+}
+
 // Steal moves time on in which no loop has a processor.
 func (n *Net) Steal(d time.Duration) { n.now, n.stolen = n.now+int64(d), n.stolen+int64(d) }
 
