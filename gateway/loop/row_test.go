@@ -41,6 +41,11 @@ func TestRequestsLeaveInARow(t *testing.T) {
 	}
 }
 
+// silence gathers nothing.
+type silence struct{}
+
+func (silence) Fill() {}
+
 // chat has as many of a salon speak after each look at epoll, from the tenth on.
 func chat(net *simsys.Net, ends []*simsys.End, speakers int) {
 	net.Midturn = func() {
@@ -51,9 +56,9 @@ func chat(net *simsys.Net, ends []*simsys.End, speakers int) {
 	}
 }
 
-// A row has four parts at most, and serves no more than one poll takes besides what was there when it began. It is over where the
-// request has more to come, somebody wants another turn, the loop ends or nothing has come. What one row was does not count for the
-// next.
+// A row has eight parts at most, and serves no more than two polls take besides what was there when it began. It is over where a poll
+// is full, the request has more to come, somebody gathers, or wants another turn, the loop ends or nothing has come. What one row was
+// does not count for the next.
 func TestWhatEndsARow(t *testing.T) {
 	t.Parallel()
 	for what, c := range map[string]struct {
@@ -63,14 +68,17 @@ func TestWhatEndsARow(t *testing.T) {
 		turns int // until the request leaves
 	}{
 		"nothing comes":    {turns: 1},
-		"something comes":  {come: 1, turns: 4},
-		"a poll is full":   {come: 32, turns: 3},
-		"it is too much":   {come: 33, turns: 2},
-		"more than a poll": {come: 70, turns: 2},
+		"something comes":  {come: 1, turns: 8},
+		"much comes":       {come: 32, turns: 5},
+		"it is too much":   {come: 33, turns: 4},
+		"almost a poll":    {come: 63, turns: 3},
+		"a poll is full":   {come: 64, turns: 1},
+		"more than a poll": {come: 70, turns: 1},
 		"more follows":     {come: 1, more: true, turns: 1},
 		"of one of two":    {come: 1, more: true, turns: 1, with: func(at []*scribe) { at[3].stream.Guard(at[3], false) }},
 		"of the other":     {come: 1, turns: 1, with: func(at []*scribe) { at[3].stream.Guard(at[3], true) }},
-		"a client goes on": {come: 1, turns: 4, with: func(at []*scribe) { at[9].stream.Write([]byte("answer")) }},
+		"somebody gathers": {come: 1, turns: 1, with: func(at []*scribe) { at[3].stream.AtEnd(silence{}) }},
+		"a client goes on": {come: 1, turns: 8, with: func(at []*scribe) { at[9].stream.Write([]byte("answer")) }},
 		"somebody goes on": {come: 1, turns: 1, with: func(at []*scribe) { at[1].stream.Again() }},
 		"the loop ends":    {come: 1, turns: 1, with: func(at []*scribe) { at[1].stream.Loop().Stop() }},
 	} {
@@ -99,7 +107,7 @@ func TestWhatEndsARow(t *testing.T) {
 		}
 		chat(net, ends, 1)
 		at[2].ask(false)
-		if got := leaves(2); got != 4 {
+		if got := leaves(2); got != 8 {
 			t.Errorf("%s: the next request leaves after %d turns", what, got)
 		}
 	}
