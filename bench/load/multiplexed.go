@@ -26,6 +26,13 @@ const (
 	renewAt   = 1 << 30
 )
 
+const (
+	// pathAt is where :path stands in the lists.
+	pathAt = 1
+	// status200 is `:status: 200` in HPACK's static table.
+	status200 = 0x80 | 8
+)
+
 // multiplexed is one HTTP/2 connection after the other, each with as many requests at once as Options.Streams says. Its
 // header blocks are like a browser's: what every request has is in the dynamic table after the first, the path never.
 type multiplexed struct {
@@ -34,6 +41,7 @@ type multiplexed struct {
 	encoder *hpack.Encoder
 	decoder *hpack.Decoder
 	block   bytes.Buffer
+	common  [2][]byte // of a header block what stands before its path and behind it, once that is always the same
 	in      *bufio.Reader
 	out     *bufio.Writer
 	asked   map[uint32]*asked
@@ -74,6 +82,21 @@ func lists(requests [][]byte) ([][]hpack.HeaderField, error) {
 		}
 	}
 	return all, nil
+}
+
+// alike reports whether all lists are the same but for their paths.
+func alike(lists [][]hpack.HeaderField) bool {
+	for _, l := range lists[1:] {
+		if len(l) != len(lists[0]) {
+			return false
+		}
+		for i, f := range l {
+			if i != pathAt && f != lists[0][i] {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func (c *multiplexed) work(ctx context.Context) {
@@ -122,7 +145,7 @@ func (c *multiplexed) connect() error {
 			c.status, _ = strconv.Atoi(f.Value)
 		}
 	})
-	c.asked, c.lastID, c.taken = map[uint32]*asked{}, 1, 0
+	c.asked, c.lastID, c.taken, c.common = map[uint32]*asked{}, 1, 0, [2][]byte{}
 	_, _ = c.out.WriteString(http2.ClientPreface)
 	_ = c.frames.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: maxWindow}, http2.Setting{ID: http2.SettingEnablePush, Val: 0})
 	return c.frames.WriteWindowUpdate(0, maxWindow-65535)
@@ -164,16 +187,50 @@ func (c *multiplexed) ready() bool {
 
 func (c *multiplexed) ask() error {
 	list := c.run.lists[(c.run.next.Add(1)-1)%uint64(len(c.run.lists))]
-	c.block.Reset()
-	for _, f := range list {
-		if err := c.encoder.WriteField(f); err != nil {
-			return err
-		}
+	if err := c.encode(list); err != nil {
+		return err
 	}
 	id := c.lastID
 	c.lastID += 2
 	c.asked[id] = c.fresh()
 	return c.frames.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: c.block.Bytes(), EndStream: true, EndHeaders: true})
+}
+
+// encode makes a header block. What does not differ from request to request is in the dynamic table after the first, and is always
+// the same octets then.
+func (c *multiplexed) encode(list []hpack.HeaderField) error {
+	c.block.Reset()
+	c.block.Write(c.common[0])
+	if c.common[0] != nil {
+		list = list[pathAt : pathAt+1]
+	}
+	if err := c.fields(list); err != nil {
+		return err
+	}
+	c.block.Write(c.common[1])
+	if c.common[0] != nil || !c.run.alike {
+		return nil
+	}
+	first := bytes.Clone(c.block.Bytes())
+	for i, same := range [][]hpack.HeaderField{list[:pathAt], list[pathAt+1:]} {
+		c.block.Reset()
+		if err := c.fields(same); err != nil {
+			return err
+		}
+		c.common[i] = bytes.Clone(c.block.Bytes())
+	}
+	c.block.Reset()
+	c.block.Write(first)
+	return nil
+}
+
+func (c *multiplexed) fields(list []hpack.HeaderField) error {
+	for _, f := range list {
+		if err := c.encoder.WriteField(f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fresh is a request that begins now.
@@ -198,7 +255,14 @@ func (c *multiplexed) frame() error {
 		if !f.HeadersEnded() {
 			return errors.New("the head of an answer is too large")
 		}
-		if _, err := c.decoder.Write(f.HeaderBlockFragment()); err != nil {
+		// Of the most frequent block only the first field is of interest, which its first octet is (RFC 7541, appendix A).
+		block := f.HeaderBlockFragment()
+		usual := len(block) > 0 && block[0] == status200
+		c.decoder.SetEmitEnabled(!usual)
+		if usual {
+			c.status = http.StatusOK
+		}
+		if _, err := c.decoder.Write(block); err != nil {
 			return err
 		}
 		if a := c.asked[id]; a != nil && a.status < 200 {

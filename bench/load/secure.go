@@ -24,6 +24,7 @@ type secure struct {
 	finished atomic.Uint64
 	phase    atomic.Int32
 	lists    [][]hpack.HeaderField // the requests, over HTTP/2
+	alike    bool                  // all of them, but for their paths
 	over     chan struct{}         // closed when Count is reached
 	once     sync.Once
 }
@@ -47,6 +48,7 @@ func runSecure(ctx context.Context, o Options) (Result, error) {
 		if s.lists, err = lists(o.Requests); err != nil {
 			return Result{}, err
 		}
+		s.alike = alike(s.lists)
 	}
 	workers := make([]multiplexed, o.Conns)
 	var wg sync.WaitGroup

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -94,6 +95,48 @@ func TestSecureConnectionsCarryMoreThanARecord(t *testing.T) {
 		res, err := load.Run(context.Background(), o)
 		if err != nil || res.Err() != nil || res.Good < 12 || whole.Load() < 12 || keep != (res.Reconnects == 0) || res.BytesIn < 12*long {
 			t.Errorf("kept %v: %d good, %d whole, %d reconnects, %d octets, %v, %v", keep, res.Good, whole.Load(), res.Reconnects, res.BytesIn, res.Err(), err)
+		}
+	}
+}
+
+// What a header block says is what its request says, on every stream, whether the requests differ in their paths only or not.
+func TestStreamsSayWhatTheirRequestsSay(t *testing.T) {
+	t.Parallel()
+	ask := func(path, host, accept string) []byte {
+		return []byte("GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\nAccept: " + accept + "\r\nCookie: a=b\r\n\r\n")
+	}
+	for name, c := range map[string]struct {
+		requests [][]byte
+		want     []string
+	}{
+		"paths":  {[][]byte{ask("/a", "one", "x"), ask("/b", "one", "x"), ask("/missing", "one", "x")}, []string{"one /a x a=b", "one /b x a=b", "one /missing x a=b"}},
+		"hosts":  {[][]byte{ask("/a", "one", "y"), ask("/a", "two", "y")}, []string{"one /a y a=b", "two /a y a=b"}},
+		"fields": {[][]byte{ask("/a", "one", "z"), ask("/a", "one", "")}, []string{"one /a z a=b", "one /a  a=b"}},
+	} {
+		var mu sync.Mutex
+		seen := map[string]int{}
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			seen[r.Host+" "+r.URL.Path+" "+r.Header.Get("Accept")+" "+r.Header.Get("Cookie")]++
+			mu.Unlock()
+			if r.URL.Path == "/missing" {
+				http.NotFound(w, r)
+			}
+		}))
+		s.EnableHTTP2 = true
+		s.StartTLS()
+		res, err := load.Run(context.Background(), load.Options{
+			Address: netip.MustParseAddrPort(s.Listener.Addr().String()), TLS: &tls.Config{InsecureSkipVerify: true}, Conns: 1, Streams: 3, Count: 30, WantLength: -1, Requests: c.requests,
+		})
+		s.Close()
+		mu.Lock()
+		if err != nil || res.Failed() > 0 || len(seen) != len(c.want) || (res.Statuses[4] > 0) != (name == "paths") {
+			t.Errorf("%s: %d kinds of request, statuses %v, %v, %v", name, len(seen), res.Statuses, res.Err(), err)
+		}
+		for _, w := range c.want {
+			if seen[w] < 30/len(c.want)-3 {
+				t.Errorf("%s: %q came %d times of %v", name, w, seen[w], seen)
+			}
 		}
 	}
 }
