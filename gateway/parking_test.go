@@ -473,6 +473,32 @@ func TestTooMuchToKeepOverHTTP2IsRefused(t *testing.T) {
 	c.wants(small, "404", "own")
 }
 
+// Before a request begins, what has come of the one before is used, which may end that; the connection is busy all the same, once.
+func TestARequestThatEndsAsTheNextBeginsLeavesNothingCounted(t *testing.T) {
+	t.Parallel()
+	st, _ := looking(t, newH2Stage(t), 200)
+	c := st.h2()
+	large := c.request("POST /look/own", false)
+	for range 4 {
+		_ = c.framer.WriteData(large, false, make([]byte, 16_000))
+	}
+	c.flush()
+	st.wantsParked(1)
+	_ = c.framer.WriteData(large, false, make([]byte, 1530))
+	next := c.request("GET /look/own", true)
+	c.flush()
+	c.wants(large, "503", "registry_unavailable")
+	st.wantsParked(1)
+	if _, active := st.server.nodes[0].host.Count(); active != 1 {
+		t.Errorf("%d connections count as busy, want one", active)
+	}
+	_ = c.framer.WriteRSTStream(next, http2.ErrCodeCancel)
+	c.flush()
+	if _, active := st.server.nodes[0].host.Count(); active != 0 {
+		t.Errorf("%d connections count as busy, want none", active)
+	}
+}
+
 // A client that resets what it asks as fast as it can leaves nothing behind, and is slowed down.
 func TestRapidResetOfLookups(t *testing.T) {
 	t.Parallel()

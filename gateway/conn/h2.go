@@ -48,6 +48,7 @@ type H2 struct {
 	warned   int64       // loop time at which the client was told that the end is near, 0 = not yet
 
 	served  bool // a request has come
+	busy    bool // counted as one with requests in flight
 	leaving bool // the client has been told which stream is its last
 	closing bool // nothing is read any more
 }
@@ -184,10 +185,10 @@ func (c *H2) begin(st http2.Stream, refused bool) {
 		c.machine.Done(st)
 		return
 	}
-	if c.machine.Live() == 1 {
+	if !c.busy { // the last one may have ended since the machine has told of this
 		c.host.active++
 	}
-	c.served = true
+	c.served, c.busy = true, true
 	s := c.host.newStream()
 	s.conn, s.id, s.left = c, st, -1
 	for int(st) >= len(c.streams) {
@@ -310,6 +311,7 @@ func (c *H2) done(s *h2stream) {
 	c.host.freeStream(s)
 	if c.machine.Live() == 0 {
 		c.host.active--
+		c.busy = false
 		if c.rest = c.host.loop.Now(); !c.taking {
 			c.since = c.rest
 		}
