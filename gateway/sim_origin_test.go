@@ -27,8 +27,9 @@ type simOrigin struct {
 	gone   bool
 	tunnel string // the tag of the tunnel that it has become
 	heard  []byte // what it has still to hear there
-	// surplus comes in one piece with the last octet of an answer: what a backend sends of its own accord at a later
-	// time nobody can tell from the next answer.
+	got    int64  // octets that had come when it had heard its last request whole
+	// surplus comes in one piece with the last octet of an answer. What a backend sends of its own accord when the next request has
+	// left nobody can tell from its answer; until then, it does: unasked.
 	surplus string
 }
 
@@ -79,7 +80,25 @@ func (o *simOrigin) step() {
 		}
 		return
 	}
+	if o.w.unasked && o.got > 0 && o.end.Got() == o.got && o.end.Taken() && o.w.own.IntN(20) == 0 {
+		o.speak()
+		return
+	}
 	o.serve()
+}
+
+// speak says something that nobody has asked for, or leaves: its last answer has been read, and nothing of another request has come.
+func (o *simOrigin) speak() {
+	o.gone = true
+	o.w.spoken++
+	switch o.w.own.IntN(4) {
+	case 0:
+		o.end.Finish()
+	case 1:
+		o.end.Reset()
+	default:
+		o.end.Write([]byte("HTTP/1.1 200 OK\r\nX-Tag: unasked\r\nContent-Length: 0\r\n\r\n"))
+	}
 }
 
 // serve answers the request at the head of the input, if it is whole (or early, now and then).
@@ -116,6 +135,7 @@ func (o *simOrigin) serve() {
 			}
 		}
 		o.in, o.looked = o.in[len(o.in)-r.Buffered()-src.Len():], 0
+		o.got = o.end.Got()
 	} else {
 		o.close = true
 	}

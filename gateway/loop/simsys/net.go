@@ -293,6 +293,12 @@ func (e *End) Take(n int) []byte {
 	return b
 }
 
+// Got returns how many octets the other side has sent in all, read or not.
+func (e *End) Got() int64 { return e.s.peer.sent }
+
+// Taken reports that the other side has read all that was written.
+func (e *End) Taken() bool { return len(e.s.peer.in) == 0 }
+
 // EOF reports that the other side has finished and everything has been read.
 func (e *End) EOF() bool { return e.s.fin && len(e.s.in) == 0 || e.s.reset }
 

@@ -141,6 +141,12 @@ func (s *Secure) Read() []byte {
 	return b
 }
 
+// Got returns how many octets have been sent to this end in all, those of TLS.
+func (s *Secure) Got() int64 { return s.end.Got() }
+
+// Taken reports that the other side has read all that was written.
+func (s *Secure) Taken() bool { return len(s.out) == 0 && s.end.Taken() }
+
 // EOF reports that nothing more will come; it waits until what was written has gone, if that can be.
 func (s *Secure) EOF() bool {
 	s.Pump()
