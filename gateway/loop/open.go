@@ -65,7 +65,8 @@ func (l *Loop) Adopt(fd int32, peer netip.AddrPort, s *Stream, owner Owner) {
 const unwatched = 20e6
 
 // watchFresh ends the turn of what was adopted in it.
-func (l *Loop) watchFresh() {
+func (l *Loop) watchFresh() (adopted int) {
+	adopted = len(l.fresh)
 	for i, s := range l.fresh {
 		l.fresh[i] = nil
 		switch {
@@ -79,6 +80,7 @@ func (l *Loop) watchFresh() {
 		}
 	}
 	l.fresh = l.fresh[:0]
+	return adopted
 }
 
 // impatient are streams that were patient for long enough.

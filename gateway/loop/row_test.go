@@ -3,8 +3,10 @@
 package loop_test
 
 import (
+	"net/netip"
 	"testing"
 
+	"github.com/pvgate/pvgate/gateway/loop"
 	"github.com/pvgate/pvgate/gateway/loop/simsys"
 )
 
@@ -110,6 +112,34 @@ func TestWhatEndsARow(t *testing.T) {
 		if got := leaves(2); got != 8 {
 			t.Errorf("%s: the next request leaves after %d turns", what, got)
 		}
+	}
+}
+
+// New connections are as much to serve as what is heard of others, those as well that epoll is not asked to watch.
+func TestNewConnectionsEndARow(t *testing.T) {
+	t.Parallel()
+	net := simsys.New(1, simsys.Faults{})
+	l, ends, at := room(t, net, loop.Options{Kernel: net.Kernel()}, 1, func(c *scribe) {
+		if c.heard() {
+			c.stream.Patient()
+		}
+	})
+	var crowd func()
+	crowd = func() {
+		for range 50 {
+			net.Dial(netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("10.0.0.1:80")).Write([]byte("go"))
+		}
+		net.Midturn = crowd
+	}
+	net.Midturn = crowd
+	at[0].ask(false)
+	turns := 0
+	for got := ""; got == "" && turns < 10; turns++ {
+		l.Turn()
+		got = string(ends[0].Read())
+	}
+	if turns > 4 || turns == 1 {
+		t.Errorf("the request leaves after %d turns", turns)
 	}
 }
 

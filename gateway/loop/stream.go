@@ -61,8 +61,8 @@ const (
 )
 
 // Stream is one connection of a loop, of TCP or of a Unix socket, edge-triggered: it remembers what epoll said until a call proves it stale.
-// What is written during a turn goes to the kernel at its end: one call for what came in pieces, and the turn's calls
-// in a row, each finding the kernel's path warm and the receivers awake. Of a turn with few reports (soon) each has an end of its own.
+// What is written during a turn, or a row of them (Loop.gathers), goes to the kernel at its end: one call for what came in pieces, and
+// all calls in a row, each finding the kernel's path warm and the receivers awake. Of a turn with few reports (soon) each has an end of its own.
 // Not safe for use outside the loop's thread. After Close or Reset every call is a no-op.
 type Stream struct {
 	Timer Timer
