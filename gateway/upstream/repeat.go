@@ -8,7 +8,8 @@ import (
 	"github.com/pvgate/pvgate/gateway/message"
 )
 
-// maxKept is how much of a request with a body is copied when it is written, octets: forms, not uploads.
+// maxKept is how much of a request with a body is copied when it is written, octets: forms, not uploads; more than a turn brings in
+// pieces that are small enough to be held.
 const maxKept = 4 * direct
 
 // hold copies what is about to be written, for the connection may turn out to be closed: of a request that may be sent
