@@ -110,16 +110,38 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	defer st.stop()
 	key.Nice = st.nice
+	results, missing := measureAll(ctx, o, key, st.measure)
+	key.SubjectRSS = st.subject.rss()
+	return errors.Join(missing, publish(stdout, o, results, key))
+}
+
+// measureAll measures each case. One that fails costs itself, not what the others have shown; the error names it.
+func measureAll(ctx context.Context, o options, key *key, measure func(context.Context, benchCase) ([]round, int, error)) ([]result, error) {
 	var results []result
+	var missing []error
 	for _, c := range o.cases {
-		rounds, void, err := st.measure(ctx, c)
+		err := ctx.Err()
+		var rounds []round
+		var void int
+		if err == nil {
+			rounds, void, err = measure(ctx, c)
+		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", c.Name, err)
+			key.Missing = append(key.Missing, missingCase{Name: c.Name, Why: err.Error()})
+			missing = append(missing, fmt.Errorf("%s is not measured: %w", c.Name, err))
+			continue
 		}
 		results = append(results, newResult(c, rounds, o.seed))
 		key.add(c, rounds, void)
 	}
-	key.SubjectRSS = st.subject.rss()
+	return results, errors.Join(missing...)
+}
+
+// publish shows and writes what has been measured. Where nothing has, what was written before stays.
+func publish(stdout io.Writer, o options, results []result, key *key) error {
+	if len(results) == 0 {
+		return nil
+	}
 	writeTable(stdout, o, results, key)
 	if o.out != "" {
 		if err := writeFiles(o.out, results, key); err != nil {
@@ -128,7 +150,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stdout, "\nwritten to %s and %s\n", o.out, keyPath(o.out))
 	}
 	if o.gate {
-		return checkGate(o.cases, results)
+		return checkGate(key.Cases, results)
 	}
 	return nil
 }

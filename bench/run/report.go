@@ -69,6 +69,13 @@ type key struct {
 	Disturbed  bool      `json:"disturbed_rounds_counted"`
 	SubjectRSS int64     `json:"subject_rss_bytes"`
 	Cases      []keyCase `json:"cases"`
+	// Missing are the cases that were wanted and have no result.
+	Missing []missingCase `json:"missing,omitempty"`
+}
+
+type missingCase struct {
+	Name string `json:"name"`
+	Why  string `json:"why"`
 }
 
 type machine struct {
@@ -190,6 +197,9 @@ func writeTable(w io.Writer, o options, results []result, k *key) {
 			fmt.Fprintf(w, "%s: a line of the access log costs %.2f µs, 95 %% interval %.2f – %.2f\n", c.Name, ratio.Median(differences(c.Each)), low, high)
 		}
 	}
+	for _, m := range k.Missing {
+		fmt.Fprintf(w, "%s: NOT MEASURED: %s\n", m.Name, m.Why)
+	}
 	fmt.Fprintf(w, "rule: %s\n", k.Rule)
 	if k.Disturbed {
 		fmt.Fprintln(w, "DISTURBED ROUNDS WERE COUNTED: these figures show that the bench works, nothing else.")
@@ -234,7 +244,7 @@ func writeJSON(path string, v any) error {
 }
 
 // checkGate fails if an upper bound is over its limit.
-func checkGate(cases []benchCase, results []result) error {
+func checkGate(cases []keyCase, results []result) error {
 	var errs []error
 	for i, c := range cases {
 		if r := results[i]; c.Limit > 0 && r.High > c.Limit {

@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -79,13 +80,84 @@ func TestResultIsTheMedianOfThePairedRatios(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(b), `[{"case":"h1-1k-c64","peer":"nginx","ratio":0.5,"low":0.5,"high":0.6,"us":12,"peer_us":20}]`) {
 		t.Errorf("got %s, %v", b, err)
 	}
-	cases := allCases()[:1]
+	cases := []keyCase{{benchCase: allCases()[0]}}
 	if err := checkGate(cases, []result{got}); err != nil {
 		t.Errorf("within the limit: %v", err)
 	}
 	got.High = 0.751
 	if err := checkGate(cases, []result{got}); err == nil {
 		t.Error("over the limit: got no error")
+	}
+}
+
+func TestACaseThatFailsCostsItselfOnly(t *testing.T) {
+	t.Parallel()
+	good := []round{{Subject: second("pvgate", 100_000, time.Second), Peer: second("nginx", 50_000, time.Second)}}
+	failed := errors.New("3 requests failed")
+	o := options{cases: allCases()[:4], seed: 1, gate: true, subject: "pvgate", out: filepath.Join(t.TempDir(), "r.json")}
+	names := make([]string, len(o.cases))
+	for i := range o.cases {
+		names[i] = o.cases[i].Name
+	}
+	k := &key{}
+	results, missing := measureAll(t.Context(), o, k, func(_ context.Context, c benchCase) ([]round, int, error) {
+		switch c.Name {
+		case names[0]:
+			return nil, 9, errTooDisturbed
+		case names[2]:
+			return nil, 0, failed
+		}
+		return good, 2, nil
+	})
+	if !errors.Is(missing, errTooDisturbed) || !errors.Is(missing, failed) || !strings.Contains(missing.Error(), names[0]) || !strings.Contains(missing.Error(), names[2]) {
+		t.Errorf("got %v, want both cases and why", missing)
+	}
+	var table strings.Builder
+	if err := publish(&table, o, results, k); err != nil {
+		t.Fatal(err)
+	}
+	var written []result
+	var beside key
+	for path, v := range map[string]any{o.out: &written, keyPath(o.out): &beside} {
+		b, err := os.ReadFile(path)
+		if err == nil {
+			err = json.Unmarshal(b, v)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(written) != 2 || written[0].Case != names[1] || written[1].Case != names[3] || len(beside.Cases) != 2 {
+		t.Errorf("got %+v, want the two cases that are complete", written)
+	}
+	if len(beside.Missing) != 2 || beside.Missing[0] != (missingCase{names[0], errTooDisturbed.Error()}) {
+		t.Errorf("got %+v beside them", beside.Missing)
+	}
+	if !strings.Contains(table.String(), names[2]+": NOT MEASURED: "+failed.Error()) {
+		t.Errorf("the table does not name what is missing:\n%s", table.String())
+	}
+}
+
+func TestWhereNothingIsMeasuredWhatWasWrittenStays(t *testing.T) {
+	t.Parallel()
+	o := options{cases: allCases()[:2], out: filepath.Join(t.TempDir(), "r.json")}
+	if err := os.WriteFile(o.out, []byte("[]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	k := &key{}
+	results, missing := measureAll(ctx, o, k, func(context.Context, benchCase) ([]round, int, error) {
+		cancel() // nothing is measured after an interrupt
+		return nil, 0, ctx.Err()
+	})
+	if !errors.Is(missing, context.Canceled) || len(k.Missing) != 2 {
+		t.Errorf("got %v, %+v", missing, k.Missing)
+	}
+	if err := publish(io.Discard, o, results, k); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(o.out); err != nil || string(b) != "[]" {
+		t.Errorf("got %s, %v", b, err)
 	}
 }
 
