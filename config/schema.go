@@ -392,7 +392,7 @@ type Timeouts struct {
 // Tunnels bound connections that have changed their protocol, such as WebSocket.
 type Tunnels struct {
 	At   Origin   `key:"-"`
-	Idle Duration `key:"idle" default:"2m" help:"with no byte from either side"`
+	Idle Duration `key:"idle" default:"2m" help:"with no byte from either side, and none that one has still to take"`
 	Life Duration `key:"life" default:"4h" help:"in all"`
 	Max  Int      `key:"max" default:"1000" is:"positive" help:"at the same time; they are not counted in limits.in_flight"`
 }

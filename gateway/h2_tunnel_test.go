@@ -19,6 +19,7 @@ import (
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/loop/simsys"
+	"github.com/pvgate/pvgate/gateway/upstream"
 )
 
 // WebSocket over HTTP/2 (RFC 8441), on the simulated kernel.
@@ -451,11 +452,7 @@ func TestH2TunnelHoldsBackTheFasterSide(t *testing.T) {
 func TestRS02H2TunnelOfWhoTakesNothingIsLeft(t *testing.T) {
 	t.Parallel()
 	for _, slow := range []string{"client", "backend"} {
-		st := newSocketStage(t)
-		long := *simTunnels
-		long.Idle = time.Hour
-		st.server.Snapshot().Backends[0].Tunnels = &long
-		u := st.h2tunnel()
+		u := newSocketStage(t).h2tunnel()
 		want, within := exchange.TunnelClient, 32*time.Second
 		_ = u.c.framer.WriteWindowUpdate(0, 1<<20)
 		if slow == "client" {
@@ -483,6 +480,41 @@ func TestRS02H2TunnelOfWhoTakesNothingIsLeft(t *testing.T) {
 		u.c.wants(u.c.get("/own"), "404", "own")
 		u.wantsOver(want)
 	}
+}
+
+// A client that opens its window little by little takes octets, though nobody says anything more meanwhile.
+func TestUP03H2TunnelIsNotSilentWhileOctetsAreTaken(t *testing.T) {
+	t.Parallel()
+	st := newSocketStage(t)
+	st.net.SetCapacity(16 << 10)
+	short := *simTunnels
+	short.Idle = 5 * time.Second
+	st.server.Snapshot().Backends[0].Tunnels = &short
+	u := st.h2tunnel()
+	const window, left, last = 65535, 100, upstream.MinRead
+	for range 5 {
+		u.write(u.b, strings.Repeat("x", (window-left)/5))
+		u.c.hear()
+	}
+	u.write(u.b, strings.Repeat("x", last)) // is read at once, and has to wait for the window
+	open := func(n int) {
+		_ = u.c.framer.WriteWindowUpdate(0, uint32(n))
+		_ = u.c.framer.WriteWindowUpdate(u.id, uint32(n))
+		u.c.flush()
+	}
+	u.pass(12*time.Second, time.Second, func() { open(300) })
+	if a := u.c.answer(u.id); a.reset || len(a.body) != window+12*300 {
+		t.Fatalf("reset %v after %d octets", a.reset, len(a.body))
+	}
+	open(last)
+	u.pass(4500*time.Millisecond, 500*time.Millisecond, nil)
+	if u.c.hear(); u.c.answer(u.id).reset || len(u.c.answer(u.id).body) != window-left+last {
+		t.Fatalf("ended too soon after the last of %d octets", len(u.c.answer(u.id).body))
+	}
+	u.pass(time.Second, 100*time.Millisecond, nil)
+	u.c.hear()
+	u.c.wantsReset(u.id, http2.ErrCodeCancel)
+	u.wantsOver(exchange.TunnelIdle)
 }
 
 func TestUP03H2TunnelThatIsSilentOrOldEnds(t *testing.T) {

@@ -212,13 +212,9 @@ func (w *world) snapshot() *Snapshot {
 			parking = Parking{Most: 1 + own.IntN(6), Wait: time.Duration(1+own.IntN(5000)) * time.Millisecond}
 		}
 	}
-	tunnels := *simTunnels
-	if w.calm {
-		tunnels.Idle = tunnels.Life // what waits for a client that takes a hundred octets at a time is no sign of life
-	}
 	return &Snapshot{Resolver: resolver, Parking: parking, Via: "pvgate-sim", Backends: []Backend{
-		{Name: "sim", Host: "sim", Endpoints: one, Limiter: w.limiter[0], Timeouts: timeouts, Tunnels: &tunnels, TLS: w.trust},
-		{Name: "next", Host: "next", Endpoints: other, Limiter: w.limiter[1], Timeouts: timeouts, Tunnels: &tunnels, TLS: w.trust},
+		{Name: "sim", Host: "sim", Endpoints: one, Limiter: w.limiter[0], Timeouts: timeouts, Tunnels: simTunnels, TLS: w.trust},
+		{Name: "next", Host: "next", Endpoints: other, Limiter: w.limiter[1], Timeouts: timeouts, Tunnels: simTunnels, TLS: w.trust},
 	}}
 }
 

@@ -191,36 +191,60 @@ func kernelBuffer(t *testing.T, name string) int {
 	return n
 }
 
+// jam writes to an echo and reads nothing, until nothing more goes in.
+func jam(t *testing.T, s *gateway.Server, u *gatewaytest.Tunnel) {
+	t.Helper()
+	most := 32<<20 + 3*(kernelBuffer(t, "tcp_rmem")+kernelBuffer(t, "tcp_wmem")) // of three sockets that are read, three that are written
+	go func() {
+		for range 2 * most >> 16 {
+			if _, err := u.Write(make([]byte, 64<<10)); err != nil {
+				return
+			}
+		}
+	}()
+	last := uint64(0)
+	for rounds := 0; ; rounds++ {
+		time.Sleep(100 * time.Millisecond)
+		st, err := s.Stats()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := uint64(0)
+		if len(st.Meter.Backends) > 0 { // something has come already
+			n = st.Meter.Backends[0].BytesIn
+		}
+		if n == last && n > 0 {
+			return
+		} else if last = n; n > uint64(most) || rounds == 100 {
+			t.Fatalf("%d octets went in and nothing is read", n)
+		}
+	}
+}
+
 // The faster side is held back, whatever carries it: what a backend does not take, the client is not let in with.
 func TestTunnelHoldsBackTheClientOverEveryProtocol(t *testing.T) {
 	t.Parallel()
-	most := 32<<20 + 3*(kernelBuffer(t, "tcp_rmem")+kernelBuffer(t, "tcp_wmem")) // of three sockets that are read, three that are written
 	eachSocket(t, same, func(t *testing.T, s *gateway.Server, dial func() *gatewaytest.Tunnel) {
-		u := dial() // an echo that nobody reads stops
+		u := dial()
 		wantsOpen(t, u)
-		go func() {
-			for range 2 * most >> 16 {
-				if _, err := u.Write(make([]byte, 64<<10)); err != nil {
-					return
-				}
-			}
-		}()
-		last := uint64(0)
-		for rounds := 0; ; rounds++ {
-			time.Sleep(100 * time.Millisecond)
-			st, err := s.Stats()
-			if err != nil {
-				t.Fatal(err)
-			}
-			n := uint64(0)
-			if len(st.Meter.Backends) > 0 { // something has come already
-				n = st.Meter.Backends[0].BytesIn
-			}
-			if n == last && n > 0 {
-				break
-			} else if last = n; n > uint64(most) || rounds == 100 {
-				t.Fatalf("%d octets went in and nothing is read", n)
-			}
+		jam(t, s, u)
+		u.Reset()
+		wantsTunnels(t, s, 0)
+	})
+}
+
+// A tunnel in which octets wait to be taken is not silent, whatever carries it.
+func TestUP03TunnelThatIsJammedIsNotSilentOverEveryProtocol(t *testing.T) {
+	t.Parallel()
+	const idle = 500 * time.Millisecond
+	rules := exchange.Tunnels{Protocols: [][]byte{[]byte("websocket")}, Idle: idle, Life: time.Hour}
+	eachSocket(t, func(_ *gateway.Options, s *gateway.Snapshot) { s.Backends[0].Tunnels = &rules }, func(t *testing.T, s *gateway.Server, dial func() *gatewaytest.Tunnel) {
+		u := dial()
+		wantsOpen(t, u)
+		jam(t, s, u)
+		time.Sleep(3 * idle)
+		if st, err := s.Stats(); err != nil || st.Tunnels != 1 {
+			t.Errorf("%d tunnels, ends %v, %v", st.Tunnels, st.Meter.Tunnels, err)
 		}
 		u.Reset()
 		wantsTunnels(t, s, 0)

@@ -206,9 +206,6 @@ func TestRS02PeerThatTakesNothingIsLeft(t *testing.T) {
 	t.Parallel()
 	for _, slow := range []string{"client", "backend"} {
 		st := newStage(t)
-		long := *simTunnels
-		long.Idle = time.Hour
-		st.server.Snapshot().Backends[0].Tunnels = &long
 		c, b := st.tunnel()
 		from, to, want := b, c, exchange.TunnelClient
 		within := 32 * time.Second
@@ -231,6 +228,39 @@ func TestRS02PeerThatTakesNothingIsLeft(t *testing.T) {
 			t.Errorf("%s: broken %v, other side %v", slow, to.Broken(), from.Broken())
 		}
 		st.ended(want)
+	}
+}
+
+// Octets that are being taken are no silence, though nobody says anything more meanwhile.
+func TestUP03TunnelIsNotSilentWhileOctetsAreTaken(t *testing.T) {
+	t.Parallel()
+	for _, slow := range []string{"client", "backend"} {
+		st := newStage(t)
+		const full = 16 << 10 // what a kernel's buffer holds, and what is read at a time
+		st.net.SetCapacity(full)
+		c, b := st.tunnel()
+		from, to := b, c
+		if slow == "backend" {
+			from, to = c, b
+		}
+		st.write(from, strings.Repeat("x", 2*full)) // half of it has to wait
+		got := 0
+		st.pass(50*time.Second, time.Second, func() { got += len(to.Take(300)) })
+		if from.EOF() || got != 50*300 {
+			t.Errorf("%s: ended %v after %d octets", slow, from.EOF(), got)
+		}
+		got += len(to.Read())
+		st.settle()
+		got += len(to.Read())
+		st.pass(19500*time.Millisecond, 500*time.Millisecond, nil)
+		if from.EOF() || got != 2*full {
+			t.Errorf("%s: ended %v, too soon after the last of %d octets", slow, from.EOF(), got)
+		}
+		st.pass(time.Second, 100*time.Millisecond, nil)
+		if !c.Broken() || !b.Broken() {
+			t.Errorf("%s: client broken %v, backend broken %v after a silence", slow, c.Broken(), b.Broken())
+		}
+		st.ended(exchange.TunnelIdle)
 	}
 }
 

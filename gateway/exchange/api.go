@@ -300,7 +300,7 @@ type Backend interface {
 // Tunnels says which changes of protocol a backend allows, and how long what follows may last. Immutable.
 type Tunnels struct {
 	Protocols [][]byte      // as in Upgrade fields; compared without case
-	Idle      time.Duration // without an octet from either side
+	Idle      time.Duration // without an octet from either side, and none that is still to be taken
 	Life      time.Duration // at most, from the change on
 }
 
@@ -338,9 +338,10 @@ type Upstream interface {
 	// Place is which of the backend's endpoints was reached, or is tried.
 	Place() int
 	Cause() string
-	// Pause stops reading the response, Resume goes on.
+	// Pause stops reading the response, Resume goes on; Paused is in between.
 	Pause()
 	Resume()
+	Paused() bool
 	// Finish ends the sending side of a tunnel, as soon as everything sent has been taken.
 	Finish()
 	// Done gives the connection back after the response has ended. It is kept for the next exchange if clean says

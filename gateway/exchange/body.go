@@ -93,7 +93,9 @@ func (x *Exchange) Drained() {
 	if x.up != nil {
 		x.up.Resume()
 	}
-	x.settle()
+	if x.state == tunnel {
+		x.taken()
+	}
 }
 
 // UpstreamSink is where octets of the answer's body may be moved to instead of being given to UpstreamData, nil: nowhere;
@@ -115,7 +117,7 @@ func (x *Exchange) UpstreamRoom() int { return x.front.Room() }
 func (x *Exchange) UpstreamDrained() {
 	if x.state == tunnel {
 		x.front.Resume()
-		x.settle()
+		x.taken()
 		return
 	}
 	if !x.Over() && x.WantsBody() {

@@ -17,7 +17,7 @@ type tunnelling struct {
 	accept   [28]byte
 	place    Place
 	rules    *Tunnels
-	moved    int64 // loop time of the last octet either way
+	moved    int64 // loop time at which an octet came last, of either side, or the last of those that had to wait was taken
 	until    int64 // loop time at which it has lasted long enough
 	inEnded  bool  // the client has finished sending
 	outEnded bool  // the backend has
@@ -214,9 +214,21 @@ func (x *Exchange) TunnelEnd() {
 	x.settle()
 }
 
-// TunnelDue returns the loop time at which TunnelLate is to be called unless more has passed by then.
+// TunnelDue returns the loop time at which TunnelLate is to be called unless more has passed by then. While a side is still to take
+// what was sent, the other is not read: that is no silence. How long the slow side may take for it is, as with bodies, its
+// connection's business.
 func (x *Exchange) TunnelDue() int64 {
-	return min(x.tunnel.moved+int64(x.tunnel.rules.Idle), x.tunnel.until)
+	since := x.tunnel.moved
+	if x.up.Paused() || x.up.Pending() > 0 {
+		since = x.host.Now()
+	}
+	return min(since+int64(x.tunnel.rules.Idle), x.tunnel.until)
+}
+
+// taken notes that a side has taken what was sent.
+func (x *Exchange) taken() {
+	x.tunnel.moved = x.host.Now()
+	x.settle()
 }
 
 // TunnelLate breaks the tunnel off: nothing has passed for too long, or it has lasted long enough.

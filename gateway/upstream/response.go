@@ -198,6 +198,9 @@ func (c *Conn) eof() {
 // Pause stops reading.
 func (c *Conn) Pause() { c.paused = true }
 
+// Paused reports that nothing is read.
+func (c *Conn) Paused() bool { return c.paused }
+
 // Resume goes on reading in the loop's next turn.
 func (c *Conn) Resume() {
 	if c.paused {
