@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +91,66 @@ func TestRP05AFormThatTheKernelDidNotTakeGoesOverAnotherConnection(t *testing.T)
 			if n, _ := st.repeats(); forms != 1 || n != 1 {
 				t.Errorf("%s: %d forms have come, %d repeated", name, forms, n)
 			}
+		}
+	}
+}
+
+// RP-05: nor is a form lost of which TLS has already made something else.
+func TestRP05AFormThatDidNotLeaveByTLSGoesOverAnotherConnection(t *testing.T) {
+	t.Parallel()
+	for name, leave := range map[string]func(*simsys.Secure){"FIN": (*simsys.Secure).Close, "reset": (*simsys.Secure).Reset} {
+		st := newStage(t)
+		st.behindTLS()
+		client := st.send(getA)
+		before := st.serve(&tls.Config{})
+		before.Read()
+		before.Write([]byte(ok200))
+		st.pump(before)
+		st.wants(client, 200, "", false)
+		st.during(client, postA, func() { leave(before) })
+		b := st.serve(&tls.Config{})
+		if got := string(b.Read()); !strings.HasPrefix(got, "POST /a ") || !strings.HasSuffix(got, "\r\n\r\nform") {
+			t.Errorf("%s: %q has come", name, got)
+		}
+		b.Write([]byte(ok200))
+		st.pump(b)
+		st.wants(client, 200, "", false)
+		if n, _ := st.repeats(); n != 1 {
+			t.Errorf("%s: %d repeated", name, n)
+		}
+	}
+}
+
+// What has left cannot be sent again: nobody holds a form while its answer is awaited.
+func TestAFormThatHasLeftIsHeldNoMore(t *testing.T) {
+	t.Parallel()
+	form := "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 8192\r\n\r\n" + strings.Repeat("x", 8192)
+	for _, secure := range []bool{false, true} {
+		st := newStage(t)
+		st.net.SetCapacity(1 << 20)
+		if secure {
+			st.behindTLS()
+		}
+		client := st.send(form)
+		var b farEnd
+		if secure {
+			b = st.serve(&tls.Config{})
+		} else {
+			b = st.accept()
+		}
+		for _, connection := range []string{"new", "used"} {
+			b.Pump()
+			if got := string(b.Read()); !strings.HasSuffix(got, form[len(form)-8192:]) {
+				t.Fatalf("TLS %v, %s connection: %d octets have come", secure, connection, len(got))
+			}
+			if n := st.server.nodes[0].loop.Stats().Lent; n != 0 {
+				t.Errorf("TLS %v, %s connection: %d buffers are held for it", secure, connection, n)
+			}
+			b.Write([]byte(ok200))
+			b.Pump()
+			st.settle()
+			st.wants(client, 200, "", false)
+			st.write(client, form)
 		}
 	}
 }

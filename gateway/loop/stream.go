@@ -41,6 +41,8 @@ type Guard interface {
 	// Spoke says that the peer has sent something, or closed, before what was written could be sent. It is dropped: not
 	// a byte of it has left.
 	Spoke()
+	// Left says that the kernel has taken some of it: there is nothing to warn of any more.
+	Left()
 }
 
 // Filler has more to write when a turn ends; see [Stream.AtEnd].
@@ -249,6 +251,7 @@ func (s *Stream) Write(b []byte) bool {
 	}
 	if s.Flush(); s.Pending() == 0 && !s.broken {
 		n, ok := s.push(b)
+		s.left(n)
 		if !ok {
 			s.lose()
 		}
@@ -303,13 +306,17 @@ func (s *Stream) hold() {
 // Held reports whether what this turn wrote waits for the turn's end: nothing of it has left.
 func (s *Stream) Held() bool { return s.held }
 
-// Unsent reports that something waits to be sent and the kernel has accepted none of it.
-func (s *Stream) Unsent() bool { return s.out != nil && s.sent == 0 }
+// Unsent returns what waits to be sent, if the kernel has accepted none of it. It is valid until more is written, or sent.
+func (s *Stream) Unsent() []byte {
+	if s.sent > 0 {
+		return nil
+	}
+	return s.out
+}
 
 // Flush gives what is held to the kernel now. It is for the end of a connection; everything else waits for the end of
 // the turn.
 func (s *Stream) Flush() {
-	s.guard = nil
 	if s.held {
 		s.held = false
 		s.moved = s.loop.now
@@ -330,18 +337,32 @@ func (s *Stream) release() {
 	if !s.held {
 		return
 	}
-	g := s.guard
-	s.held, s.guard = false, nil
+	s.held = false
 	s.moved = s.loop.now
 	switch {
-	case g != nil && (s.readable || s.loop.unsure() && s.loop.kernel.Peek(s.fd) != syscall.EAGAIN):
-		g.Spoke()
-		s.dropQueue()
+	case s.guard != nil && (s.readable || s.loop.unsure() && s.loop.kernel.Peek(s.fd) != syscall.EAGAIN):
+		s.warn()
 	case s.flush():
 	case s.broken:
 		s.lose()
 	default:
 		s.owner.Stuck()
+	}
+}
+
+// warn tells the guard that the peer has spoken, and drops what was to be sent.
+func (s *Stream) warn() {
+	g := s.guard
+	s.guard = nil
+	g.Spoke()
+	s.dropQueue()
+}
+
+// left notes how many octets the kernel has taken.
+func (s *Stream) left(n int) {
+	if g := s.guard; g != nil && n > 0 {
+		s.guard = nil
+		g.Left()
 	}
 }
 
@@ -389,6 +410,7 @@ func (s *Stream) flush() bool {
 	n, ok := s.push(s.out[s.sent:])
 	if s.sent += n; n > 0 {
 		s.moved = s.loop.now
+		s.left(n)
 	}
 	if !ok {
 		s.broken = true

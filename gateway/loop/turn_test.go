@@ -15,7 +15,8 @@ import (
 type scribe struct {
 	stream         loop.Stream
 	readable       func(*scribe)
-	spoke, stuck   int
+	spoke, left    int
+	stuck          int
 	drained, ended int
 }
 
@@ -23,6 +24,7 @@ func (c *scribe) Connected(syscall.Errno) {}
 func (c *scribe) Drained()                { c.drained++ }
 func (c *scribe) Stuck()                  { c.stuck++ }
 func (c *scribe) Spoke()                  { c.spoke++ }
+func (c *scribe) Left()                   { c.left++ }
 func (c *scribe) Broken()                 { c.ended++ }
 func (c *scribe) Expire(int64)            {}
 func (c *scribe) Readable() {
@@ -140,6 +142,38 @@ func TestGuardHoldsBackWhatAnEarlyPeerMustNotGet(t *testing.T) {
 		}
 		if !sent || got != want || c.spoke != wantSpoke {
 			t.Errorf("early %q: sent %q, warned %d times", early, got, c.spoke)
+		}
+	}
+}
+
+// The guard is told once that it is over, with the first octets that the kernel takes, whatever makes them leave.
+func TestGuardIsToldWhatHasLeft(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		write int
+		flush bool
+	}{"at the end": {write: 10}, "in parts": {write: 1000}, "at once": {write: 10, flush: true}, "much": {write: 20 << 10}} {
+		net, l, ends, who := salon(t, 1)
+		end, at := ends[0], who[0]
+		net.SetCapacity(100)
+		early := 0
+		l.Post(func() {
+			at.stream.Guard(at, false)
+			at.stream.Write(make([]byte, c.write))
+			if c.flush {
+				at.stream.Flush()
+			}
+			early = at.left
+		})
+		l.Turn()
+		if want := c.flush || c.write > 1000; (early == 1) != want || at.left != 1 {
+			t.Errorf("%s: told %d times before the turn's end, %d by then", what, early, at.left)
+		}
+		for end.Read() != nil {
+			l.Turn()
+		}
+		if at.left != 1 || at.spoke != 0 {
+			t.Errorf("%s: told %d times in all, warned %d times", what, at.left, at.spoke)
 		}
 	}
 }

@@ -27,7 +27,7 @@ type Conn struct {
 	machine http1.Client
 
 	gather []byte // sent by the user, not yet written
-	kept   []byte // of what was sent, for sending it again
+	kept   []byte // of what was sent, for sending it again; what waits in the stream is there
 	in     []byte // an incomplete head
 
 	chunked  bool // the request's body
@@ -42,6 +42,7 @@ type Conn struct {
 	guarded  bool // what is sent depends on the backend's silence
 	begun    bool // bytes of the request have been written,
 	earlier  bool // and some in a turn before this one
+	gone     bool // some of it is held nowhere
 	paused   bool
 	tunnel   bool // the backend has changed the protocol
 	finish   bool // FIN follows when the kernel has taken everything
@@ -76,7 +77,7 @@ type wire interface {
 func (c *Conn) lend(u User, g *endpoint.Group) {
 	c.user, c.group = u, g
 	c.enter()
-	c.answers, c.headSeen, c.ended, c.reused, c.guarded, c.begun, c.earlier, c.paused, c.sentEnd = false, false, false, false, false, false, false, false, false
+	c.answers, c.headSeen, c.ended, c.reused, c.guarded, c.begun, c.earlier, c.gone, c.paused, c.sentEnd = false, false, false, false, false, false, false, false, false, false
 	c.since = c.loop.Now()
 	c.began = c.since
 	c.keep = int64(c.pool.timeouts.Keep)

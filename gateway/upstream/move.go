@@ -37,7 +37,7 @@ func (c *Conn) Sink() Sink {
 		return nil
 	}
 	c.write()
-	c.giveBack(&c.kept) // what is moved cannot be sent again
+	c.letGo() // what is moved cannot be sent again
 	c.begin()
 	return c.stream
 }

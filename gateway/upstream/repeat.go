@@ -8,21 +8,34 @@ import (
 	"github.com/pvgate/pvgate/gateway/message"
 )
 
-// maxKept is how much of a request with a body is copied when it is written, octets: forms, not uploads; more than a turn brings in
-// pieces that are small enough to be held.
+// maxKept is how much of a request with a body is copied, octets: forms, not uploads; more than a turn brings in pieces that are small
+// enough to be held.
 const maxKept = 4 * direct
 
-// hold copies what is about to be written, for the connection may turn out to be closed: of a request that may be sent
-// again all, of any other what leaves with its first octets.
+// hold copies what is about to be written, where it may be needed again and is not to be had from the stream: of a request that may be
+// sent again all; what TLS makes something else of, as long as the backend may turn out to have spoken before.
 func (c *Conn) hold() {
-	switch first := !c.begun; {
-	case c.upgrade: // on a connection that is new
-	case !c.replay && (len(c.kept)+len(c.gather) > maxKept || !first && !c.stream.Held()):
-		c.giveBack(&c.kept)
-	case first && c.kept == nil:
+	switch {
+	case !c.begun && (c.replay || c.secure != nil && c.guarded):
 		c.kept = append(c.loop.Buffer(len(c.gather)), c.gather...)
-	case c.kept != nil:
+	case c.kept == nil:
+	case len(c.kept)+len(c.gather) > maxKept:
+		c.letGo()
+	default:
 		c.kept = append(c.loop.Grow(c.kept, len(c.gather)), c.gather...)
+	}
+}
+
+// letGo says that some of the request is held nowhere: it cannot be sent again.
+func (c *Conn) letGo() {
+	c.gone = true
+	c.giveBack(&c.kept)
+}
+
+// Left says that the kernel has taken some of the request. What may not be sent again then need not be held any more.
+func (c *Conn) Left() {
+	if !c.replay {
+		c.giveBack(&c.kept)
 	}
 }
 
@@ -41,14 +54,20 @@ func (c *Conn) begin() {
 // TLS has made of it cannot be told from what TLS has to say itself.
 func (c *Conn) Unsent() bool {
 	switch {
-	case c.closed:
+	case c.closed || c.gone:
 		return false
-	case c.stream == nil:
-		return true
 	case !c.begun:
-		return c.kept != nil || len(c.gather) > 0
+		return true
 	}
-	return c.kept != nil && !c.earlier && c.secure == nil && c.stream.Unsent()
+	return c.secure == nil && !c.earlier && c.stream.Unsent() != nil
+}
+
+// written returns what was written of a request that is to be sent again.
+func (c *Conn) written() []byte {
+	if c.kept == nil && c.stream != nil && c.secure == nil {
+		return c.stream.Unsent()
+	}
+	return c.kept
 }
 
 // Repeat lends u a new connection, as Get does, and puts on it what another was given of a request: all of it if that is
@@ -63,7 +82,8 @@ func (p *Pool) Repeat(u User, of *Conn, g *endpoint.Group) (*Conn, message.Fault
 		return nil, fault
 	}
 	p.cache.stats.Repeats++
-	c.gather = append(c.room(len(of.kept)+len(of.gather)), of.kept...)
+	written := of.written()
+	c.gather = append(c.room(len(written)+len(of.gather)), written...)
 	c.gather = append(c.gather, of.gather...)
 	c.chunked, c.isHEAD, c.upgrade, c.sentEnd = of.chunked, of.isHEAD, of.upgrade, of.sentEnd
 	c.machine.Start(c.isHEAD, c.upgrade)

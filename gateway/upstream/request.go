@@ -45,7 +45,7 @@ func (c *Conn) SendBody(b []byte) {
 		c.gather = http1.AppendChunkSize(c.room(32), len(b))
 	}
 	c.write()
-	c.giveBack(&c.kept) // it is too much to be held
+	c.letGo() // it is too much to be held
 	c.begin()
 	if c.wire.Write(b) {
 		c.since = c.loop.Now()
