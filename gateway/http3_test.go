@@ -63,13 +63,16 @@ func TestHTTP3ErrorsOfTheConnection(t *testing.T) {
 		"a reference to a dynamic table that is not":     {func(p *peer) { p.hello(); p.ask(true, h3frame(1, 0, 0, 0x80)) }, wire.QPACKDecompressionFailed},
 		"a field section that waits for a dynamic table": {func(p *peer) { p.hello(); p.ask(true, h3frame(1, 1, 0, 0xc1)) }, wire.QPACKDecompressionFailed},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := dial()
-			p.t = t
-			c.do(p)
-			p.refuses(c.code)
-		})
+		for when, pause := range map[string]time.Duration{"": 0, " at rest": resting} {
+			t.Run(name+when, func(t *testing.T) {
+				t.Parallel()
+				p := dial()
+				p.t = t
+				time.Sleep(pause)
+				c.do(p)
+				p.refuses(c.code)
+			})
+		}
 	}
 }
 

@@ -22,14 +22,6 @@ import (
 )
 
 const (
-	// uniStreams is how many unidirectional streams a client may have at a time: three that are by the book, and some
-	// of types that nobody knows.
-	uniStreams = 8
-	// unknownStreams is how many of the latter are taken on one connection (RFC 9114, section 6.2.3: peers may open some
-	// to keep others honest).
-	unknownStreams = 32
-	// earnedByRequest is what a request adds to what a client may say on its control and QPACK streams, octets.
-	earnedByRequest = 64
 	// wasteful is how many requests a client may reset before they are answered, or make us reset, in a row; one more
 	// every wastefulEvery.
 	wasteful      = 200
@@ -40,8 +32,8 @@ const (
 	everyStream = 1<<62 - 4
 )
 
-// connection is one client connection. Its goroutines are those of serve, of its unidirectional streams and of its
-// requests.
+// connection is one client connection. Its goroutines are those of serve, of its requests and, unless they rest, of its
+// unidirectional streams.
 type connection struct {
 	server   *Server
 	socket   *socket
@@ -56,6 +48,7 @@ type connection struct {
 	requests atomic.Uint64 // that have begun
 	idle     *time.Timer
 	wasted   atomic.Int64 // virtual time of the rate of wasted requests
+	silence  atomic.Int64 // packets that had come when the first of resting fell silent; awake without one
 
 	// mu guards what is below.
 	mu      sync.Mutex
@@ -66,29 +59,34 @@ type connection struct {
 	seen    [4]bool // types of streams that come once
 	unknown int
 	closed  bool
+	resting []func() // what reads its unidirectional streams when something has come
 }
 
-// serve is the connection's goroutine.
-func (c *connection) serve() {
-	defer c.server.forget(c)
+// prepare says who we are. It reports false if that fails: then the connection is none.
+func (c *connection) prepare() (ready bool) {
 	defer c.survive()
 	c.idle = time.AfterFunc(c.server.options.Timeouts.Head, c.rested)
-	defer c.idle.Stop()
 	ctx, cancel := context.WithTimeout(c.quic.Context(), c.server.options.Timeouts.Head)
 	control, err := c.quic.OpenUniStreamSync(ctx)
 	cancel()
 	if err != nil {
 		c.end(wire.StreamCreationError, conn.NoRequest)
-		return
+		return false
 	}
-	if !c.greet(control) {
-		return
-	}
-	c.server.running.Go(c.acceptUni)
+	return c.greet(control)
+}
+
+// serve takes the client's requests, most of the time by waiting for one: it is begun on a small stack, behind prepare.
+func (c *connection) serve() {
+	defer c.server.forget(c)
+	defer c.survive()
 	for {
 		s, err := c.quic.AcceptStream(c.quic.Context())
 		if err != nil {
 			return
+		}
+		if c.silence.Load() != awake {
+			c.wake() // with a request comes what there is to say about it
 		}
 		if c.request(s); c.wasted.Load()-int64(time.Since(c.server.started)) > int64(wasteful*wastefulEvery)/4 {
 			time.Sleep(wastefulPause) // whoever has better manners is served first
@@ -184,106 +182,6 @@ func (c *connection) rested() {
 		c.idle.Reset(left)
 	default:
 		c.end(wire.NoError, conn.IdleTime)
-	}
-}
-
-// acceptUni takes the client's unidirectional streams.
-func (c *connection) acceptUni() {
-	defer c.survive()
-	for {
-		q, err := c.quic.AcceptUniStream(c.quic.Context())
-		if err != nil {
-			return
-		}
-		c.server.running.Go(func() {
-			defer c.survive()
-			c.readUni(q)
-			q.ReleaseStreamCredit()
-		})
-	}
-}
-
-// readUni reads a unidirectional stream to its end.
-func (c *connection) readUni(q *quic.ReceiveStream) {
-	in := make([]byte, 0, uniBuffer)
-	var kind uint64
-	for k := 0; k == 0; {
-		n, err := q.Read(in[len(in) : len(in)+1]) // a type is short, and comes once
-		in = in[:len(in)+n]
-		if kind, k = wire.Varint(in); k == 0 && err != nil {
-			return // ended before it had a type
-		}
-	}
-	in = in[:0]
-	switch {
-	case kind == wire.StreamPush: // which only servers have (RFC 9114, section 6.2.2)
-		c.fail(wire.StreamCreationError)
-		return
-	case kind > wire.StreamDecoder:
-		q.CancelRead(quic.StreamErrorCode(wire.StreamCreationError))
-		if c.strange() {
-			c.fail(wire.ExcessiveLoad)
-		}
-		return
-	case c.twice(kind):
-		c.fail(wire.StreamCreationError)
-		return
-	}
-	c.readCritical(q, kind, in)
-}
-
-// uniBuffer is the buffer of a stream that says little, octets; it grows where it must.
-const uniBuffer = 64
-
-// twice notes that a stream of a type has come which comes once, and reports whether it is another one.
-func (c *connection) twice(kind uint64) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	was := c.seen[kind]
-	c.seen[kind] = true
-	return was
-}
-
-// strange counts a stream of a type that nobody knows and reports whether there are too many.
-func (c *connection) strange() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.unknown++
-	return c.unknown > unknownStreams
-}
-
-// critical is a machine of a stream that lasts as long as its connection.
-type critical interface {
-	Feed(in []byte) (int, wire.Code)
-	Earn(octets int)
-}
-
-// readCritical reads a control or QPACK stream. It must not end (RFC 9114, section 6.2.1; RFC 9204, section 4.2).
-func (c *connection) readCritical(q *quic.ReceiveStream, kind uint64, in []byte) {
-	var m critical = new(wire.Control)
-	if kind != wire.StreamControl {
-		m = &wire.Instructions{Decoder: kind == wire.StreamDecoder}
-	}
-	earned := uint64(0)
-	for {
-		if len(in) == cap(in) {
-			in = append(make([]byte, 0, min(4*cap(in), wire.MaxControlFrame)), in...)
-		}
-		n, err := q.Read(in[len(in):cap(in)])
-		in = in[:len(in)+n]
-		if requests := c.requests.Load(); requests > earned {
-			m.Earn(int(requests-earned) * earnedByRequest)
-			earned = requests
-		}
-		used, code := m.Feed(in)
-		if code == wire.None && err != nil {
-			code = wire.ClosedCriticalStream
-		}
-		if code != wire.None {
-			c.fail(code)
-			return
-		}
-		in = in[:copy(in, in[used:])]
 	}
 }
 

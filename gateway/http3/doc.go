@@ -16,6 +16,9 @@
 // which is then not read on; a body is read a piece at a time, when its backend has taken the piece before; a client has a
 // new stream only when the exchange of an old one is over.
 //
+// A connection without a request has one goroutine of ours, which waits for the next one. What reads the client's
+// unidirectional streams rests when nothing comes there, and is woken when something has come (uni.go).
+//
 // It deliberately decides nothing about a request, and knows nothing of QUIC's packets, but how long they are where quic-go
 // would reflect them (amplification.go).
 package http3

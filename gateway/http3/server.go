@@ -175,6 +175,7 @@ func (s *Server) Serve() {
 	for _, k := range s.sockets {
 		s.running.Go(func() { s.accept(k) })
 	}
+	s.running.Go(s.sweep)
 }
 
 // handshake is a connection that may become one. It is found in the contexts of its callbacks.
@@ -250,6 +251,7 @@ func (s *Server) begin(k *socket, q *quic.Conn) {
 			Certificate: (*exchange.Certificate)(tlsconn.Verified(&state)),
 		},
 	}
+	c.silence.Store(awake)
 	entered := s.options.Networks.Enter(a)
 	taken := s.places.Add(1)
 	s.mu.Lock()
@@ -267,8 +269,11 @@ func (s *Server) begin(k *socket, q *quic.Conn) {
 		case c.host.pressed():
 			c.end(wire.ExcessiveLoad, conn.Overloaded)
 		default:
-			c.serve()
-			return
+			if c.prepare() {
+				s.running.Go(c.acceptUni)
+				s.running.Go(c.serve)
+				return
+			}
 		}
 		s.forget(c)
 	})
@@ -304,6 +309,9 @@ func (s *Server) labour(st *stream) {
 
 // forget takes a connection out of the account.
 func (s *Server) forget(c *connection) {
+	if c.idle != nil {
+		c.idle.Stop()
+	}
 	s.options.Networks.Leave(c.network)
 	s.places.Add(-1)
 	s.mu.Lock()
@@ -355,10 +363,14 @@ func (s *Server) Drain() {
 }
 
 // all returns the connections.
-func (s *Server) all() []*connection {
+func (s *Server) all() []*connection { return s.appendAll(nil) }
+
+// appendAll puts them into room that is used again.
+func (s *Server) appendAll(room []*connection) []*connection {
+	clear(room)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Collect(maps.Keys(s.connections))
+	return slices.AppendSeq(room[:0], maps.Keys(s.connections))
 }
 
 // Close ends every connection that is left, and waits for all that was begun. The loops must have ended before: what they
