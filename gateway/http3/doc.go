@@ -17,7 +17,8 @@
 // new stream only when the exchange of an old one is over.
 //
 // A connection without a request has one goroutine of ours, which waits for the next one. What reads the client's
-// unidirectional streams rests when nothing comes there, and is woken when something has come (uni.go).
+// unidirectional streams rests when nothing comes there, and is woken when something has come (uni.go). The garbage that a
+// wave of handshakes leaves is collected when it is over (settle.go).
 //
 // It deliberately decides nothing about a request, and knows nothing of QUIC's packets, but how long they are where quic-go
 // would reflect them (amplification.go).

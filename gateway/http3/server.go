@@ -12,6 +12,7 @@ import (
 	"maps"
 	"math"
 	"net"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -176,6 +177,7 @@ func (s *Server) Serve() {
 		s.running.Go(func() { s.accept(k) })
 	}
 	s.running.Go(s.sweep)
+	s.running.Go(func() { s.settle(living, debug.FreeOSMemory) })
 }
 
 // handshake is a connection that may become one. It is found in the contexts of its callbacks.
