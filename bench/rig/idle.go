@@ -22,11 +22,9 @@ const (
 	idlePlain = 1 << 10
 	idleTLS   = 12 << 10
 	idleHTTP2 = 30 << 10
-	// Over QUIC 60 KiB are wanted and 68 to 74 measured. After a collection 54 are left: 36 of heap, of which quic-go and
-	// crypto/tls have all but 2, most for keys and for what the handshake leaves behind, and 18 of five stacks, 5 of which are
-	// those that read what clients say unasked: without them it would be 61. With half the garbage allowed (GOGC=25) it
-	// would be 66.
-	idleHTTP3 = 80 << 10
+	// Over QUIC 55 KiB are measured: 38 of heap, of which quic-go and crypto/tls have all but 2, most for keys and for what the
+	// handshake leaves behind, 11 of the stacks of three goroutines, and what lies between.
+	idleHTTP3 = 60 << 10
 )
 
 // idleQUIC is how many times fewer connections of HTTP/3 there are than others: the gateway takes only so many.
