@@ -10,7 +10,7 @@ import (
 const (
 	// settleTick is how often it is looked whether a wave of new connections is over, and trickle how many may come meanwhile
 	// where it is.
-	settleTick = 100 * time.Millisecond
+	settleTick = 125 * time.Millisecond
 	trickle    = 2
 	// wave is how many new connections are worth a collection, if what they have taken is so large a part of all that lives:
 	// that is looked through for them. perConnection is what one holds on to, octets.

@@ -19,7 +19,7 @@ func TestGarbageOfHandshakesIsCollected(t *testing.T) {
 		s.running.Go(func() {
 			s.settle(lives.Load, func() {
 				collected.Add(1)
-				time.Sleep(200 * time.Millisecond)
+				time.Sleep(2 * settleTick)
 			})
 		})
 		arrive := func(n int) { s.next.Add(uint64(n)) }

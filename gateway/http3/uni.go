@@ -34,8 +34,8 @@ const (
 	firstWait = 100 * time.Millisecond
 	lastWait  = 8 * time.Second
 	// sweepTime is in what time all connections are looked at, sweepSteps in how many steps.
-	sweepTime  = 250 * time.Millisecond
-	sweepSteps = 8
+	sweepTime  = 500 * time.Millisecond
+	sweepSteps = 4
 	// awake is the silence of a connection where nobody rests.
 	awake = -1
 )
