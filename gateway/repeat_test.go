@@ -95,6 +95,37 @@ func TestRP05AFormThatTheKernelDidNotTakeGoesOverAnotherConnection(t *testing.T)
 	}
 }
 
+// RP-05: what a backend says while its kernel takes nothing of the next request yet is no answer to that.
+func TestRP05AFormThatTheKernelRefusedIsGuardedStill(t *testing.T) {
+	t.Parallel()
+	for name, speak := range map[string]func(*simsys.End){
+		"surplus": func(b *simsys.End) { b.Write([]byte("HTTP/1.1 200 OK\r\nX-Tag: unasked\r\nContent-Length: 0\r\n\r\n")) },
+		"FIN":     (*simsys.End).CloseWrite, "reset": (*simsys.End).Reset,
+	} {
+		st := newStage(t)
+		client := st.send(getA)
+		before := st.accept()
+		st.net.SetCapacity(int(before.Got())) // it has answered, and has not read what it was asked
+		st.write(before, ok200)
+		st.wants(client, 200, "", false)
+		st.write(client, postA)
+		st.wantsSilence(client)
+		st.net.SetCapacity(4 << 10)
+		speak(before)
+		b := st.accept()
+		if got := string(b.Read()); !strings.HasPrefix(got, "POST /a ") || !strings.HasSuffix(got, "form") {
+			t.Errorf("%s: %q has come", name, got)
+		}
+		st.write(b, ok200)
+		if got := string(client.Read()); !strings.HasPrefix(got, "HTTP/1.1 200 OK") || strings.Contains(got, "unasked") {
+			t.Errorf("%s: the client got %q", name, got)
+		}
+		if got := string(before.Read()); strings.Contains(got, "POST") {
+			t.Errorf("%s: the one that spoke got %q, too", name, got)
+		}
+	}
+}
+
 // RP-05: nor is a form lost of which TLS has already made something else.
 func TestRP05AFormThatDidNotLeaveByTLSGoesOverAnotherConnection(t *testing.T) {
 	t.Parallel()

@@ -80,7 +80,7 @@ func (o *simOrigin) step() {
 		}
 		return
 	}
-	if o.w.unasked && o.got > 0 && o.end.Got() == o.got && o.end.Taken() && o.w.own.IntN(20) == 0 {
+	if o.got > 0 && o.end.Got() == o.got && o.end.Taken() && o.w.own.IntN(20) == 0 {
 		o.speak()
 		return
 	}

@@ -102,8 +102,7 @@ type world struct {
 	calm             bool           // nobody fails or leaves: every request must succeed
 	toils            bool           // the loops work when time passes, and may come to be late
 	own              *rand.Rand     // for what is done amid a turn, and by backends that nobody has asked
-	unasked          bool           // some of them speak or leave then,
-	spoken           int            // so many have
+	spoken           int            // so many of them have spoken, or left
 	seen             map[string]int // times a non-idempotent request was received whole, by tag
 	whole            int            // answers that arrived whole and right
 	streamed         int            // of them over HTTP/2
@@ -147,7 +146,6 @@ func newWorld(t *testing.T, seed uint64, f simsys.Faults) *world {
 	w := &world{t: t, seed: seed, net: simsys.New(seed, f), drainAt: -1, seen: map[string]int{}, agreed: map[string]bool{}, finished: map[string]bool{}}
 	w.limiter = [2]*limit.Backend{w.limits.Backend("sim"), w.limits.Backend("next")}
 	w.rng, w.own = w.net.Rand(), rand.New(rand.NewPCG(seed, 78))
-	w.unasked = f.Again == 0 // what the kernel does not take at once has left, as far as the loop knows
 	if w.rng.IntN(8) == 0 {
 		w.net.SetCapacity(80 + w.rng.IntN(200))
 	}

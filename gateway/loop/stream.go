@@ -277,7 +277,7 @@ func (s *Stream) Give(b []byte) bool {
 }
 
 // Guard makes what this turn writes depend on the peer's silence: if there is anything to read when it would be sent,
-// it is dropped and g.Spoke called instead. Whoever puts a request on an idle connection wants this: what a backend has
+// be it in a later turn because the kernel takes none of it now, it is dropped and g.Spoke called instead. Whoever puts a request on an idle connection wants this: what a backend has
 // to say before it was asked would be taken for the answer. It is for what is small enough to wait for the end of the
 // turn; what leaves sooner, by Flush or a large Write, goes unguarded. So that this does not happen to a request whose body is still
 // coming, more says that it is: what has been written of it waits no longer than to the turn's end.
@@ -516,8 +516,14 @@ func (s *Stream) event(f Flags) {
 			return
 		}
 	}
-	if s.held && s.guard != nil {
+	switch {
+	case s.guard == nil:
+	case s.held:
 		return // it is told when that would be sent
+	case s.Pending() > 0 && (s.readable || s.loop.kernel.Peek(s.fd) != syscall.EAGAIN): // the kernel has refused all of it before
+		if s.warn(); s.closed {
+			return
+		}
 	}
 	if f&EventError != 0 {
 		s.broken, s.readable = true, true

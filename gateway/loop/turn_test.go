@@ -4,6 +4,7 @@ package loop_test
 
 import (
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -142,6 +143,46 @@ func TestGuardHoldsBackWhatAnEarlyPeerMustNotGet(t *testing.T) {
 		}
 		if !sent || got != want || c.spoke != wantSpoke {
 			t.Errorf("early %q: sent %q, warned %d times", early, got, c.spoke)
+		}
+	}
+}
+
+// Of what the kernel has refused whole nothing has left: the peer must still be silent when it is tried again.
+func TestGuardHoldsOnWhenTheKernelRefusesAll(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		peer    func(end *simsys.End)
+		midturn func(end *simsys.End)
+		speaks  bool
+	}{
+		"makes room":                    {peer: func(end *simsys.End) { end.Read() }},
+		"speaks":                        {peer: func(end *simsys.End) { end.Write([]byte("surplus")) }, speaks: true},
+		"ends":                          {peer: (*simsys.End).CloseWrite, speaks: true},
+		"resets":                        {peer: (*simsys.End).Reset, speaks: true},
+		"makes room and speaks":         {peer: func(end *simsys.End) { end.Read(); end.Write([]byte("surplus")) }, speaks: true},
+		"makes room and then it speaks": {peer: func(end *simsys.End) { end.Read() }, midturn: func(end *simsys.End) { end.Write([]byte("surplus")) }, speaks: true},
+	} {
+		net, l, ends, who := salon(t, 1)
+		end, at := ends[0], who[0]
+		early := false
+		at.readable = func(s *scribe) { early = s.heard() && s.spoke == 0 }
+		net.SetCapacity(100)
+		l.Post(func() { at.stream.Write(make([]byte, 100)) })
+		l.Turn()
+		at.ask(false)
+		if l.Turn(); at.stuck != 1 || at.left+at.spoke > 0 {
+			t.Fatalf("%s: stuck %d times, left %d, warned %d", what, at.stuck, at.left, at.spoke)
+		}
+		c.peer(end)
+		if c.midturn != nil {
+			net.Midturn = func() { c.midturn(end) }
+		}
+		for range 3 {
+			l.Turn()
+		}
+		got := string(end.Read())
+		if (at.spoke == 1) != c.speaks || (at.left == 1) == c.speaks || strings.Contains(got, "request") == c.speaks || early {
+			t.Errorf("a peer %s: warned %d times, left %d, got %q, taken for an answer %v", what, at.spoke, at.left, got, early)
 		}
 	}
 }
