@@ -20,7 +20,6 @@ import (
 	"github.com/pvgate/pvgate/gateway/exchange"
 	"github.com/pvgate/pvgate/gateway/handover"
 	"github.com/pvgate/pvgate/gateway/health"
-	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/pages"
 	"github.com/pvgate/pvgate/gateway/surface"
@@ -83,7 +82,7 @@ func buildLive(ctx context.Context, cfg *config.Config, books *books, own own) (
 	}
 	snap := &gateway.Snapshot{ID: digest.String()[:8], Via: pseudonym(cfg), Networks: conn.NetworkPolicy{Most: cfg.Root.Clients.PerNetwork.V}}
 	snap.Parking = gateway.Parking{Most: cfg.Root.Lookups.Parked.V, Wait: cfg.Root.Lookups.Wait.V}
-	options := surface.Options{Domain: cfg.Root.Domain.V, Table: rt.table, Leaving: own.leaving, Limits: http1.DefaultLimits().Heads()}
+	options := surface.Options{Domain: cfg.Root.Domain.V, Table: rt.table, Leaving: own.leaving, Limits: gateway.DefaultOptions().Limits.Heads()}
 	if rt.pending {
 		options.Table = nil // whoever is not in the files may be in the registry
 	}

@@ -30,7 +30,6 @@ import (
 	"github.com/pvgate/pvgate/gateway"
 	"github.com/pvgate/pvgate/gateway/endpoint"
 	"github.com/pvgate/pvgate/gateway/handover"
-	"github.com/pvgate/pvgate/gateway/http1"
 	"github.com/pvgate/pvgate/gateway/limit"
 	"github.com/pvgate/pvgate/gateway/metrics"
 	"github.com/pvgate/pvgate/gateway/surface"
@@ -135,7 +134,7 @@ func Start(t testing.TB, o Options) *Gateway {
 		}
 	}
 	faces.Table = table
-	faces.Limits = http1.DefaultLimits().Heads()
+	faces.Limits = gateway.DefaultOptions().Limits.Heads()
 	if o.Surface != nil {
 		o.Surface(&faces)
 	}
