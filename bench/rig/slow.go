@@ -61,9 +61,11 @@ type slowFigure struct {
 	DuringUS   float64            `json:"p99_us_while_they_stay"`
 	Disturbed  int                `json:"disturbed_seconds_not_timed"`
 	Open       float64            `json:"connections_open_at_most"`
-	BytesEach  float64            `json:"rss_bytes_per_slow_connection"`
+	BytesEach  *float64           `json:"rss_bytes_per_slow_connection,omitempty"` // nil where none of them stays
 	ByCause    map[string]float64 `json:"connections_closed"`
 	FinallyFDs int                `json:"descriptors_left_over"`
+
+	stays bool // the attack's connections do
 }
 
 // slow lets slowhttptest hold thousands of connections in each of its ways while healthy clients go on asking. Attackers have
@@ -123,6 +125,7 @@ func slow(ctx context.Context, b *bed) (any, error) {
 // slowMode is one attack, which is there when enough of its connections are open.
 func slowMode(ctx context.Context, p *binary.Process, address string, connections int, enough float64, command []string) (f slowFigure, err error) {
 	span := time.Duration(proof.Count(5, 60)) * time.Second
+	f.stays = enough > 0
 	base, err := p.FDs()
 	if err != nil {
 		return f, err
@@ -265,7 +268,16 @@ func (f *slowFigure) watch(ctx context.Context, p *binary.Process, rss int64) er
 			return err
 		}
 		if open, _ := m.Sum("pvgate_connections"); open > f.Open {
-			f.Open, f.BytesEach = open, max(0, float64(now-rss)/open)
+			f.note(open, now-rss)
 		}
+	}
+}
+
+// note takes that more connections are open than before, and so many octets more in use than without the attack. Those of an attack
+// that leaves at once are not among the connections: what it uses is no matter of theirs.
+func (f *slowFigure) note(open float64, octets int64) {
+	if f.Open = open; f.stays {
+		each := max(0, float64(octets)/open)
+		f.BytesEach = &each
 	}
 }
