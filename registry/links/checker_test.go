@@ -372,8 +372,9 @@ func TestOneProcessChecks(t *testing.T) {
 		later, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
 		defer cancel()
 		ended := make(chan error)
-		// It does not end at the very moment at which the second tries again: what both did then would be anybody's guess.
-		first, end := context.WithTimeout(t.Context(), time.Hour-time.Second)
+		// It does not end at a moment at which the second tries again, which are multiples of 50 ms (bbolt's): what both did
+		// then would be anybody's guess.
+		first, end := context.WithTimeout(t.Context(), time.Hour-time.Second-20*time.Millisecond)
 		defer end()
 		go func() { ended <- New(o).Run(first) }()
 		synctest.Wait()
