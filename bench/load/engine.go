@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"time"
 
+	"golang.org/x/net/http2/hpack"
 	"golang.org/x/sys/unix"
 
 	"github.com/pvgate/pvgate/bench/proc"
@@ -26,11 +27,12 @@ type client struct {
 	fd      int
 	state   clientState
 	ans     answer
-	any     bool   // an octet of the answer was seen
-	hup     bool   // the server has closed its side
-	pending []byte // of the request, what the socket did not take
-	in      []byte // of the answer, what the reader could not use yet
-	layer   *layer // nil without TLS
+	any     bool       // an octet of the answer was seen
+	hup     bool       // the server has closed its side
+	pending []byte     // of the request, what the socket did not take
+	in      []byte     // of the answer, what the reader could not use yet
+	layer   *layer     // nil without TLS
+	many    *multiplex // nil without HTTP/2
 	due     time.Duration
 	sent    time.Duration
 }
@@ -66,6 +68,8 @@ type engine struct {
 	buf     []byte
 	clear   []byte // what TLS has opened of buf
 	next    int
+	lists   [][]hpack.HeaderField // the requests, over HTTP/2
+	alike   bool                  // all of them, but for their paths
 	base    time.Time
 	now     time.Duration // since base, read after each wait and at each answer
 
@@ -98,6 +102,13 @@ func newEngine(o Options) (*engine, error) {
 	}
 	if o.TLS != nil {
 		e.clear = make([]byte, clearSize)
+	}
+	if o.Streams > 0 {
+		if e.lists, err = lists(o.Requests); err != nil {
+			e.shut()
+			return nil, err
+		}
+		e.alike, e.o.TLS = alike(e.lists), secureMultiplex(o.TLS)
 	}
 	if e.open {
 		e.pace = newPace(o.Rate, o.Poisson, o.Seed)
@@ -234,7 +245,7 @@ func (e *engine) hangUp(c *client) {
 		_ = unix.Close(c.fd)
 		c.fd = -1
 	}
-	c.pending, c.layer = nil, nil
+	c.pending, c.layer, c.many = nil, nil, nil
 }
 
 // counts tells whether the request of c belongs to the measured time.
@@ -247,12 +258,16 @@ func (e *engine) counts(c *client) bool {
 
 // fail counts a failed request (or, in state connecting, a failed connection).
 func (e *engine) fail(c *client, kind *uint64, why string) {
+	n := 1 // request, or connection
+	if c.many != nil {
+		n = len(c.many.asked)
+	}
 	if c.state == busy {
-		e.inFlight--
-		e.finished++
+		e.inFlight -= n
+		e.finished += uint64(n)
 	}
 	if e.counts(c) || c.state == connecting {
-		*kind++
+		*kind += uint64(n)
 		if e.res.FirstFailure == "" {
 			e.res.FirstFailure = why
 		}
@@ -292,6 +307,10 @@ func (e *engine) ready(id int32, events uint32) {
 			}
 			e.tick()
 		}
+		if e.o.Streams > 0 {
+			e.talk(id)
+			return
+		}
 		e.idle(id)
 		return
 	}
@@ -324,45 +343,18 @@ func (e *engine) idle(id int32) {
 	e.freeIDs = append(e.freeIDs, id)
 }
 
-// release sends what is due and sets the alarm for what is next.
-func (e *engine) release() error {
-	for {
-		due := e.pace.next()
-		if e.till > 0 && due >= e.till {
-			return nil
-		}
-		if due > e.now && due > e.tick() {
-			if e.alarm.set {
-				return nil
-			}
-			return e.alarm.in(due - e.now)
-		}
-		e.pace.step()
-		if id, ok := e.takeFree(); ok {
-			e.send(id, due)
-		} else if !e.backlog.push(due) && due >= e.from {
-			e.res.Missed++
-		}
+// nextRequest is the place of the request that is sent next.
+func (e *engine) nextRequest() (at int) {
+	at = e.next
+	if e.next++; e.next == len(e.o.Requests) {
+		e.next = 0
 	}
-}
-
-func (e *engine) takeFree() (int32, bool) {
-	for n := len(e.freeIDs); n > 0; n = len(e.freeIDs) {
-		id := e.freeIDs[n-1]
-		e.freeIDs = e.freeIDs[:n-1]
-		if e.clients[id].state == free {
-			return id, true
-		}
-	}
-	return 0, false
+	return at
 }
 
 func (e *engine) send(id int32, due time.Duration) {
 	c := &e.clients[id]
-	msg := e.o.Requests[e.next]
-	if e.next++; e.next == len(e.o.Requests) {
-		e.next = 0
-	}
+	msg := e.o.Requests[e.nextRequest()]
 	c.state, c.due, c.sent, c.any = busy, due, e.now, false
 	c.ans.reset(msg[0] == 'H')
 	c.pending = msg
@@ -393,7 +385,7 @@ func (e *engine) flush(id int32) bool {
 		}
 	}
 	c.pending = nil
-	return true
+	return e.speak(id) // what was gathered meanwhile
 }
 
 func (e *engine) read(id int32) {
@@ -429,7 +421,11 @@ func (e *engine) got(id int32, b []byte) bool {
 	c.layer.feed(b)
 	for {
 		n, err := c.layer.open(e.clear)
-		if n > 0 && (!e.take(id, e.clear[:n]) || c.layer == nil) {
+		take := e.take
+		if c.many != nil {
+			take = e.frames
+		}
+		if n > 0 && (!take(id, e.clear[:n]) || c.layer == nil) {
 			return false
 		}
 		switch {
@@ -440,7 +436,7 @@ func (e *engine) got(id int32, b []byte) bool {
 			e.gone(id, unix.EPROTO)
 			return false
 		case n == 0:
-			return true
+			return e.speak(id) // everything that has come is answered before anything is sent
 		}
 	}
 }
@@ -495,7 +491,11 @@ func (e *engine) complete(id int32) bool {
 	e.finished++
 	e.tick()
 	if e.counts(c) {
-		e.score(c)
+		start := c.sent
+		if e.open {
+			start = c.due
+		}
+		e.score(c.ans.status, c.ans.length, start)
 	}
 	switch {
 	case e.o.ReconnectEach:
@@ -516,21 +516,18 @@ func (e *engine) complete(id int32) bool {
 	return c.state == busy
 }
 
-func (e *engine) score(c *client) {
-	e.res.Statuses[c.ans.status/100]++
-	if w := e.o.WantStatus; w != 0 && c.ans.status != w {
-		e.wrong(fmt.Sprintf("status %d, want %d", c.ans.status, w))
+// score counts a whole answer to a request that left at start.
+func (e *engine) score(status int, length int64, start time.Duration) {
+	e.res.Statuses[status/100]++
+	if w := e.o.WantStatus; w != 0 && status != w {
+		e.wrong(fmt.Sprintf("status %d, want %d", status, w))
 		return
 	}
-	if w := e.o.WantLength; w >= 0 && c.ans.length != w {
-		e.wrong(fmt.Sprintf("body of %d octets, want %d", c.ans.length, w))
+	if w := e.o.WantLength; w >= 0 && length != w {
+		e.wrong(fmt.Sprintf("body of %d octets, want %d", length, w))
 		return
 	}
 	e.res.Good++
-	start := c.sent
-	if e.open {
-		start = c.due
-	}
 	e.res.Latency.Record(e.now - start)
 }
 
@@ -553,7 +550,7 @@ func (e *engine) gone(id int32, errno unix.Errno) {
 		c.state = closing
 		e.hangUp(c)
 		e.connect(id)
-	case c.state == busy && c.ans.eof() && errno == 0:
+	case c.state == busy && c.many == nil && c.ans.eof() && errno == 0:
 		c.ans.close = true
 		if e.complete(id) { // ReconnectEach: closed already
 			e.hangUp(c)

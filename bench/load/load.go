@@ -13,7 +13,7 @@
 // request it kept waiting (no coordinated omission).
 //
 // With [Options].TLS the connections speak TLS; those that are used once have a goroutine each, since a handshake blocks. With
-// [Options].Streams they speak HTTP/2, with QUIC too HTTP/3, by a stock client: what it costs is not the server's.
+// [Options].Streams they speak HTTP/2. With QUIC too it is HTTP/3, by a stock client: what it costs is not the server's.
 //
 // It deliberately does not pipeline, follows no redirect, keeps no cookie and does not look into bodies beyond their length.
 package load
@@ -175,7 +175,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if o.QUIC {
 		return runQUIC(ctx, o)
 	}
-	if o.TLS != nil && (o.Streams > 0 || o.ReconnectEach) {
+	if o.TLS != nil && o.ReconnectEach {
 		return runSecure(ctx, o)
 	}
 	e, err := newEngine(o)

@@ -5,12 +5,10 @@ package load
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -20,10 +18,13 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// Windows of a client that never holds a server back (RFC 9113, section 6.9.1).
 const (
+	// maxWindow is that of a client who never holds a server back (RFC 9113, section 6.9.1).
 	maxWindow = 1<<31 - 1
 	renewAt   = 1 << 30
+	// maxFrame is the largest payload of a frame that a server sends to who asks for none larger (section 4.2).
+	maxFrame    = 16 << 10
+	frameHeader = 9
 )
 
 const (
@@ -33,27 +34,24 @@ const (
 	status200 = 0x80 | 8
 )
 
-// multiplexed is one HTTP/2 connection after the other, each with as many requests at once as Options.Streams says. Its
-// header blocks are like a browser's: what every request has is in the dynamic table after the first, the path never.
-type multiplexed struct {
-	secureClient
-	frames  *http2.Framer
+// multiplex is HTTP/2 on one connection, with as many requests at once as Options.Streams says. Its header blocks are like a
+// browser's: what every request has is in the dynamic table after the first, the path never. It is octets in, octets out.
+type multiplex struct {
 	encoder *hpack.Encoder
 	decoder *hpack.Decoder
 	block   bytes.Buffer
+	alike   bool      // all requests, but for their paths
 	common  [2][]byte // of a header block what stands before its path and behind it, once that is always the same
-	in      *bufio.Reader
-	out     *bufio.Writer
-	asked   map[uint32]*asked
-	spare   []*asked // of requests that have their answers
+	asked   map[uint32]asked
 	lastID  uint32
 	taken   uint32 // octets of DATA since the connection's window was renewed
 	status  int    // of the header block that is being read
+	out     []byte // frames that have not been sealed yet
 }
 
 // asked is a request that waits for its answer.
 type asked struct {
-	begin  time.Time
+	sent   time.Duration
 	status int
 	length int64
 }
@@ -99,236 +97,293 @@ func alike(lists [][]hpack.HeaderField) bool {
 	return true
 }
 
-func (c *multiplexed) work(ctx context.Context) {
-	for ctx.Err() == nil && c.run.phase.Load() != ended {
-		err := c.connect()
-		if err != nil {
-			c.fail(&c.res.Refused, err)
-			time.Sleep(time.Millisecond)
-			continue
-		}
-		if err := c.serve(ctx); err != nil {
-			for range c.asked {
-				c.fail(&c.res.Lost, err)
-			}
-		}
-		c.hangUp()
-	}
-}
-
-func (c *multiplexed) connect() error {
-	conn, err := net.DialTimeout("tcp", c.run.o.Address.String(), c.run.o.Timeout)
-	if err != nil {
-		return err
-	}
-	config := c.run.o.TLS.Clone()
-	config.NextProtos = []string{http2.NextProtoTLS}
-	secure := tls.Client(conn, config)
-	_ = secure.SetDeadline(time.Now().Add(c.run.o.Timeout))
-	if err := secure.Handshake(); err != nil {
-		_ = conn.Close()
-		return err
-	}
-	if secure.ConnectionState().NegotiatedProtocol != http2.NextProtoTLS {
-		_ = conn.Close()
-		return errors.New("the server does not speak h2")
-	}
-	c.conn = secure
-	c.out = bufio.NewWriterSize(secure, 64<<10)
-	c.in = bufio.NewReaderSize(secure, 64<<10)
-	c.frames = http2.NewFramer(c.out, c.in)
-	c.frames.SetReuseFrames()
-	c.block.Reset()
-	c.encoder = hpack.NewEncoder(&c.block)
-	c.decoder = hpack.NewDecoder(4096, func(f hpack.HeaderField) {
+func newMultiplex(alike bool) *multiplex {
+	m := &multiplex{alike: alike, asked: map[uint32]asked{}, lastID: 1}
+	m.encoder = hpack.NewEncoder(&m.block)
+	m.decoder = hpack.NewDecoder(4096, func(f hpack.HeaderField) {
 		if f.Name == ":status" {
-			c.status, _ = strconv.Atoi(f.Value)
+			m.status, _ = strconv.Atoi(f.Value)
 		}
 	})
-	c.asked, c.lastID, c.taken, c.common = map[uint32]*asked{}, 1, 0, [2][]byte{}
-	_, _ = c.out.WriteString(http2.ClientPreface)
-	_ = c.frames.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: maxWindow}, http2.Setting{ID: http2.SettingEnablePush, Val: 0})
-	return c.frames.WriteWindowUpdate(0, maxWindow-65535)
+	m.out = append(m.out, http2.ClientPreface...)
+	m.frame(http2.FrameSettings, 0, 0, 12)
+	m.setting(http2.SettingInitialWindowSize, maxWindow)
+	m.setting(http2.SettingEnablePush, 0)
+	m.renew(maxWindow - 65535)
+	return m
 }
 
-// serve asks and reads until the run's end. What is on its way then belongs to nobody.
-func (c *multiplexed) serve(ctx context.Context) error {
-	for range c.run.o.Streams {
-		if err := c.ask(); err != nil {
-			return err
-		}
-	}
-	for ctx.Err() == nil && c.run.phase.Load() != ended {
-		if c.out.Buffered() > 0 {
-			_ = c.conn.SetDeadline(time.Now().Add(c.run.o.Timeout))
-			if err := c.out.Flush(); err != nil {
-				return err
-			}
-		}
-		// Everything that has come is answered before anything is sent.
-		for more := true; more; more = c.ready() {
-			if err := c.frame(); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+// frame begins one whose payload, of length octets, is to be appended.
+func (m *multiplex) frame(kind http2.FrameType, flags http2.Flags, id uint32, length int) {
+	m.out = binary.BigEndian.AppendUint32(m.out, uint32(length)<<8|uint32(kind))
+	m.out = binary.BigEndian.AppendUint32(append(m.out, byte(flags)), id)
 }
 
-// ready reports whether a whole frame is there.
-func (c *multiplexed) ready() bool {
-	const head = 9
-	if c.in.Buffered() < head {
-		return false
-	}
-	b, _ := c.in.Peek(head)
-	return c.in.Buffered() >= head+int(binary.BigEndian.Uint32(b)>>8)
+func (m *multiplex) setting(id http2.SettingID, value uint32) {
+	m.out = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint16(m.out, uint16(id)), value)
 }
 
-func (c *multiplexed) ask() error {
-	list := c.run.lists[(c.run.next.Add(1)-1)%uint64(len(c.run.lists))]
-	if err := c.encode(list); err != nil {
+// renew opens the connection's window by n octets.
+func (m *multiplex) renew(n uint32) {
+	m.frame(http2.FrameWindowUpdate, 0, 0, 4)
+	m.out = binary.BigEndian.AppendUint32(m.out, n)
+}
+
+// ask sends a request.
+func (m *multiplex) ask(list []hpack.HeaderField, now time.Duration) error {
+	if err := m.encode(list); err != nil {
 		return err
 	}
-	id := c.lastID
-	c.lastID += 2
-	c.asked[id] = c.fresh()
-	return c.frames.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: c.block.Bytes(), EndStream: true, EndHeaders: true})
+	m.frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, m.lastID, m.block.Len())
+	m.out = append(m.out, m.block.Bytes()...)
+	m.asked[m.lastID] = asked{sent: now}
+	m.lastID += 2
+	return nil
 }
 
 // encode makes a header block. What does not differ from request to request is in the dynamic table after the first, and is always
 // the same octets then.
-func (c *multiplexed) encode(list []hpack.HeaderField) error {
-	c.block.Reset()
-	c.block.Write(c.common[0])
-	if c.common[0] != nil {
+func (m *multiplex) encode(list []hpack.HeaderField) error {
+	m.block.Reset()
+	m.block.Write(m.common[0])
+	if m.common[0] != nil {
 		list = list[pathAt : pathAt+1]
 	}
-	if err := c.fields(list); err != nil {
+	if err := m.fields(list); err != nil {
 		return err
 	}
-	c.block.Write(c.common[1])
-	if c.common[0] != nil || !c.run.alike {
+	m.block.Write(m.common[1])
+	if m.common[0] != nil || !m.alike {
 		return nil
 	}
-	first := bytes.Clone(c.block.Bytes())
+	first := bytes.Clone(m.block.Bytes())
 	for i, same := range [][]hpack.HeaderField{list[:pathAt], list[pathAt+1:]} {
-		c.block.Reset()
-		if err := c.fields(same); err != nil {
+		m.block.Reset()
+		if err := m.fields(same); err != nil {
 			return err
 		}
-		c.common[i] = bytes.Clone(c.block.Bytes())
+		m.common[i] = bytes.Clone(m.block.Bytes())
 	}
-	c.block.Reset()
-	c.block.Write(first)
+	m.block.Reset()
+	m.block.Write(first)
 	return nil
 }
 
-func (c *multiplexed) fields(list []hpack.HeaderField) error {
+func (m *multiplex) fields(list []hpack.HeaderField) error {
 	for _, f := range list {
-		if err := c.encoder.WriteField(f); err != nil {
+		if err := m.encoder.WriteField(f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// fresh is a request that begins now.
-func (c *multiplexed) fresh() *asked {
-	a := &asked{}
-	if n := len(c.spare); n > 0 {
-		a, c.spare = c.spare[n-1], c.spare[:n-1]
+// next cuts the first frame off b; there is none as long as it has not come whole.
+func next(b []byte) (kind http2.FrameType, flags http2.Flags, id uint32, payload, rest []byte, err error) {
+	if len(b) < frameHeader {
+		return 0, 0, 0, nil, b, nil
 	}
-	*a = asked{begin: time.Now()}
-	return a
+	length := int(binary.BigEndian.Uint32(b) >> 8)
+	if length > maxFrame {
+		return 0, 0, 0, nil, b, fmt.Errorf("a frame of %d octets", length)
+	}
+	end := frameHeader + length
+	if len(b) < end {
+		return 0, 0, 0, nil, b, nil
+	}
+	return http2.FrameType(b[3]), http2.Flags(b[4]), binary.BigEndian.Uint32(b[5:]) & maxWindow, b[frameHeader:end:end], b[end:], nil
 }
 
-// frame reads one frame.
-func (c *multiplexed) frame() error {
-	f, err := c.frames.ReadFrame()
+// take takes a frame. done is the request whose answer it ends.
+func (m *multiplex) take(kind http2.FrameType, flags http2.Flags, id uint32, payload []byte) (done asked, ended bool, err error) {
+	switch kind {
+	case http2.FrameHeaders:
+		if err := m.head(flags, id, payload); err != nil {
+			return done, false, err
+		}
+	case http2.FrameData:
+		if m.taken += uint32(len(payload)); m.taken > renewAt {
+			m.renew(m.taken)
+			m.taken = 0
+		}
+		if payload, err = unpadded(flags, payload); err != nil {
+			return done, false, err
+		}
+		if a, ok := m.asked[id]; ok {
+			a.length += int64(len(payload))
+			m.asked[id] = a
+		}
+	case http2.FrameSettings:
+		if !flags.Has(http2.FlagSettingsAck) {
+			m.frame(http2.FrameSettings, http2.FlagSettingsAck, 0, 0)
+		}
+		return done, false, nil
+	case http2.FramePing:
+		if !flags.Has(http2.FlagPingAck) {
+			m.frame(http2.FramePing, http2.FlagPingAck, 0, len(payload))
+			m.out = append(m.out, payload...)
+		}
+		return done, false, nil
+	case http2.FrameRSTStream:
+		return done, false, fmt.Errorf("stream %d was reset: %x", id, payload)
+	case http2.FrameGoAway:
+		return done, false, fmt.Errorf("the server goes away: %x", payload)
+	default:
+		return done, false, nil
+	}
+	if !flags.Has(http2.FlagDataEndStream) { // the same of both
+		return done, false, nil
+	}
+	if done, ended = m.asked[id]; !ended {
+		return done, false, fmt.Errorf("an answer on stream %d, which nobody asked for", id)
+	}
+	delete(m.asked, id)
+	return done, true, nil
+}
+
+// unpadded is what a frame of a kind that may be padded carries (RFC 9113, section 6.1).
+func unpadded(flags http2.Flags, payload []byte) ([]byte, error) {
+	if !flags.Has(http2.FlagDataPadded) {
+		return payload, nil
+	}
+	if len(payload) == 0 || int(payload[0]) >= len(payload) {
+		return nil, errors.New("a frame of nothing but padding")
+	}
+	return payload[1 : len(payload)-int(payload[0])], nil
+}
+
+// head takes a header block. Of the most frequent one only the first field is of interest, which its first octet is (RFC 7541,
+// appendix A).
+func (m *multiplex) head(flags http2.Flags, id uint32, block []byte) error {
+	if !flags.Has(http2.FlagHeadersEndHeaders) {
+		return errors.New("the head of an answer is too large")
+	}
+	block, err := unpadded(flags, block)
 	if err != nil {
 		return err
 	}
-	id := f.Header().StreamID
-	switch f := f.(type) {
-	case *http2.HeadersFrame:
-		if !f.HeadersEnded() {
-			return errors.New("the head of an answer is too large")
-		}
-		// Of the most frequent block only the first field is of interest, which its first octet is (RFC 7541, appendix A).
-		block := f.HeaderBlockFragment()
-		usual := len(block) > 0 && block[0] == status200
-		c.decoder.SetEmitEnabled(!usual)
-		if usual {
-			c.status = http.StatusOK
-		}
-		if _, err := c.decoder.Write(block); err != nil {
-			return err
-		}
-		if a := c.asked[id]; a != nil && a.status < 200 {
-			a.status = c.status
-		}
-		if f.StreamEnded() {
-			return c.answered(id)
-		}
-	case *http2.DataFrame:
-		n := len(f.Data())
-		c.res.BytesIn += uint64(n)
-		if c.taken += f.Header().Length; c.taken > renewAt {
-			if err := c.frames.WriteWindowUpdate(0, c.taken); err != nil {
-				return err
-			}
-			c.taken = 0
-		}
-		if a := c.asked[id]; a != nil {
-			a.length += int64(n)
-		}
-		if f.StreamEnded() {
-			return c.answered(id)
-		}
-	case *http2.SettingsFrame:
-		if !f.IsAck() {
-			return c.frames.WriteSettingsAck()
-		}
-	case *http2.PingFrame:
-		if !f.IsAck() {
-			return c.frames.WritePing(true, f.Data)
-		}
-	case *http2.RSTStreamFrame:
-		return fmt.Errorf("stream %d was reset: %v", id, f.ErrCode)
-	case *http2.GoAwayFrame:
-		return fmt.Errorf("the server goes away: %v", f.ErrCode)
+	if flags.Has(http2.FlagHeadersPriority) {
+		return errors.New("a server that sets priorities")
+	}
+	usual := len(block) > 0 && block[0] == status200
+	m.decoder.SetEmitEnabled(!usual)
+	if usual {
+		m.status = http.StatusOK
+	}
+	if _, err := m.decoder.Write(block); err != nil {
+		return err
+	}
+	if err := m.decoder.Close(); err != nil {
+		return err
+	}
+	if a, ok := m.asked[id]; ok && a.status < 200 {
+		a.status = m.status
+		m.asked[id] = a
 	}
 	return nil
 }
 
-// answered counts a whole answer and asks for the next.
-func (c *multiplexed) answered(id uint32) error {
-	a := c.asked[id]
-	if a == nil {
-		return fmt.Errorf("an answer on stream %d, which nobody asked for", id)
-	}
-	delete(c.asked, id)
-	c.spare = append(c.spare, a)
-	o := &c.run.o
-	switch {
-	case o.WantStatus != 0 && a.status != o.WantStatus || o.WantLength >= 0 && a.length != o.WantLength:
-		c.wrong(a)
-	case c.run.phase.Load() == measured:
-		c.res.Good++
-		c.res.Statuses[a.status/100]++
-		c.res.Latency.Record(time.Since(a.begin))
-	}
-	c.run.finish()
-	return c.ask()
-}
+// What follows is the engine's part.
 
-func (c *multiplexed) wrong(a *asked) {
-	if c.run.phase.Load() != measured {
+// talk begins HTTP/2 on a connection.
+func (e *engine) talk(id int32) {
+	c := &e.clients[id]
+	if c.layer.conn.ConnectionState().NegotiatedProtocol != http2.NextProtoTLS {
+		e.fail(c, &e.res.Refused, "the server does not speak h2")
+		e.hangUp(c)
 		return
 	}
-	c.res.Wrong++
-	if c.res.FirstFailure == "" {
-		c.res.FirstFailure = fmt.Sprintf("status %d with %d octets", a.status, a.length)
+	c.state, c.sent, c.many = busy, e.now, newMultiplex(e.alike)
+	for range e.o.Streams {
+		if !e.ask(id) {
+			return
+		}
 	}
+	e.speak(id)
+}
+
+// ask asks once more on a connection. It reports whether that is still the same.
+func (e *engine) ask(id int32) bool {
+	c := &e.clients[id]
+	if err := c.many.ask(e.lists[e.nextRequest()], e.now); err != nil {
+		e.replace(id, &e.res.Invalid, err.Error())
+		return false
+	}
+	e.inFlight++
+	return true
+}
+
+// speak sends what a connection of HTTP/2 has gathered, as soon as what it sent before has left. It reports whether the connection
+// is still the same.
+func (e *engine) speak(id int32) bool {
+	c := &e.clients[id]
+	if c.many == nil || len(c.many.out) == 0 || len(c.pending) > 0 {
+		return true
+	}
+	var err error
+	if c.pending, err = c.layer.seal(c.many.out); err != nil {
+		e.replace(id, &e.res.Lost, err.Error())
+		return false
+	}
+	c.many.out = c.many.out[:0]
+	return e.flush(id)
+}
+
+// frames takes octets of a connection of HTTP/2. It reports whether that is still the same.
+func (e *engine) frames(id int32, b []byte) bool {
+	c := &e.clients[id]
+	c.any, c.sent = true, e.tick()
+	if e.measuring {
+		e.res.BytesIn += uint64(len(b))
+	}
+	kept := len(c.in) > 0
+	if kept {
+		c.in = append(c.in, b...)
+		b = c.in
+	}
+	for {
+		kind, flags, stream, payload, rest, err := next(b)
+		if err != nil {
+			e.replace(id, &e.res.Invalid, err.Error())
+			return false
+		}
+		if payload == nil {
+			break
+		}
+		b = rest
+		done, ended, err := c.many.take(kind, flags, stream, payload)
+		if err != nil {
+			e.replace(id, &e.res.Lost, err.Error())
+			return false
+		}
+		if ended && !e.answered(id, &done) {
+			return false
+		}
+	}
+	if kept {
+		c.in = c.in[:copy(c.in, b)]
+	} else {
+		c.in = append(c.in[:0], b...)
+	}
+	return true
+}
+
+// answered counts a whole answer and asks for the next.
+func (e *engine) answered(id int32, a *asked) bool {
+	e.inFlight--
+	e.finished++
+	if e.measuring {
+		e.score(a.status, a.length, a.sent)
+	}
+	if e.ended || e.o.Count > 0 && e.finished >= e.o.Count {
+		return true
+	}
+	return e.ask(id)
+}
+
+// secureMultiplex is how the connections of HTTP/2 are secured.
+func secureMultiplex(config *tls.Config) *tls.Config {
+	config = config.Clone()
+	config.NextProtos = []string{http2.NextProtoTLS}
+	return config
 }

@@ -62,3 +62,36 @@ func (q *queue) pop() (time.Duration, bool) {
 	q.size--
 	return d, true
 }
+
+// release sends what is due and sets the alarm for what is next.
+func (e *engine) release() error {
+	for {
+		due := e.pace.next()
+		if e.till > 0 && due >= e.till {
+			return nil
+		}
+		if due > e.now && due > e.tick() {
+			if e.alarm.set {
+				return nil
+			}
+			return e.alarm.in(due - e.now)
+		}
+		e.pace.step()
+		if id, ok := e.takeFree(); ok {
+			e.send(id, due)
+		} else if !e.backlog.push(due) && due >= e.from {
+			e.res.Missed++
+		}
+	}
+}
+
+func (e *engine) takeFree() (int32, bool) {
+	for n := len(e.freeIDs); n > 0; n = len(e.freeIDs) {
+		id := e.freeIDs[n-1]
+		e.freeIDs = e.freeIDs[:n-1]
+		if e.clients[id].state == free {
+			return id, true
+		}
+	}
+	return 0, false
+}

@@ -12,20 +12,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/net/http2/hpack"
 )
 
-// secure is a run over TLS in which connections wait for more than answers of their own, a closed loop with a goroutine for each:
-// for handshakes, one for each request, or for many answers at once (HTTP/2).
+// secure is a run over TLS in which every request has a connection, and thus a handshake, of its own: a closed loop with a goroutine
+// for each.
 type secure struct {
 	o        Options
 	next     atomic.Uint64
 	finished atomic.Uint64
 	phase    atomic.Int32
-	lists    [][]hpack.HeaderField // the requests, over HTTP/2
-	alike    bool                  // all of them, but for their paths
-	over     chan struct{}         // closed when Count is reached
+	over     chan struct{} // closed when Count is reached
 	once     sync.Once
 }
 
@@ -43,23 +39,12 @@ func runSecure(ctx context.Context, o Options) (Result, error) {
 	if o.WarmUp == 0 {
 		s.phase.Store(measured) // nothing that is sent is left out
 	}
-	if o.Streams > 0 {
-		var err error
-		if s.lists, err = lists(o.Requests); err != nil {
-			return Result{}, err
-		}
-		s.alike = alike(s.lists)
-	}
-	workers := make([]multiplexed, o.Conns)
+	workers := make([]secureClient, o.Conns)
 	var wg sync.WaitGroup
 	for i := range workers {
 		w := &workers[i]
 		w.run = s
-		if o.Streams > 0 {
-			wg.Go(func() { w.work(ctx) })
-		} else {
-			wg.Go(func() { w.secureClient.work(ctx) })
-		}
+		wg.Go(func() { w.work(ctx) })
 	}
 	elapsed, err := s.time(ctx)
 	s.phase.Store(ended)
