@@ -85,6 +85,38 @@ func TestRS01SlowReader(t *testing.T) {
 	}
 }
 
+// RS-02: that more comes for a backend that takes nothing makes the wait for it no longer.
+func TestRS02BackendThatTakesNothingIsLeftThoughMoreComes(t *testing.T) {
+	t.Parallel()
+	for _, what := range []string{"form", "tunnel"} {
+		st := newSocketStage(t)
+		st.net.SetCapacity(4 << 10)
+		c := st.h2()
+		var id uint32
+		var b *simsys.End
+		if what == "form" {
+			id = c.request("POST /a", false)
+			c.flush()
+			b = st.accept()
+		} else {
+			u := &h2Tunnel{stage: st, c: c}
+			u.open()
+			id, b = u.id, u.b
+		}
+		c.data(id, strings.Repeat("x", 8<<10), false)
+		c.flush()
+		drip := func() { c.data(id, "x", false); c.flush() }
+		st.pass(58*time.Second, time.Second, drip)
+		if b.Broken() {
+			t.Errorf("%s: left too soon", what)
+		}
+		st.pass(4*time.Second, time.Second, drip)
+		if a := c.answer(id); !b.Broken() || what == "form" && a.status != "504" || what == "tunnel" && !a.reset {
+			t.Errorf("%s: broken off for the backend %v, the client got %+v", what, b.Broken(), a)
+		}
+	}
+}
+
 // RS-01: one network has so many places and no more; others have theirs, and what ends gives its place back.
 func TestRS01NetworkLimit(t *testing.T) {
 	t.Parallel()

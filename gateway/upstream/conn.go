@@ -115,10 +115,15 @@ func (c *Conn) giveBack(b *[]byte) {
 	}
 }
 
-// arm sets the timer to the earliest moment at which something may be late.
+// arm sets the timer to the earliest moment at which something may be late. More to send makes the wait for a backend that takes
+// nothing no longer.
 func (c *Conn) arm() {
 	t := &c.pool.timeouts
-	c.stream.SetTimer(c.loop.Now() + int64(min(t.FirstByte, t.Idle)))
+	due := c.loop.Now() + int64(min(t.FirstByte, t.Idle))
+	if c.stream.Pending() > 0 {
+		due = min(due, c.stream.Moved()+int64(t.Idle))
+	}
+	c.stream.SetTimer(due)
 }
 
 // Expire finds out what is late, if anything. How long a tunnel may be silent is its user's business.
@@ -137,21 +142,21 @@ func (c *Conn) Expire(now int64) {
 		return
 	}
 	late := message.FaultNone
-	limit := int64(t.Idle)
+	since, limit := c.since, int64(t.Idle)
 	switch {
 	case c.Pending() > 0:
-		if now-c.stream.Moved() >= limit {
+		if since = c.stream.Moved(); now-since >= limit {
 			late = message.FaultWriteTimeout
 		}
 	case c.tunnel:
 		return
 	case c.headSeen:
-		if !c.paused && now-c.since >= limit {
+		if !c.paused && now-since >= limit {
 			late = message.FaultIncomplete
 		}
 	case c.sentEnd:
 		limit = int64(t.FirstByte)
-		if now-c.since >= limit {
+		if now-since >= limit {
 			late = message.FaultResponseTimeout
 		}
 	}
@@ -159,7 +164,7 @@ func (c *Conn) Expire(now int64) {
 		c.fail(late)
 		return
 	}
-	next := c.since + limit
+	next := since + limit
 	if next <= now {
 		next = now + limit
 	}
