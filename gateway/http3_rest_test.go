@@ -18,7 +18,8 @@ import (
 )
 
 // resting is more than the time after which nobody waits on the unidirectional streams of a client who has said nothing, and
-// noticed the time in which it is seen that he has said something then.
+// noticed the time in which it is seen that he has said something then, on a machine that is busy with other tests: how long
+// it is without them, http3's own tests say.
 const (
 	resting = 700 * time.Millisecond
 	noticed = 2 * time.Second

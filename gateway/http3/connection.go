@@ -41,6 +41,7 @@ type connection struct {
 	host     *Host
 	config   *tlsconn.Config
 	network  netip.Addr // it is counted for
+	turn     uint64     // of the sweep in which it is looked at
 	control  *quic.SendStream
 	accepted *exchange.Client // as of the latest request; serve's
 	from     net.Addr         // its address
@@ -86,7 +87,7 @@ func (c *connection) serve() {
 			return
 		}
 		if c.silence.Load() != awake {
-			c.wake() // with a request comes what there is to say about it
+			c.wake() // what came before the request is seen before it is answered
 		}
 		if c.request(s); c.wasted.Load()-int64(time.Since(c.server.started)) > int64(wasteful*wastefulEvery)/4 {
 			time.Sleep(wastefulPause) // whoever has better manners is served first

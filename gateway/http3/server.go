@@ -87,6 +87,7 @@ type Server struct {
 	next        atomic.Uint64
 	work        chan *stream    // taken by a goroutine that has nothing to do
 	spare       atomic.Int64    // goroutines that have not
+	past        context.Context // has ended
 	over        context.Context // until Close
 	end         context.CancelFunc
 	closed      [conn.Causes]atomic.Uint64
@@ -94,8 +95,8 @@ type Server struct {
 	// mu guards what is below.
 	mu          sync.Mutex
 	sockets     []*socket
-	connections map[*connection]struct{}
-	draining    time.Time // when it began; zero before
+	connections [sweepSteps]map[*connection]struct{} // by their turns
+	draining    time.Time                            // when it began; zero before
 }
 
 // socket is one address.
@@ -123,8 +124,14 @@ func New(o Options) *Server {
 		options: o, limits: wire.Limits{Section: o.Limits.Head, Overhead: o.Limits.Overhead}, chunks: newChunks(),
 		heads:   sync.Pool{New: func() any { return &head{in: make([]byte, 0, headBuffer)} }},
 		bodies:  sync.Pool{New: func() any { return make([]byte, 0, bodyBuffer) }},
-		started: time.Now(), connections: map[*connection]struct{}{}, work: make(chan *stream),
+		started: time.Now(), work: make(chan *stream),
 	}
+	for turn := range s.connections {
+		s.connections[turn] = map[*connection]struct{}{}
+	}
+	past, end := context.WithCancel(context.Background())
+	end()
+	s.past = past
 	s.over, s.end = context.WithCancel(context.Background())
 	return s
 }
@@ -245,9 +252,10 @@ func (s *Server) begin(k *socket, q *quic.Conn) {
 	s.handshaking.Add(-1)
 	state := q.ConnectionState().TLS
 	a := address(q.RemoteAddr())
+	number := s.next.Add(1)
 	c := &connection{
 		server: s, socket: k, quic: q, config: h.config.Load(), network: a, from: q.RemoteAddr(), goingTo: math.MaxUint64,
-		since: time.Now(), host: s.options.Hosts[s.next.Add(1)%uint64(len(s.options.Hosts))],
+		since: time.Now(), host: s.options.Hosts[number%uint64(len(s.options.Hosts))], turn: number % sweepSteps,
 		accepted: &exchange.Client{
 			Addr: a, Text: a.AppendTo(nil), Listener: k.index, Protocol: exchange.HTTP3, TLS: true, ServerName: state.ServerName,
 			Certificate: (*exchange.Certificate)(tlsconn.Verified(&state)),
@@ -257,7 +265,7 @@ func (s *Server) begin(k *socket, q *quic.Conn) {
 	entered := s.options.Networks.Enter(a)
 	taken := s.places.Add(1)
 	s.mu.Lock()
-	s.connections[c] = struct{}{}
+	s.connections[c.turn][c] = struct{}{}
 	if !s.draining.IsZero() {
 		c.goingTo = everyStream
 	}
@@ -317,7 +325,7 @@ func (s *Server) forget(c *connection) {
 	s.options.Networks.Leave(c.network)
 	s.places.Add(-1)
 	s.mu.Lock()
-	delete(s.connections, c)
+	delete(s.connections[c.turn], c)
 	s.mu.Unlock()
 }
 
@@ -365,14 +373,13 @@ func (s *Server) Drain() {
 }
 
 // all returns the connections.
-func (s *Server) all() []*connection { return s.appendAll(nil) }
-
-// appendAll puts them into room that is used again.
-func (s *Server) appendAll(room []*connection) []*connection {
-	clear(room)
+func (s *Server) all() (all []*connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.AppendSeq(room[:0], maps.Keys(s.connections))
+	for _, of := range s.connections {
+		all = slices.AppendSeq(all, maps.Keys(of))
+	}
+	return all
 }
 
 // Close ends every connection that is left, and waits for all that was begun. The loops must have ended before: what they

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -19,7 +21,7 @@ const (
 	// of types that nobody knows.
 	uniStreams = 8
 	// unknownStreams is how many of the latter are taken on one connection (RFC 9114, section 6.2.3: peers may open some
-	// to keep others honest).
+	// to keep others honest), and of those that end before they have a type (section 6.2).
 	unknownStreams = 32
 	// earnedByRequest is what a request adds to what a client may say on its control and QPACK streams, octets.
 	earnedByRequest = 64
@@ -33,7 +35,8 @@ const (
 	// firstWait is how long is waited; if meanwhile something has come for others, twice as long, up to lastWait.
 	firstWait = 100 * time.Millisecond
 	lastWait  = 8 * time.Second
-	// sweepTime is in what time all connections are looked at, sweepSteps in how many steps.
+	// sweepTime is in what time each connection is looked at, sweepSteps in how many steps all are. Whoever breaks the
+	// protocol at rest is to be closed within a second: that leaves half of it to a machine that is busy.
 	sweepTime  = 500 * time.Millisecond
 	sweepSteps = 4
 	// awake is the silence of a connection where nobody rests.
@@ -43,8 +46,8 @@ const (
 // heard is how many packets have come. quic-go counts one when what it brings can be read.
 func (c *connection) heard() int64 { return int64(c.quic.ConnectionStats().PacketsReceived) }
 
-// rest lets another goroutine go on when something has come since before, which was heard before it was waited in vain. It
-// reports false if something has come already.
+// rest has goOn called, which must not wait, when something has come since before, which was heard before it was waited in
+// vain. It reports false if something has come already.
 func (c *connection) rest(before int64, goOn func()) bool {
 	if c.heard() != before {
 		return false
@@ -72,30 +75,31 @@ func (c *connection) wake() {
 	c.silence.Store(awake)
 	c.mu.Unlock()
 	for _, goOn := range resting {
-		c.server.running.Go(goOn)
+		goOn()
 	}
 }
 
-// sweep looks again and again for connections to be woken, until Close.
+// sweep looks again and again for connections to be woken, until Close. Each has its turn, so that no more than sweepTime
+// passes from one look at it to the next, and before the first.
 func (s *Server) sweep() {
 	step := time.NewTicker(sweepTime / sweepSteps)
 	defer step.Stop()
-	var all []*connection
-	for i := 0; ; i++ {
+	var due []*connection
+	for turn := 0; ; turn = (turn + 1) % sweepSteps {
 		select {
 		case <-s.over.Done():
 			return
 		case <-step.C:
 		}
-		part := i % sweepSteps
-		if part == 0 {
-			all = s.appendAll(all)
-		}
-		for _, c := range all[part*len(all)/sweepSteps : (part+1)*len(all)/sweepSteps] {
+		s.mu.Lock()
+		due = slices.AppendSeq(due[:0], maps.Keys(s.connections[turn]))
+		s.mu.Unlock()
+		for _, c := range due {
 			if c.missed() {
 				c.wake()
 			}
 		}
+		clear(due)
 	}
 }
 
@@ -110,25 +114,40 @@ func (c *connection) acceptUni() {
 		switch {
 		case err == nil:
 			c.server.running.Go(func() { c.beginUni(q) })
-		case !errors.Is(err, context.DeadlineExceeded) || c.rest(before, c.acceptUni):
+		case !errors.Is(err, context.DeadlineExceeded) || c.rest(before, c.lookForUni):
 			return
 		}
 	}
 }
 
+// lookForUni goes on with acceptUni if there is a stream. Most of what comes while it rests brings none, but acknowledges.
+func (c *connection) lookForUni() {
+	defer c.survive()
+	before := c.heard()
+	q, err := c.quic.AcceptUniStream(c.server.past)
+	switch {
+	case err == nil:
+		c.server.running.Go(func() { c.beginUni(q) })
+	case !errors.Is(err, context.Canceled) || c.rest(before, c.lookForUni):
+		return
+	}
+	c.server.running.Go(c.acceptUni)
+}
+
 // beginUni reads what kind of stream it is, and then a control or QPACK stream to its end.
 func (c *connection) beginUni(q *quic.ReceiveStream) {
 	defer c.survive()
-	kind, ok := uniKind(q)
+	kind, err := uniKind(q)
 	switch {
-	case !ok: // ended before it had one
-	case kind == wire.StreamPush: // which only servers have (RFC 9114, section 6.2.2)
-		c.fail(wire.StreamCreationError)
-	case kind > wire.StreamDecoder:
+	case err != nil && !ended(err): // the connection has
+		return
+	case err != nil, kind > wire.StreamDecoder: // ended before it had one, or of one that nobody knows
 		q.CancelRead(quic.StreamErrorCode(wire.StreamCreationError))
 		if c.strange() {
 			c.fail(wire.ExcessiveLoad)
 		}
+	case kind == wire.StreamPush: // which only servers have (RFC 9114, section 6.2.2)
+		c.fail(wire.StreamCreationError)
 	case c.twice(kind):
 		c.fail(wire.StreamCreationError)
 	default:
@@ -142,16 +161,25 @@ func (c *connection) beginUni(q *quic.ReceiveStream) {
 	q.ReleaseStreamCredit()
 }
 
-// uniKind reads the type of a stream. It reports false if there is none.
-func uniKind(q *quic.ReceiveStream) (kind uint64, ok bool) {
+// uniKind reads the type of a stream. It fails if there is none.
+func uniKind(q *quic.ReceiveStream) (uint64, error) {
 	var in [8]byte // a type is short, and comes once
 	for n := 0; ; {
 		k, err := q.Read(in[n : n+1])
 		n += k
-		if kind, k = wire.Varint(in[:n]); k > 0 || err != nil {
-			return kind, k > 0
+		if kind, k := wire.Varint(in[:n]); k > 0 {
+			return kind, nil
+		}
+		if err != nil {
+			return 0, err
 		}
 	}
+}
+
+// ended reports whether reading has failed because the client has ended the stream.
+func ended(err error) bool {
+	var reset *quic.StreamError
+	return errors.Is(err, io.EOF) || errors.As(err, &reset)
 }
 
 // twice notes that a stream of a type has come which comes once, and reports whether it is another one.
@@ -163,7 +191,7 @@ func (c *connection) twice(kind uint64) bool {
 	return was
 }
 
-// strange counts a stream of a type that nobody knows and reports whether there are too many.
+// strange counts a stream of no type that is known and reports whether there are too many.
 func (c *connection) strange() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -198,7 +226,7 @@ func (r *reader) read() {
 		_ = r.quic.SetReadDeadline(time.Now().Add(wait)) // fails never
 		n, err := r.quic.Read(r.in[len(r.in):cap(r.in)])
 		if r.in = r.in[:len(r.in)+n]; errors.Is(err, os.ErrDeadlineExceeded) {
-			if n == 0 && r.rest(before, r.read) {
+			if n == 0 && r.rest(before, r.goOn) {
 				return
 			}
 			err = nil
@@ -207,8 +235,7 @@ func (r *reader) read() {
 			r.fail(code)
 			return
 		}
-		var reset *quic.StreamError
-		if errors.Is(err, io.EOF) || errors.As(err, &reset) {
+		if ended(err) {
 			r.fail(wire.ClosedCriticalStream)
 		}
 		if err != nil {
@@ -216,6 +243,9 @@ func (r *reader) read() {
 		}
 	}
 }
+
+// goOn reads when something has come.
+func (r *reader) goOn() { r.server.running.Go(r.read) }
 
 // feed lets the machine judge what has come.
 func (r *reader) feed() wire.Code {
