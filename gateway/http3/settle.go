@@ -18,6 +18,10 @@ const (
 	perConnection   = 40 << 10
 	// settlePause is how many times longer than a collection took it is at least until the next.
 	settlePause = 4
+	// settleBurst is how many collections there may be in a row; one more every settleEvery. Whoever makes waves on purpose
+	// pays for a handshake, all others for the collection.
+	settleBurst = 16
+	settleEvery = 4 * time.Second
 )
 
 // settle has the garbage of handshakes collected and its memory given back once a wave of them is over, until Close. A
@@ -27,7 +31,7 @@ func (s *Server) settle(living func() uint64, collect func()) {
 	tick := time.NewTicker(settleTick)
 	defer tick.Stop()
 	var seen, collected uint64
-	var next time.Time
+	var next, spent time.Time // spent is that of the rate of collections
 	for {
 		select {
 		case <-s.over.Done():
@@ -41,9 +45,17 @@ func (s *Server) settle(living func() uint64, collect func()) {
 		if fresh := begun - collected; over && fresh >= wave && fresh*perConnection >= living()/waveShare && !begin.Before(next) {
 			collect()
 			end := time.Now()
-			collected, next = begun, end.Add(settlePause*end.Sub(begin))
+			spent = later(spent, end.Add(-settleBurst*settleEvery)).Add(settleEvery)
+			collected, next = begun, later(spent, end.Add(settlePause*end.Sub(begin)))
 		}
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // living is what the collector has last found to live, octets.

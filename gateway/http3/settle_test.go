@@ -65,3 +65,32 @@ func TestGarbageOfHandshakesIsCollected(t *testing.T) {
 		s.running.Wait()
 	})
 }
+
+// Whoever makes one wave after the other has no more than a few in a row collected, and then one now and then.
+func TestGarbageIsCollectedSeldomHoweverManyWaves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{})
+		var collected atomic.Int64
+		s.running.Go(func() {
+			s.settle(func() uint64 { return 10 << 20 }, func() { collected.Add(1) })
+		})
+		waves := func(lasting time.Duration) int64 {
+			before := collected.Load()
+			for begun := time.Now(); time.Since(begun) < lasting; time.Sleep(2 * settleTick) {
+				s.next.Add(wave)
+			}
+			return collected.Load() - before
+		}
+		time.Sleep(settleTick / 2) // they come between looks
+		const lasting = time.Minute
+		if got, want := waves(lasting), int64(settleBurst+lasting/settleEvery); got < want-1 || got > want+1 {
+			t.Errorf("collected %d times in %v, want %d", got, lasting, want)
+		}
+		if got, want := waves(lasting), int64(lasting/settleEvery); got < want-1 || got > want+1 {
+			t.Errorf("then %d times in %v, want %d", got, lasting, want)
+		}
+		s.end()
+		s.running.Wait()
+	})
+}
