@@ -282,3 +282,32 @@ func TestBE06RepetitionsAreFew(t *testing.T) {
 		t.Errorf("of %d requests %d were repeated, %d not; %d connections", asked, sent, withheld, seen)
 	}
 }
+
+// RP-05: of a form that comes in pieces the kernel may take some before the turn ends: that is gone, whatever still waits.
+func TestRP05AFormOfWhichSomeLeftWithinTheTurnIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	const piece = 4 << 10
+	for _, c := range []struct{ pieces, room int }{
+		{15, piece},      // the kernel takes some of what was written first,
+		{21, piece},      // and has the rest of it moved for what comes then,
+		{15, 15 * piece}, // or takes some of that
+	} {
+		st := newStage(t)
+		st.net.SetCapacity(1 << 20)
+		client, b := st.kept()
+		st.net.SetCapacity(1 << 20)
+		body := strings.Repeat("1000\r\n"+strings.Repeat("x", piece)+"\r\n", c.pieces)
+		client.Write([]byte("POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body))
+		st.net.SetCapacity(c.room)
+		st.settle()
+		if n := len(b.Take(100)); n != 100 {
+			t.Fatalf("%d octets have come", n)
+		}
+		b.Reset()
+		st.settle()
+		st.wants(client, 502, "connection_lost", true)
+		if again := st.back.Accept(); again != nil {
+			t.Errorf("%d pieces, room for %d: repeated with %.60q", c.pieces, c.room, again.Read())
+		}
+	}
+}

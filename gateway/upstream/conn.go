@@ -41,7 +41,7 @@ type Conn struct {
 	reused   bool
 	guarded  bool // what is sent depends on the backend's silence
 	begun    bool // bytes of the request have been written,
-	earlier  bool // and some in a turn before this one
+	earlier  bool // and some of them before the end of this turn, so that they may have left
 	gone     bool // some of it is held nowhere
 	paused   bool
 	tunnel   bool // the backend has changed the protocol

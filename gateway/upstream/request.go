@@ -87,6 +87,7 @@ func (c *Conn) write() {
 			c.since = c.loop.Now()
 		}
 		c.gather = nil
+		c.earlier = c.earlier || !c.stream.Held() // behind what was held already it may have been too much to be held
 	}
 	c.giveBack(&c.gather)
 }
