@@ -104,6 +104,31 @@ func TestWhoWaitsTooLongIsTold(t *testing.T) {
 	st.wants(waits, 200, "ok", false)
 }
 
+// A form that has waited in vain, for there is no connection to be had, is nobody else's.
+func TestAFormThatGetsAPlaceAndNoConnectionIsForgotten(t *testing.T) {
+	t.Parallel()
+	st, limiter, _, backend := queued(t)
+	waits := st.send("POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nsecret")
+	st.net.Descriptors = 1
+	backend.Write([]byte("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))
+	st.settle()
+	st.wants(waits, 503, "local_resource", false)
+	st.wantsIdle(limiter)
+	st.net.Descriptors = 0
+	st.send(getA)
+	backend = st.accept()
+	backend.Read()
+	for _, form := range []string{"form 1", "form 2", "form 3"} {
+		st.send("POST /c HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n" + form)
+		st.write(backend, okAnswer)
+		if got := string(backend.Read()); !strings.HasSuffix(got, "\r\n\r\n"+form) {
+			t.Errorf("the backend got %q, want %s", got, form)
+		}
+	}
+	st.write(backend, okAnswer)
+	st.wantsIdle(limiter)
+}
+
 func TestWhoLeavesTheQueueIsNotSent(t *testing.T) {
 	t.Parallel()
 	for name, leave := range map[string]func(*simsys.End){"reset": (*simsys.End).Reset, "FIN": (*simsys.End).Close} {

@@ -111,7 +111,9 @@ func (x *Exchange) found() {
 	x.letGo()
 	x.req.Head = &x.wish
 	if x.up != nil {
-		x.catchUp()
+		body := x.waiting.body
+		x.waiting.body = nil
+		x.catchUp(body)
 	}
 }
 

@@ -33,22 +33,20 @@ func (x *Exchange) Parked() bool { return x.state == parked || x.state == looksU
 
 // Granted ends the wait: there is a place. The exchange may be Over when it returns.
 func (x *Exchange) Granted() {
-	w := &x.waiting
-	head := w.head
-	w.ticket, w.head = nil, message.Kept{}
+	w := x.waiting
+	x.waiting = waiting{} // if no connection is to be had, this exchange is over, and the next may wait, too
 	x.state, x.rec.Queued = asking, x.host.Now()-w.since
 	up := x.lend()
 	if up == nil {
 		return
 	}
-	up.SendKept(head, x.replayable)
-	x.catchUp()
+	up.SendKept(w.head, x.replayable)
+	x.catchUp(w.body)
 }
 
 // catchUp sends what has come of the body behind a head that had to wait.
-func (x *Exchange) catchUp() {
-	up, body := x.up, x.waiting.body
-	x.waiting.body = nil
+func (x *Exchange) catchUp(body []byte) {
+	up := x.up
 	if len(body) > 0 {
 		up.SendBody(body)
 	}
