@@ -276,11 +276,12 @@ func (s *Stream) Give(b []byte) bool {
 	return true
 }
 
-// Guard makes what this turn writes depend on the peer's silence: if there is anything to read when it would be sent,
-// be it in a later turn because the kernel takes none of it now, it is dropped and g.Spoke called instead. Whoever puts a request on an idle connection wants this: what a backend has
-// to say before it was asked would be taken for the answer. It is for what is small enough to wait for the end of the
-// turn; what leaves sooner, by Flush or a large Write, goes unguarded. So that this does not happen to a request whose body is still
-// coming, more says that it is: what has been written of it waits no longer than to the turn's end.
+// Guard makes what this turn writes depend on the peer's silence: if there is anything to read when it would be sent, be it
+// in a later turn because the kernel takes none of it now, it is dropped and g.Spoke called instead. Whoever puts a request
+// on an idle connection wants this: what a backend has to say before it was asked would be taken for the answer. It is for
+// what is small enough to wait for the end of the turn; what leaves sooner, by Flush or a large Write, goes unguarded. So
+// that this does not happen to a request whose body is still coming, more says that it is: what has been written of it
+// waits no longer than to the turn's end.
 func (s *Stream) Guard(g Guard, more bool) {
 	s.guard, s.loop.guarded, s.loop.hurried = g, true, s.loop.hurried || more
 }
