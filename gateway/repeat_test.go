@@ -95,33 +95,47 @@ func TestRP05AFormThatTheKernelDidNotTakeGoesOverAnotherConnection(t *testing.T)
 	}
 }
 
-// RP-05: what a backend says while its kernel takes nothing of the next request yet is no answer to that.
+// RP-05: what a backend says while its kernel takes nothing of the next request yet is no answer to that; nothing has left, so it goes
+// over another connection, however large it is.
 func TestRP05AFormThatTheKernelRefusedIsGuardedStill(t *testing.T) {
 	t.Parallel()
+	large := strings.Repeat("x", 20_000)
 	for name, speak := range map[string]func(*simsys.End){
 		"surplus": func(b *simsys.End) { b.Write([]byte("HTTP/1.1 200 OK\r\nX-Tag: unasked\r\nContent-Length: 0\r\n\r\n")) },
 		"FIN":     (*simsys.End).CloseWrite, "reset": (*simsys.End).Reset,
 	} {
-		st := newStage(t)
-		client := st.send(getA)
-		before := st.accept()
-		st.net.SetCapacity(int(before.Got())) // it has answered, and has not read what it was asked
-		st.write(before, ok200)
-		st.wants(client, 200, "", false)
-		st.write(client, postA)
-		st.wantsSilence(client)
-		st.net.SetCapacity(4 << 10)
-		speak(before)
-		b := st.accept()
-		if got := string(b.Read()); !strings.HasPrefix(got, "POST /a ") || !strings.HasSuffix(got, "form") {
-			t.Errorf("%s: %q has come", name, got)
-		}
-		st.write(b, ok200)
-		if got := string(client.Read()); !strings.HasPrefix(got, "HTTP/1.1 200 OK") || strings.Contains(got, "unasked") {
-			t.Errorf("%s: the client got %q", name, got)
-		}
-		if got := string(before.Read()); strings.Contains(got, "POST") {
-			t.Errorf("%s: the one that spoke got %q, too", name, got)
+		for _, body := range []string{
+			"Content-Length: 4\r\n\r\nform",
+			"Content-Length: 20000\r\n\r\n" + large,
+			"Transfer-Encoding: chunked\r\n\r\n4e20\r\n" + large + "\r\n0\r\n\r\n",
+		} {
+			st := newStage(t)
+			client := st.send(getA)
+			before := st.accept()
+			st.net.SetCapacity(int(before.Got())) // it has answered, and has not read what it was asked
+			st.write(before, ok200)
+			st.wants(client, 200, "", false)
+			st.net.SetCapacity(1 << 20)
+			client.Write([]byte("POST /a HTTP/1.1\r\nHost: a\r\n" + body))
+			st.net.SetCapacity(int(before.Got()))
+			st.settle()
+			st.wantsSilence(client)
+			if st.back.Accept() != nil {
+				t.Fatalf("%s: it was not put on the connection that waited", name)
+			}
+			st.net.SetCapacity(1 << 20)
+			speak(before)
+			b := st.accept()
+			if got := string(b.Read()); !strings.HasPrefix(got, "POST /a ") || !strings.HasSuffix(got, body[strings.Index(body, "\r\n\r\n"):]) {
+				t.Errorf("%s: %d octets have come, %.60q", name, len(got), got)
+			}
+			st.write(b, ok200)
+			if got := string(client.Read()); !strings.HasPrefix(got, "HTTP/1.1 200 OK") || strings.Contains(got, "unasked") {
+				t.Errorf("%s: the client got %.60q", name, got)
+			}
+			if got := string(before.Read()); strings.Contains(got, "POST") {
+				t.Errorf("%s: the one that spoke got %.60q, too", name, got)
+			}
 		}
 	}
 }

@@ -295,6 +295,9 @@ func (s *Stream) AtEnd(f Filler) {
 	}
 }
 
+// Guarded reports whether a Guard waits: nothing has left of what was written since it was set.
+func (s *Stream) Guarded() bool { return s.guard != nil }
+
 // hold puts the stream on the list of those that are flushed at the end of the turn, unless it waits for the kernel
 // already.
 func (s *Stream) hold() {

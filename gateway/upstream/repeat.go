@@ -14,15 +14,15 @@ const maxKept = 4 * direct
 
 // hold copies what is about to be written, where it may be needed again and is not to be had from the stream: of a request that may be
 // sent again all; what TLS makes something else of, as long as the backend may turn out to have spoken before.
-func (c *Conn) hold() {
+func (c *Conn) hold(b []byte) {
 	switch {
 	case !c.begun && (c.replay || c.secure != nil && c.guarded):
-		c.kept = append(c.loop.Buffer(len(c.gather)), c.gather...)
+		c.kept = append(c.loop.Buffer(len(b)), b...)
 	case c.kept == nil:
-	case len(c.kept)+len(c.gather) > maxKept:
+	case len(c.kept)+len(b) > maxKept:
 		c.letGo()
 	default:
-		c.kept = append(c.loop.Grow(c.kept, len(c.gather)), c.gather...)
+		c.kept = append(c.loop.Grow(c.kept, len(b)), b...)
 	}
 }
 
@@ -34,6 +34,7 @@ func (c *Conn) letGo() {
 
 // Left says that the kernel has taken some of the request. What may not be sent again then need not be held any more.
 func (c *Conn) Left() {
+	c.earlier = true
 	if !c.replay {
 		c.giveBack(&c.kept)
 	}

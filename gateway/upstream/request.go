@@ -45,10 +45,12 @@ func (c *Conn) SendBody(b []byte) {
 		c.gather = http1.AppendChunkSize(c.room(32), len(b))
 	}
 	c.write()
-	c.letGo() // it is too much to be held
+	c.hold(b)
 	c.begin()
-	if c.wire.Write(b) {
-		c.since = c.loop.Now()
+	if !c.wire.Write(b) {
+		c.letGo()
+	} else if c.since = c.loop.Now(); c.kept == nil && (c.secure != nil || !c.stream.Guarded()) {
+		c.letGo() // it has left, or may have
 	}
 	if c.chunked {
 		c.gather = append(c.room(2), "\r\n"...)
@@ -77,7 +79,7 @@ func (c *Conn) Flush() {
 func (c *Conn) write() {
 	if len(c.gather) > 0 {
 		// A broken connection is noticed by reading: the backend may have answered before it closed.
-		c.hold()
+		c.hold(c.gather)
 		c.begin()
 		if c.guarded {
 			c.guarded = false
