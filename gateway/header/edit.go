@@ -75,7 +75,7 @@ func MaySet(name, value string) error {
 	case id == message.SetCookie, id == message.Location, id == message.ContentLocation, id == message.Refresh,
 		id == message.AltSvc, id == message.StrictTransportSecurity, id == message.SetCookie2, id == message.SiteWide:
 		return errOrigin
-	case len(value) > maxEditValue, strings.TrimSpace(value) != value, message.ValuePrefix([]byte(value)) != len(value):
+	case len(value) > maxEditValue, strings.TrimSpace(value) != value, message.Value.Prefix([]byte(value)) != len(value):
 		return errValue
 	}
 	return nil

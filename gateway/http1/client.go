@@ -148,7 +148,7 @@ func statusLine(b []byte, h *message.Head) (n int, c cause) {
 	}
 	n = prefix
 	if n < len(b) && b[n] == ' ' {
-		n += message.ValuePrefix(b[n:])
+		n += message.Value.Prefix(b[n:])
 	}
 	if n+1 >= len(b) || b[n] != '\r' || b[n+1] != '\n' {
 		if !strict && n < len(b) && b[n] == '\n' {

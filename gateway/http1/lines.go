@@ -97,14 +97,14 @@ func fieldLine(b []byte, f *message.Field) (n int, c cause) {
 		return 0, nameCause(b, name)
 	}
 	v := name + 1
-	for v < len(b) && (b[v] == ' ' || b[v] == '\t') {
-		v++
-	}
-	end := v + message.ValuePrefix(b[v:])
+	end := v + message.Value.Prefix(b[v:])
 	if end+1 >= len(b) || b[end] != '\r' || b[end+1] != '\n' {
 		return 0, valueCause(b[end:])
 	}
 	n = end + 2
+	for v < end && (b[v] == ' ' || b[v] == '\t') {
+		v++
+	}
 	for end > v && (b[end-1] == ' ' || b[end-1] == '\t') {
 		end--
 	}

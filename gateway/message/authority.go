@@ -79,15 +79,19 @@ func validPort(port []byte) bool {
 }
 
 func validName(host []byte) bool {
-	for i, c := range host {
-		if classes[c]&HostChar == 0 {
-			return false
-		}
-		if c == '%' && (i+2 >= len(host) || classes[host[i+1]]&classes[host[i+2]]&Hex == 0) {
-			return false
-		}
+	if !HostChar.All(host) {
+		return false
 	}
-	return true
+	for {
+		i := bytes.IndexByte(host, '%')
+		if i < 0 {
+			return true
+		}
+		if i+2 >= len(host) || !Hex.Has(host[i+1]) || !Hex.Has(host[i+2]) {
+			return false
+		}
+		host = host[i+3:]
+	}
 }
 
 // validIPv6 checks the text between the brackets (RFC 4291, section 2.2).

@@ -2,10 +2,7 @@
 
 package message
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "encoding/binary"
 
 // FieldID names the fields the gateway has an interest in, so that everything
 // after the parser compares one byte instead of a name. FieldOther is any other
@@ -125,50 +122,41 @@ func Classify(name []byte) FieldID {
 }
 
 // ScanName returns how many leading octets of line form a token, and what field
-// that names. One walk validates, folds and classifies.
+// that names.
 func ScanName(line []byte) (n int, id FieldID) {
+	n = hyphenated.Prefix(line)
 	var buf [maxKnown]byte
-	n = scanLetters(line, &buf)
-	mapped := false
-	for n < len(line) {
-		c := folded[line[n]]
-		if c == 0 {
-			break
-		}
-		if n < maxKnown {
-			buf[n] = c
-			mapped = mapped || c == '_' || c == '.'
-		}
-		n++
+	if n == len(line) || line[n] != '_' && line[n] != '.' {
+		fold(&buf, line, n)
+		return n, classify(&buf, n)
 	}
-	if id = classify(&buf, n); mapped && id == FieldOther {
+	n += Token.Prefix(line[n:])
+	fold(&buf, line, n)
+	if id = classify(&buf, n); id == FieldOther {
 		id = alias(&buf, n)
 	}
 	return n, id
 }
 
-// scanLetters folds leading letters and hyphens, of which most names consist, into buf, eight at a time. It returns how
-// many; there may be more.
-func scanLetters(line []byte, buf *[maxKnown]byte) (n int) {
-	const (
-		ones = 0x0101010101010101
-		high = 0x80 * ones
-	)
-	for n+8 <= min(len(line), maxKnown) {
-		w := binary.LittleEndian.Uint64(line[n:])
-		lower := w | 0x20*ones
-		// The additions carry into no neighbour as long as every octet is below 0x80; one that is not ends the name.
-		seven := lower &^ high
-		letter := (seven + (0x80-'a')*ones) &^ (seven + (0x80-'z'-1)*ones)
-		hyphen := ^((w&^high ^ '-'*ones) + 0x7f*ones)
-		other := (w | ^(letter | hyphen)) & high
-		binary.LittleEndian.PutUint64(buf[n:], lower)
-		if other != 0 {
-			return n + bits.TrailingZeros64(other)>>3
+// underscore is what fold makes of "_", and of nothing else that a token holds.
+const underscore = '_' | 0x20
+
+// fold writes the first n octets of line, a token, into buf in lower case, so
+// that letters, digits and hyphens can be compared; what it makes of others is
+// none of these. buf holds anything behind them.
+func fold(buf *[maxKnown]byte, line []byte, n int) {
+	const spaces = 0x2020202020202020
+	if len(line) < maxKnown {
+		for i := range min(n, maxKnown) {
+			buf[i] = line[i] | ' '
 		}
-		n += 8
+		return
 	}
-	return n
+	octets := binary.LittleEndian // written out: a name is folded for each field line
+	octets.PutUint64(buf[:], octets.Uint64(line)|spaces)
+	octets.PutUint64(buf[8:], octets.Uint64(line[8:])|spaces)
+	octets.PutUint64(buf[16:], octets.Uint64(line[16:])|spaces)
+	octets.PutUint64(buf[24:], octets.Uint64(line[24:])|spaces)
 }
 
 // classify names the field whose folded name, or its first maxKnown octets,
@@ -183,10 +171,11 @@ func classify(buf *[maxKnown]byte, n int) FieldID {
 }
 
 // alias finds the names of others that a backend which maps "-", "_" and "." to
-// one character would take for a field the gateway owns.
+// one character would take for a field the gateway owns: the name in buf has one
+// of the latter two.
 func alias(buf *[maxKnown]byte, n int) FieldID {
 	for i, c := range buf[:min(n, maxKnown)] {
-		if c == '_' || c == '.' {
+		if c == underscore || c == '.' {
 			buf[i] = '-'
 		}
 	}
@@ -334,18 +323,6 @@ func byPrefix(name []byte) FieldID {
 
 func hasPrefix(name []byte, prefix string) bool {
 	return len(name) >= len(prefix) && string(name[:len(prefix)]) == prefix
-}
-
-// folded maps each tchar to its lower case and everything else to 0.
-var folded = makeFolded()
-
-func makeFolded() (t [256]byte) {
-	for b := range 256 {
-		if Token.Has(byte(b)) {
-			t[b] = Lower(byte(b))
-		}
-	}
-	return t
 }
 
 // Passes reports whether the field is end-to-end by its kind: a name that is nobody's business here, or one that the

@@ -2,56 +2,35 @@
 
 package message
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
-
 // Class is a set of octets of the HTTP and URI grammars. One table holds all of
 // them, a bit each, so a parser looks at each octet once.
 type Class uint8
 
 // The octet classes.
 const (
-	Token      Class = 1 << iota // tchar, RFC 9110, section 5.6.2
-	Value                        // field value: VCHAR, SP, HTAB, obs-text, RFC 9110, section 5.5
-	PathChar                     // what a request target may hold before "?"
-	QueryChar                    // what it may hold after "?"
-	HostChar                     // reg-name as used in practice; see ValidAuthority
-	Unreserved                   // RFC 3986, section 2.3
-	Hex                          // HEXDIG of either case
-	Quoted                       // inside a quoted-string without DQUOTE and backslash, RFC 9110, section 5.6.4
+	Token      Class = iota // tchar, RFC 9110, section 5.6.2
+	Value                   // field value: VCHAR, SP, HTAB, obs-text, RFC 9110, section 5.5
+	PathChar                // what a request target may hold before "?"
+	QueryChar               // what it may hold after "?"
+	HostChar                // reg-name as used in practice; see ValidAuthority
+	Unreserved              // RFC 3986, section 2.3
+	Hex                     // HEXDIG of either case
+	Quoted                  // inside a quoted-string without DQUOTE and backslash, RFC 9110, section 5.6.4
+	plainPath               // PathChar that means itself wherever it stands: neither "." nor "%"
+	hyphenated              // Token that every backend reads as it stands: neither "_" nor "."
+
+	allClasses // how many there are
 )
 
 // Has reports whether the octet belongs to the class.
-func (c Class) Has(b byte) bool { return classes[b]&c != 0 }
-
-// All reports whether every octet belongs to the class; an empty slice does.
-func (c Class) All(b []byte) bool {
-	for _, x := range b {
-		if classes[x]&c == 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// Prefix returns how many leading octets belong to the class.
-func (c Class) Prefix(b []byte) int {
-	for i, x := range b {
-		if classes[x]&c == 0 {
-			return i
-		}
-	}
-	return len(b)
-}
+func (c Class) Has(b byte) bool { return classes[b]>>c&1 != 0 }
 
 var classes = makeClasses()
 
-func makeClasses() (t [256]Class) {
+func makeClasses() (t [256]uint16) {
 	add := func(c Class, octets string) {
 		for i := range len(octets) {
-			t[octets[i]] |= c
+			t[octets[i]] |= 1 << c
 		}
 	}
 	const (
@@ -72,43 +51,19 @@ func makeClasses() (t [256]Class) {
 	for b := range 256 {
 		switch {
 		case b == '\t', b >= ' ' && b != 0x7f:
-			t[b] |= Value
+			t[b] |= 1 << Value
 			if b != '"' && b != '\\' {
-				t[b] |= Quoted
+				t[b] |= 1 << Quoted
 			}
+		}
+		if t[b]>>PathChar&1 != 0 && b != '.' && b != '%' {
+			t[b] |= 1 << plainPath
+		}
+		if t[b]>>Token&1 != 0 && b != '_' && b != '.' {
+			t[b] |= 1 << hyphenated
 		}
 	}
 	return t
-}
-
-// ValuePrefix returns how many leading octets may stand in a field value. It
-// looks at eight at a time, since cookies and tokens are long.
-func ValuePrefix(b []byte) int {
-	const (
-		ones = 0x0101010101010101
-		high = 0x8080808080808080
-	)
-	i := 0
-	for i+8 <= len(b) {
-		w := binary.LittleEndian.Uint64(b[i:])
-		del := w ^ 0x7f*ones
-		// A high bit marks an octet below SP, or DEL. Borrows can only set bits
-		// above the first true one, and only the first is used.
-		m := ((w-0x20*ones)&^w | (del-ones)&^del) & high
-		if m == 0 {
-			i += 8
-			continue
-		}
-		i += bits.TrailingZeros64(m) >> 3
-		if b[i] != '\t' {
-			return i
-		}
-		i++
-	}
-	for i < len(b) && classes[b[i]]&Value != 0 {
-		i++
-	}
-	return i
 }
 
 // TrimOWS removes leading and trailing optional whitespace (SP, HTAB), nothing

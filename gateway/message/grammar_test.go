@@ -38,7 +38,7 @@ func TestClassesFollowTheGrammars(t *testing.T) {
 	}
 }
 
-func TestValuePrefixStopsAtTheFirstOctetThatMayNotStand(t *testing.T) {
+func TestValueStopsAtTheFirstOctetThatMayNotStand(t *testing.T) {
 	t.Parallel()
 	for length := range 40 {
 		for at := range length {
@@ -55,7 +55,7 @@ func TestValuePrefixStopsAtTheFirstOctetThatMayNotStand(t *testing.T) {
 				case length > at+9:
 					want = at + 9
 				}
-				if got := ValuePrefix(b); got != want {
+				if got := Value.Prefix(b); got != want {
 					t.Fatalf("length %d, octet %#02x at %d: got %d, want %d", length, i, at, got, want)
 				}
 			}

@@ -21,10 +21,7 @@ func NormalisePath(dst, path []byte) (out []byte, encodedSlash, ok bool) {
 	}
 	// Nearly all paths need no change: copy the run up to the first octet that
 	// wants a look, then go on octet by octet.
-	n := 0
-	for n < len(path) && pathKinds[path[n]] <= slash {
-		n++
-	}
+	n := plainPath.Prefix(path)
 	out = append(dst, path[:n]...)
 	segment := lastSegment(out, len(dst))
 	for i := n; i < len(path); i++ {

@@ -116,7 +116,7 @@ func (a *Assembler) Known(name, value []byte, id FieldID) {
 		a.cause = HeadTooLarge
 		return
 	}
-	if ValuePrefix(value) != len(value) {
+	if Value.Prefix(value) != len(value) {
 		a.cause = HeadBadValue
 		return
 	}
