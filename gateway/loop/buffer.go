@@ -61,11 +61,8 @@ func (p *pool) get(n int) []byte {
 // hot path must not make them.
 func (p *pool) put(b []byte) {
 	p.lent--
-	for c, size := range sizes {
-		if cap(b) == size && len(p.free[c]) < keep[c] {
-			p.free[c] = append(p.free[c], b[:0])
-			return
-		}
+	if c := class(cap(b)); cap(b) == sizes[c] && len(p.free[c]) < keep[c] {
+		p.free[c] = append(p.free[c], b[:0])
 	}
 }
 

@@ -18,7 +18,8 @@ import (
 const wakeGeneration = ^uint32(0)
 
 // linuxKernel is the real [Kernel]: one epoll instance and one eventfd. Non-blocking calls use RawSyscall: they keep
-// the P, which is right because they return at once (a send on loopback included: ≈ 5 µs).
+// the P, which is right because they return at once (a send on loopback included: ≈ 5 µs). That of package syscall is the function
+// itself; to that of package unix leads a way through two calling conventions.
 type linuxKernel struct {
 	epoll  int
 	wakeFD int
@@ -55,7 +56,7 @@ func (k *linuxKernel) Now() (int64, time.Time) {
 
 func (k *linuxKernel) Worked() int64 {
 	var t unix.Timespec
-	if _, _, e := unix.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_THREAD_CPUTIME_ID, uintptr(unsafe.Pointer(&t)), 0); e != 0 {
+	if _, _, e := syscall.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_THREAD_CPUTIME_ID, uintptr(unsafe.Pointer(&t)), 0); e != 0 {
 		return 0
 	}
 	return t.Nano()
@@ -63,13 +64,13 @@ func (k *linuxKernel) Worked() int64 {
 
 func (k *linuxKernel) Add(fd int32, gen uint32) syscall.Errno {
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: fd, Pad: int32(gen)}
-	_, _, e := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(k.epoll), unix.EPOLL_CTL_ADD, uintptr(fd),
+	_, _, e := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(k.epoll), unix.EPOLL_CTL_ADD, uintptr(fd),
 		uintptr(unsafe.Pointer(&ev)), 0, 0)
 	return e
 }
 
 func (k *linuxKernel) Remove(fd int32) {
-	_, _, _ = unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(k.epoll), unix.EPOLL_CTL_DEL, uintptr(fd), 0, 0, 0)
+	_, _, _ = syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(k.epoll), unix.EPOLL_CTL_DEL, uintptr(fd), 0, 0, 0)
 }
 
 // shortWait is how long Wait sleeps without telling the runtime, in milliseconds: longer than the runtime lets anybody compute (10 ms),
@@ -114,7 +115,7 @@ func (k *linuxKernel) Wait(events []Event, timeout int64) (_, sleeps int) {
 
 // poll calls epoll_wait without telling the runtime.
 func (k *linuxKernel) poll(n, ms int) int {
-	r, _, e := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(k.epoll), uintptr(unsafe.Pointer(&k.raw[0])), uintptr(n), uintptr(ms), 0, 0)
+	r, _, e := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(k.epoll), uintptr(unsafe.Pointer(&k.raw[0])), uintptr(n), uintptr(ms), 0, 0)
 	if e != 0 {
 		return 0
 	}
@@ -129,7 +130,7 @@ func (k *linuxKernel) report(events []Event, n int) int {
 		ev := &k.raw[i]
 		if int(ev.Fd) == k.wakeFD && uint32(ev.Pad) == wakeGeneration {
 			var b [8]byte
-			_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(k.wakeFD), uintptr(unsafe.Pointer(&b)), uintptr(len(b)))
+			_, _, _ = syscall.RawSyscall(unix.SYS_READ, uintptr(k.wakeFD), uintptr(unsafe.Pointer(&b)), uintptr(len(b)))
 			k.woken = true
 			continue
 		}
@@ -160,7 +161,7 @@ func (k *linuxKernel) Wake() {
 	if k.wakers.Add(1) > 0 {
 		b := [8]byte{}
 		binary.NativeEndian.PutUint64(b[:], 1)
-		_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(k.wakeFD), uintptr(unsafe.Pointer(&b)), uintptr(len(b)))
+		_, _, _ = syscall.RawSyscall(unix.SYS_WRITE, uintptr(k.wakeFD), uintptr(unsafe.Pointer(&b)), uintptr(len(b)))
 	}
 	k.wakers.Add(-1)
 }
@@ -168,7 +169,7 @@ func (k *linuxKernel) Wake() {
 func (k *linuxKernel) Accept(fd int32) (int32, netip.AddrPort, syscall.Errno) {
 	var sa unix.RawSockaddrAny
 	size := uint32(unsafe.Sizeof(sa))
-	r, _, e := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&sa)),
+	r, _, e := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&sa)),
 		uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 	if e != 0 {
 		return -1, netip.AddrPort{}, e
@@ -178,7 +179,7 @@ func (k *linuxKernel) Accept(fd int32) (int32, netip.AddrPort, syscall.Errno) {
 
 func noDelay(fd int32) {
 	one := int32(1)
-	_, _, _ = unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY,
+	_, _, _ = syscall.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY,
 		uintptr(unsafe.Pointer(&one)), unsafe.Sizeof(one), 0)
 }
 
@@ -198,7 +199,7 @@ func addrPort(sa *unix.RawSockaddrAny) netip.AddrPort {
 func swap16(p uint16) uint16 { return p<<8 | p>>8 }
 
 func (k *linuxKernel) Socket(f Family) (int32, syscall.Errno) {
-	r, _, e := unix.RawSyscall(unix.SYS_SOCKET, [...]uintptr{unix.AF_INET, unix.AF_INET6, unix.AF_UNIX}[f],
+	r, _, e := syscall.RawSyscall(unix.SYS_SOCKET, [...]uintptr{unix.AF_INET, unix.AF_INET6, unix.AF_UNIX}[f],
 		unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if e != 0 {
 		return -1, e
@@ -213,10 +214,10 @@ func (k *linuxKernel) Connect(fd int32, to netip.AddrPort) syscall.Errno {
 	var e syscall.Errno
 	if to.Addr().Is4() {
 		sa := unix.RawSockaddrInet4{Family: unix.AF_INET, Port: swap16(to.Port()), Addr: to.Addr().As4()}
-		_, _, e = unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
+		_, _, e = syscall.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
 	} else {
 		sa := unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: swap16(to.Port()), Addr: to.Addr().As16()}
-		_, _, e = unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
+		_, _, e = syscall.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
 	}
 	return e
 }
@@ -230,14 +231,14 @@ func (k *linuxKernel) ConnectUnix(fd int32, path string) syscall.Errno {
 	for i := range len(path) {
 		sa.Path[i] = int8(path[i])
 	}
-	_, _, e := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
+	_, _, e := syscall.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
 	return e
 }
 
 func (k *linuxKernel) SocketError(fd int32) syscall.Errno {
 	v := int32(0)
 	size := uint32(unsafe.Sizeof(v))
-	_, _, e := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_ERROR,
+	_, _, e := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_ERROR,
 		uintptr(unsafe.Pointer(&v)), uintptr(unsafe.Pointer(&size)), 0)
 	if e != 0 {
 		return e
@@ -247,7 +248,7 @@ func (k *linuxKernel) SocketError(fd int32) syscall.Errno {
 
 func (k *linuxKernel) Read(fd int32, b []byte) (int, syscall.Errno) {
 	// recvfrom is the shorter way into the kernel than read, which goes through the file system's layer.
-	r, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
+	r, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
 	if e != 0 {
 		return 0, e
 	}
@@ -255,7 +256,7 @@ func (k *linuxKernel) Read(fd int32, b []byte) (int, syscall.Errno) {
 }
 
 func (k *linuxKernel) Write(fd int32, b []byte) (int, syscall.Errno) {
-	r, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))),
+	r, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))),
 		uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
 	if e != 0 {
 		return 0, e
@@ -265,12 +266,12 @@ func (k *linuxKernel) Write(fd int32, b []byte) (int, syscall.Errno) {
 
 func (k *linuxKernel) Pipe(size int) (read, write int32, got int, err syscall.Errno) {
 	var fd [2]int32
-	if _, _, e := unix.RawSyscall(unix.SYS_PIPE2, uintptr(unsafe.Pointer(&fd)), unix.O_NONBLOCK|unix.O_CLOEXEC, 0); e != 0 {
+	if _, _, e := syscall.RawSyscall(unix.SYS_PIPE2, uintptr(unsafe.Pointer(&fd)), unix.O_NONBLOCK|unix.O_CLOEXEC, 0); e != 0 {
 		return -1, -1, 0, e
 	}
-	r, _, e := unix.RawSyscall(unix.SYS_FCNTL, uintptr(fd[1]), unix.F_SETPIPE_SZ, uintptr(size))
+	r, _, e := syscall.RawSyscall(unix.SYS_FCNTL, uintptr(fd[1]), unix.F_SETPIPE_SZ, uintptr(size))
 	if e != 0 {
-		r, _, e = unix.RawSyscall(unix.SYS_FCNTL, uintptr(fd[1]), unix.F_GETPIPE_SZ, 0)
+		r, _, e = syscall.RawSyscall(unix.SYS_FCNTL, uintptr(fd[1]), unix.F_GETPIPE_SZ, 0)
 	}
 	if e != 0 {
 		r = 0
@@ -279,7 +280,7 @@ func (k *linuxKernel) Pipe(size int) (read, write int32, got int, err syscall.Er
 }
 
 func (k *linuxKernel) Splice(from, to int32, n int) (int, syscall.Errno) {
-	r, _, e := unix.RawSyscall6(unix.SYS_SPLICE, uintptr(from), 0, uintptr(to), 0, uintptr(n), unix.SPLICE_F_NONBLOCK|unix.SPLICE_F_MOVE)
+	r, _, e := syscall.RawSyscall6(unix.SYS_SPLICE, uintptr(from), 0, uintptr(to), 0, uintptr(n), unix.SPLICE_F_NONBLOCK|unix.SPLICE_F_MOVE)
 	if e != 0 {
 		return 0, e
 	}
@@ -289,29 +290,29 @@ func (k *linuxKernel) Splice(from, to int32, n int) (int, syscall.Errno) {
 func (k *linuxKernel) Acked(fd int32) int64 {
 	var info unix.TCPInfo
 	size := uint32(unsafe.Sizeof(info))
-	_, _, _ = unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_INFO,
+	_, _, _ = syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_INFO,
 		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
 	return int64(info.Bytes_acked)
 }
 
 func (k *linuxKernel) Peek(fd int32) syscall.Errno {
 	var b [1]byte
-	_, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), 1,
+	_, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), 1,
 		unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
 	return e
 }
 
 func (k *linuxKernel) ShutdownWrite(fd int32) {
-	_, _, _ = unix.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0)
+	_, _, _ = syscall.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0)
 }
 
 func (k *linuxKernel) Close(fd int32) {
-	_, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
+	_, _, _ = syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
 }
 
 func (k *linuxKernel) Reset(fd int32) {
 	l := unix.Linger{Onoff: 1}
-	_, _, _ = unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_LINGER,
+	_, _, _ = syscall.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_LINGER,
 		uintptr(unsafe.Pointer(&l)), unsafe.Sizeof(l), 0)
 	k.Close(fd)
 }

@@ -9,8 +9,11 @@ import "math/bits"
 const (
 	tickShift  = 22
 	wheelSlots = 4096
+	words      = wheelSlots / 64
 	firing     = -1
 )
+
+const _ = uint(64 - words) // so many bits has wheel.some
 
 // Expirer is told that its timer has run out.
 type Expirer interface {
@@ -34,8 +37,9 @@ func (t *Timer) Deadline() int64 { return t.deadline }
 // wheel holds the armed timers by the tick of their deadline.
 type wheel struct {
 	slots [wheelSlots]*Timer
-	used  [wheelSlots / 64]uint64 // bit per slot: may hold a timer
-	tick  int64                   // next tick to look at
+	used  [words]uint64 // bit per slot: holds a timer
+	some  uint64        // bit per word of used: is not 0
+	tick  int64         // next tick to look at
 	armed int
 	// firing is the list of the tick being fired; its timers carry the slot number firing.
 	firing *Timer
@@ -77,6 +81,7 @@ func (w *wheel) link(t *Timer, now int64) {
 	}
 	w.slots[i] = t
 	w.used[i/64] |= 1 << (i % 64)
+	w.some |= 1 << (i / 64)
 	w.armed++
 }
 
@@ -93,11 +98,18 @@ func (w *wheel) unlink(t *Timer) {
 	if t.next != nil {
 		t.next.prev = t.prev
 	}
-	if i := t.slot - 1; t.slot != firing && *head == nil {
-		w.used[i/64] &^= 1 << (i % 64)
+	if t.slot != firing && *head == nil {
+		w.empty(int64(t.slot - 1))
 	}
 	t.next, t.prev, t.slot = nil, nil, 0
 	w.armed--
+}
+
+// empty notes that a slot holds nothing any more.
+func (w *wheel) empty(i int64) {
+	if w.used[i/64] &^= 1 << (i % 64); w.used[i/64] == 0 {
+		w.some &^= 1 << (i / 64)
+	}
 }
 
 func (w *wheel) stop(t *Timer) {
@@ -111,6 +123,9 @@ func (w *wheel) stop(t *Timer) {
 // any timer, those of the same tick included.
 func (w *wheel) advance(now int64) {
 	last := now >> tickShift
+	if last < w.tick && w.firing == nil { // most turns: this tick has been looked at
+		return
+	}
 	w.fire(now) // what was left over
 	for w.armed > 0 && w.firing == nil {
 		next := w.nextTick()
@@ -120,7 +135,7 @@ func (w *wheel) advance(now int64) {
 		i := next & (wheelSlots - 1)
 		w.tick = next + 1
 		w.firing, w.slots[i] = w.slots[i], nil
-		w.used[i/64] &^= 1 << (i % 64)
+		w.empty(i)
 		for t := w.firing; t != nil; t = t.next {
 			t.slot = firing
 		}
@@ -148,19 +163,15 @@ func (w *wheel) fire(now int64) {
 	w.serving = nil
 }
 
-// nextTick returns the first tick from the present one whose slot may hold a timer; armed must be > 0.
+// nextTick returns the first tick from the present one whose slot holds a timer; one must.
 func (w *wheel) nextTick() int64 {
 	start := w.tick & (wheelSlots - 1)
-	word, bit := start/64, uint(start%64)
+	word, bit := start/64, start%64
 	if m := w.used[word] >> bit; m != 0 {
 		return w.tick + int64(bits.TrailingZeros64(m))
 	}
-	for k := int64(1); k <= wheelSlots/64; k++ {
-		if m := w.used[(word+k)%(wheelSlots/64)]; m != 0 {
-			return w.tick + 64*k - int64(bit) + int64(bits.TrailingZeros64(m))
-		}
-	}
-	return w.tick + wheelSlots
+	k := 1 + int64(bits.TrailingZeros64(bits.RotateLeft64(w.some, -int(word+1)))) // words on
+	return w.tick + 64*k - bit + int64(bits.TrailingZeros64(w.used[(word+k)%words]))
 }
 
 // wait returns the nanoseconds until the next timer may be due, 0 if one is, negative if none is armed.
