@@ -158,7 +158,7 @@ func (ln *Listener) shut() {
 	}
 	ln.closed = true
 	ln.loop.wheel.stop(&ln.timer)
-	ln.loop.fds[ln.fd] = nil
+	ln.loop.fds[ln.fd].owner = nil
 	ln.loop.kernel.Remove(ln.fd) // another process may have inherited the socket
 	ln.loop.kernel.Close(ln.fd)
 }

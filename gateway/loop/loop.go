@@ -6,8 +6,6 @@ import (
 	"bytes"
 	"math"
 	"runtime"
-	"runtime/debug"
-	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -71,6 +69,12 @@ type source interface {
 	foresee(Flags) (answers bool)
 }
 
+// descriptor is whose it is, nil for nobody's, and for the how manieth time somebody has it.
+type descriptor struct {
+	owner source
+	gen   uint32
+}
+
 // Loop is one reactor. Everything but Post, Stop, Connections and the fields said to be safe belongs to the thread in
 // Run.
 type Loop struct {
@@ -80,11 +84,12 @@ type Loop struct {
 	most    int32  // MaxAccepted
 	panic   func(any, []byte)
 	serving source // whose turn it is
-	at      int    // events and streams of this turn that have been served
-	sent    int    // streams of a held list that have been released
-	early   bool   // few are served: what they write need not wait for the turn's end
-	fds     []source
-	gens    []uint32
+	stage   stage
+	at      int  // events and streams of this turn that have been served
+	side    side // whose held list is being released; sides: none is
+	sent    int  // streams of that list that have been released
+	early   bool // few are served: what they write need not wait for the turn's end
+	fds     []descriptor
 	ready   []*Stream
 	turn    []*Stream        // the ready list being served
 	held    [sides][]*Stream // written to in this turn
@@ -128,7 +133,7 @@ type Loop struct {
 
 // New returns a loop that Run will turn.
 func New(o Options) *Loop {
-	l := &Loop{kernel: o.Kernel, index: o.Index, most: int32(o.MaxAccepted), mostPipes: o.MaxPipes, panic: o.Panic, readBuf: make([]byte, ReadSize), done: make(chan struct{})}
+	l := &Loop{kernel: o.Kernel, index: o.Index, most: int32(o.MaxAccepted), mostPipes: o.MaxPipes, panic: o.Panic, side: sides, readBuf: make([]byte, ReadSize), done: make(chan struct{})}
 	if o.Poison {
 		l.poison = bytes.Repeat([]byte{0xDB}, 1<<10)
 	}
@@ -231,8 +236,8 @@ func (l *Loop) Run() {
 	for !l.stop {
 		l.Turn()
 	}
-	for _, s := range l.fds {
-		if s, ok := s.(interface{ shut() }); ok {
+	for _, d := range l.fds {
+		if s, ok := d.owner.(interface{ shut() }); ok {
 			s.shut()
 		}
 	}
@@ -240,330 +245,25 @@ func (l *Loop) Run() {
 	l.kernel.Release()
 }
 
-// Turn is one wake-up: wait, then messages, readiness, some of what is queued, what was left over, some of the timers that are due;
-// and then what all that has written goes to the kernel, unless it has left before (soon) or waits for more (gathers). Exported for
-// the simulation.
-func (l *Loop) Turn() {
-	n := l.polled
-	if l.polled = 0; n == 0 {
-		timeout := int64(0)
-		// The look before the last turn's writes may have taken the wake-up of a message that came behind messages.
-		if len(l.ready) == 0 && !l.holds() && l.mailbox.empty() && l.crowd.empty() {
-			timeout = l.wheel.wait(l.now)
-		}
-		busy := l.poll()
-		before := l.since
-		var sleeps int
-		n, sleeps = l.kernel.Wait(l.events[:], timeout)
-		l.stats.BlockingWaits += uint64(sleeps)
-		l.foresee(n)
-		l.now, l.wall = l.kernel.Now()
-		l.since = l.now
-		waited := l.now - before
-		if waited <= slept {
-			waited = 0
-		}
-		l.notice(poll{l.now, busy, n, waited, l.kernel.Woken()})
-	} else {
-		l.now, l.wall = l.kernel.Now()
-	}
-
-	for !l.messages() {
-	}
-	l.at, l.early = 0, n <= soon && len(l.ready) == 0 && !l.holds()
-	for !l.serve(n) {
-	}
-	l.early = false
-	l.crowd.left = portion(n)
-	for !l.queued() {
-	}
-	l.turn, l.ready = l.ready, l.turn[:0]
-	l.at = 0
-	for !l.again() {
-	}
-	l.serving = nil
-	l.wheel.left = portion(n)
-	for !l.expire() {
-	}
-	adopted := l.watchFresh()
-	if l.holds() && !l.gathers(adopted) {
-		l.send()
-	}
-}
-
-// rowParts and rowReports bound a row: so many turns write together at most, and so many reports are served besides those it began with.
-// Each of them may bring more for the same stream to hold, and what is held first waits for the last [64 connections: with half of
-// both 2 % more CPU a request].
-const (
-	rowParts   = 8
-	rowReports = 2 * eventBatch
-)
-
-// gathers looks once more before requests leave: what a backend says unasked must not be taken for an answer (Stream.Guard). It
-// reports whether what is held is to wait for what that has found: the more leaves in a row, the less often somebody is woken to take
-// it, which costs as much as some requests do [64 connections: 8.6 µs of CPU a request, 7.8 with it, and they wait a tenth less].
-// Where a poll is full the rows are long enough. What was adopted counts like what was found: one report may bring many connections.
-func (l *Loop) gathers(adopted int) bool {
-	if !l.guarded {
-		return false
-	}
-	busy := l.poll()
-	l.polled = l.kernel.Poll(l.events[:])
-	l.notice(poll{l.since, busy, l.polled, 0, l.kernel.Woken()})
-	l.foresee(l.polled)
-	l.row++
-	l.gathered += l.polled + adopted
-	return 0 < l.polled && l.polled < eventBatch && l.gathered <= rowReports && l.row < rowParts && !l.presses()
-}
-
-// presses reports whether what is held must leave now: part of a request whose rest is on its way, or what somebody has gathered who
-// has many streams; or because a backend has something to say before its request has left, somebody wants another turn, or there
-// will be none.
-func (l *Loop) presses() bool {
-	if l.hurried || len(l.ready) > 0 || l.stop {
-		return true
-	}
-	for _, held := range l.held {
-		for _, s := range held {
-			if s.held && (s.filler != nil || s.guard != nil && s.readable) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// unsure reports whether a backend may have spoken whom no look has shown: before what leaves early there is none, and one that is
-// full does not show all.
-func (l *Loop) unsure() bool { return l.early || l.lag.full }
-
-// slept is how long a poll must have taken to have waited: one that finds something is faster.
-const slept = int64(100 * time.Microsecond)
-
-// stall is how long a turn takes that was stopped: the machine had no processor for it.
-const stall = int64(100 * time.Millisecond)
-
-// Stalled returns the loop time at which the last stall ended. What was done in its turn is later than Now said there.
-func (l *Loop) Stalled() int64 { return l.stalled }
-
-// poll keeps the account of a poll that comes now. It returns for how long the loop has been busy since the last one.
-func (l *Loop) poll() (busy int64) {
-	now, _ := l.kernel.Now()
-	busy = now - l.since
-	l.stats.Waits++
-	l.stats.Busy += busy
-	l.stats.StallMax = max(l.stats.StallMax, busy)
-	if busy > stall {
-		l.stalled = now
-	}
-	l.since = now
-	return busy
-}
-
-// notice takes a poll, for the delay.
-func (l *Loop) notice(p poll) {
-	if l.lag.polled(p, l.kernel.Worked) {
-		l.kernel.Wake() // as everything else, it comes behind what is there
-	}
-}
-
-// Late reports whether a request that has come in now should be refused: it has waited so long, and so have others for a
-// while, that more comes than the loop can serve. Refusing costs less than serving, so that the next turn comes in time. Ask
-// once for each.
-func (l *Loop) Late() bool { return l.lag.late() }
-
-// foresee notes what has been reported before anything of it is served. Where more may wait than a poll takes, what backends
-// say comes first: what was admitted ends before more is, and those of a kind are served in a row, in warm caches.
-func (l *Loop) foresee(n int) {
-	first, rest := 0, l.rest[:0]
-	for _, ev := range l.events[:n] {
-		answers := int(ev.FD) < len(l.fds) && l.fds[ev.FD] != nil && l.gens[ev.FD] == ev.Gen && l.fds[ev.FD].foresee(ev.Flags)
-		switch {
-		case n < eventBatch:
-		case answers:
-			l.events[first] = ev
-			first++
-		default:
-			rest = append(rest, ev)
-		}
-	}
-	copy(l.events[first:], rest)
-}
-
-// messages runs what was posted. It and the next five report false when a panic ended them early; they go on with the
-// next item when they are called again.
-func (l *Loop) messages() bool {
-	defer l.rescue()
-	if l.letters == nil {
-		l.letters = l.mailbox.take()
-	}
-	for m := l.letters; m != nil; m = l.letters {
-		l.letters = m.next
-		l.serving = nil
-		m.run()
-		l.dispatched()
-	}
-	return true
-}
-
-// serve dispatches readiness reports.
-func (l *Loop) serve(n int) bool {
-	defer l.rescue()
-	for l.at < n {
-		ev := &l.events[l.at]
-		l.at++
-		if int(ev.FD) >= len(l.fds) || l.fds[ev.FD] == nil || l.gens[ev.FD] != ev.Gen {
-			l.stats.Stale++
-			continue
-		}
-		l.serving = l.fds[ev.FD]
-		l.serving.event(ev.Flags)
-		l.dispatched()
-		if l.early && l.holds() && l.swift() {
-			l.send()
-		}
-	}
-	return true
-}
-
-// swift reports whether what is held may leave before the turn's end. Whoever gathers what a turn brings (Stream.AtEnd) is to get
-// all of it; and who has something to say already is heard before he is told more: an answer that came before its request had
-// left was not meant for it.
-func (l *Loop) swift() bool {
-	for _, held := range l.held {
-		for _, s := range held {
-			if s.held && (s.filler != nil || s.readable) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// queued runs some of what was queued.
-func (l *Loop) queued() bool {
-	defer l.rescue()
-	for m := l.crowd.next(); m != nil; m = l.crowd.next() {
-		l.serving = nil
-		m.run()
-		l.dispatched()
-	}
-	return true
-}
-
-// again gives streams that asked for it another turn.
-func (l *Loop) again() bool {
-	defer l.rescue()
-	for l.at < len(l.turn) {
-		s := l.turn[l.at]
-		l.turn[l.at] = nil
-		l.at++
-		s.listed = false
-		if !s.closed {
-			l.serving = s
-			s.owner.Readable()
-			l.dispatched()
-		}
-	}
-	return true
-}
-
-// holds reports whether something waits for the end of a turn.
-func (l *Loop) holds() bool { return len(l.held[dialed])+len(l.held[accepted]) > 0 }
-
-// send gives what was written to the kernel.
-func (l *Loop) send() {
-	l.guarded, l.hurried, l.row, l.gathered = false, false, 0, 0
-	for who := range l.held {
-		l.sent = 0
-		for !l.release(&l.held[who]) {
-		}
-	}
-}
-
-// release sends what was written.
-func (l *Loop) release(held *[]*Stream) bool {
-	defer l.rescue()
-	for l.sent < len(*held) {
-		s := (*held)[l.sent]
-		(*held)[l.sent] = nil
-		l.sent++
-		l.serving = s
-		s.release()
-	}
-	*held = (*held)[:0]
-	return true
-}
-
-func (l *Loop) expire() bool {
-	defer l.rescue()
-	l.wheel.advance(l.now)
-	return true
-}
-
-// rescue survives a broken invariant: the connection that was being served is told that it is broken, so that it gives
-// back what it holds, and is reset if it cannot even do that.
-func (l *Loop) rescue() {
-	if l.panic == nil {
-		return
-	}
-	value := recover()
-	if value == nil {
-		return
-	}
-	l.stats.Panics++
-	l.panic(value, debug.Stack())
-	s, ok := l.serving.(*Stream)
-	if l.wheel.serving != nil {
-		s, ok = l.wheel.serving, true
-	}
-	l.serving, l.wheel.serving = nil, nil
-	if !ok || s.closed {
-		return
-	}
-	defer func() {
-		if recover() != nil || !s.closed {
-			s.Reset()
-		}
-	}()
-	s.broken, s.dead = true, true
-	s.owner.Broken()
-}
-
-func (l *Loop) dispatched() {
-	if l.poison != nil {
-		l.overwrite()
-	}
-}
-
-func (l *Loop) overwrite() {
-	for part := range slices.Chunk(l.readBuf, len(l.poison)) {
-		// The race detector notes each octet that is copied or compared, and none that is counted.
-		if bytes.Count(part, l.poison[:1]) < len(part) {
-			copy(part, l.poison)
-		}
-	}
-}
-
 // own gives a descriptor its owner and a fresh generation.
 func (l *Loop) own(fd int32, s source) (gen uint32) {
 	for int(fd) >= len(l.fds) {
-		l.fds = append(l.fds, make([]source, 256)...)
-		l.gens = append(l.gens, make([]uint32, 256)...)
+		l.fds = append(l.fds, make([]descriptor, 256)...)
 	}
-	l.gens[fd]++
-	if l.gens[fd] == wakeGeneration {
-		l.gens[fd] = 1
+	d := &l.fds[fd]
+	d.gen++
+	if d.gen == wakeGeneration {
+		d.gen = 1
 	}
-	l.fds[fd] = s
-	return l.gens[fd]
+	d.owner = s
+	return d.gen
 }
 
 // register owns a descriptor and has it watched.
 func (l *Loop) register(fd int32, s source) (uint32, syscall.Errno) {
 	gen := l.own(fd, s)
 	if err := l.kernel.Add(fd, gen); err != 0 {
-		l.fds[fd] = nil
+		l.fds[fd].owner = nil
 		return 0, err
 	}
 	return gen, 0

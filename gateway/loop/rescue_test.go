@@ -68,3 +68,91 @@ func TestBrokenInvariantCostsOneConnection(t *testing.T) {
 		}
 	}
 }
+
+// careless breaks an invariant when it is asked for more to write, or warned.
+type careless struct{ *scribe }
+
+func (c careless) Fill()   { panic("careless") }
+func (c careless) Spoke()  { panic("careless") }
+func (c careless) Broken() { c.stream.Reset() }
+
+// Whoever breaks an invariant when what is held leaves costs nobody else what was written to them: it leaves in the same turn, on
+// either side, once.
+func TestBrokenInvariantWhileAllLeavesCostsOneConnection(t *testing.T) {
+	t.Parallel()
+	net := simsys.New(1, simsys.Faults{})
+	here, there := netip.MustParseAddrPort("10.0.0.1:80"), netip.MustParseAddrPort("10.0.0.2:80")
+	var owners []careless
+	l := loop.New(loop.Options{Kernel: net.Kernel(), Panic: func(any, []byte) {}})
+	_, err := l.Listen(net.LoopSocket(here), func(*loop.Loop) loop.Accepted {
+		return func(l *loop.Loop, fd int32, peer netip.AddrPort) {
+			c := careless{&scribe{}}
+			owners = append(owners, c)
+			l.Adopt(fd, peer, &c.stream, c)
+		}
+	})
+	if err != 0 {
+		t.Fatal(err)
+	}
+	listener := net.Listen(there)
+	var ends []*simsys.End
+	for range 3 {
+		c := careless{&scribe{}}
+		if err := l.Dial(there, &c.stream, c); err != 0 {
+			t.Fatal(err)
+		}
+		l.Turn()
+		owners, ends = append(owners, c), append(ends, listener.Accept())
+	}
+	for range 3 {
+		ends = append(ends, net.Dial(netip.MustParseAddrPort("192.0.2.1:1"), here))
+		for range 3 {
+			l.Turn()
+		}
+	}
+	l.Post(func() {
+		for i, c := range owners {
+			if i%3 == 1 {
+				c.stream.AtEnd(c)
+			} else {
+				c.stream.Write([]byte("text"))
+			}
+		}
+	})
+	l.Turn()
+	for i, e := range ends {
+		if got, want := string(e.Read()), [...]string{"text", "", "text"}[i%3]; got != want || owners[i].stream.Closed() != (i%3 == 1) {
+			t.Errorf("connection %d got %q, want %q, closed %v", i, got, want, owners[i].stream.Closed())
+		}
+	}
+	if s := l.Stats(); s.Panics != 2 || s.Streams != 4 || s.Lent != 0 {
+		t.Errorf("%d panics, %d streams, %d buffers lent", s.Panics, s.Streams, s.Lent)
+	}
+}
+
+// The same of what leaves before the turn's end: it has left when the next report is served.
+func TestBrokenInvariantWhileSomeLeaveEarly(t *testing.T) {
+	t.Parallel()
+	net, l, ends, at := salon(t, 4)
+	at[0].readable = func(from *scribe) {
+		if from.heard() {
+			at[2].stream.Own(careless{at[2]})
+			at[2].stream.Guard(careless{at[2]}, false)
+			at[2].stream.Write([]byte("request"))
+			at[3].stream.Write([]byte("text"))
+		}
+	}
+	got := ""
+	at[1].readable = func(from *scribe) {
+		if from.heard() {
+			got = string(ends[3].Read())
+		}
+	}
+	ends[0].Write([]byte("go"))
+	ends[1].Write([]byte("go"))
+	net.Midturn = func() { ends[2].Write([]byte("surplus")) }
+	l.Turn()
+	if rest := string(ends[3].Read()); got != "text" || rest != "" || len(ends[2].Read()) > 0 || l.Stats().Panics != 1 {
+		t.Errorf("when the next is served %q has left, and %q after it; %d panics", got, rest, l.Stats().Panics)
+	}
+}

@@ -479,7 +479,7 @@ func (s *Stream) forget() {
 		s.through, s.piped = nil, 0
 	}
 	s.loop.wheel.stop(&s.Timer)
-	s.loop.fds[s.fd] = nil
+	s.loop.fds[s.fd].owner = nil
 	s.loop.streams--
 }
 
