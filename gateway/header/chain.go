@@ -37,38 +37,26 @@ func (r *Request) chains(h *message.Head) (hops, hopsX []byte) {
 	return hops, hopsX
 }
 
-// addForwarded appends our element to the chains (RFC 7239 and its predecessors).
-func (r *Request) addForwarded(out []message.Field, hops, hopsX []byte) []message.Field {
+// appendForwarded appends the chains with our element (RFC 7239 and its predecessors).
+func (r *Request) appendForwarded(lines, hops, hopsX []byte) []byte {
 	if len(r.For) > 0 {
-		s := r.Scratch
-		from := len(s)
-		if s = append(s, hops...); len(hops) > 0 {
-			s = append(s, ", "...)
-		}
-		s = append(s, "for="...)
+		lines = append(appendList(append(lines, nameForwarded...), hops), "for="...)
 		if bytes.IndexByte(r.For, ':') >= 0 {
-			s = append(append(append(s, `"[`...), r.For...), `]"`...)
+			lines = append(append(append(lines, `"[`...), r.For...), `]"`...)
 		} else {
-			s = append(s, r.For...)
+			lines = append(lines, r.For...)
 		}
 		if len(r.OrigHost) > 0 {
-			s = appendParameter(s, ";host=", r.OrigHost)
+			lines = appendParameter(lines, ";host=", r.OrigHost)
 		}
 		if len(r.Proto) > 0 {
-			s = append(append(s, ";proto="...), r.Proto...)
+			lines = append(append(lines, ";proto="...), r.Proto...)
 		}
-		out = add(out, message.Forwarded, nameForwarded, s[from:])
-
-		from = len(s)
-		if s = append(s, hopsX...); len(hopsX) > 0 {
-			s = append(s, ", "...)
-		}
-		s = append(s, r.For...)
-		out = add(out, message.XForwardedFor, nameXForwardedFor, s[from:])
-		r.Scratch = s
+		lines = appendList(append(lines, "\r\n"+nameXForwardedFor...), hopsX)
+		lines = append(append(lines, r.For...), "\r\n"...)
 	}
-	out = add(out, message.XForwardedProto, nameXForwardedProto, r.Proto)
-	return add(out, message.XForwardedHost, nameXForwardedHost, r.OrigHost)
+	lines = appendField(lines, nameXForwardedProto, r.Proto)
+	return appendField(lines, nameXForwardedHost, r.OrigHost)
 }
 
 // appendParameter appends name and value, quoted unless it is a token. A valid

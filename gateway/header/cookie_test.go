@@ -146,8 +146,8 @@ func TestCutCookie(t *testing.T) {
 	h := head("Cookie: a=b", "X: 1", "cookie: c")
 	DropCookies(h.Fields)
 	r := bare()
-	if _, fault := r.Apply(h); fault != message.FaultNone || len(lines(h.Fields)) != 2 {
-		t.Errorf("cookies that end here: the backend gets %q", lines(h.Fields))
+	if _, fault := r.Apply(h); fault != message.FaultNone || len(sent(h)) != 2 {
+		t.Errorf("cookies that end here: the backend gets %q", lines(sent(h)))
 	}
 }
 

@@ -32,7 +32,7 @@ func TestEditsComeBetweenTheClientsFieldsAndOurs(t *testing.T) {
 	if _, fault := r.Apply(h); fault != message.FaultNone {
 		t.Fatal(fault)
 	}
-	got := lines(h.Fields)
+	got := lines(sent(h))
 	want := []string{
 		"Host: amt.internal:8080", "X-Dropped: kept", "X-Internal: kept", "X-Backend-Key: 7", "Accept-Encoding: identity", "X-Empty: ",
 		"Via: 1.1 pvgate-gw.example",

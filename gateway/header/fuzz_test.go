@@ -55,8 +55,9 @@ func checkRequest(t *testing.T, h *message.Head, r *Request, nominated map[strin
 		"traceparent": string(r.Traceparent), "x-forwarded-proto": string(r.Proto), "x-forwarded-host": string(r.OrigHost),
 	}
 	count := map[string]int{}
-	for i := range h.Fields {
-		f := &h.Fields[i]
+	fields := sent(h)
+	for i := range fields {
+		f := &fields[i]
 		name := strings.ToLower(string(f.Name))
 		count[name]++
 		if want, owned := ours[name]; owned && string(f.Value) != want {

@@ -63,65 +63,53 @@ func wellKnownOption(name []byte) bool {
 		message.EqualFold(name, "upgrade") || message.EqualFold(name, "te")
 }
 
-// hopByHop reports fields that end at the gateway in both directions. Framing is
+// hopByHop are the fields that end at the gateway in both directions. Framing is
 // among them: it is written anew.
-func hopByHop(id message.FieldID) bool {
-	switch id {
-	case message.Connection, message.KeepAlive, message.ProxyConnection, message.TE, message.Trailer,
-		message.TransferEncoding, message.ContentLength, message.Upgrade, message.HTTP2Settings,
-		message.ProxyAuthenticate, message.ProxyAuthorization, message.ProxyAuthenticationInfo:
-		return true
-	default:
-		return false
-	}
-}
+const hopByHop message.FieldSet = 1<<message.Connection | 1<<message.KeepAlive | 1<<message.ProxyConnection | 1<<message.TE |
+	1<<message.Trailer | 1<<message.TransferEncoding | 1<<message.ContentLength | 1<<message.Upgrade | 1<<message.HTTP2Settings |
+	1<<message.ProxyAuthenticate | 1<<message.ProxyAuthorization | 1<<message.ProxyAuthenticationInfo
 
-// add appends a field unless its value is empty. The list travels by value: a
-// store through the head costs a write barrier per field.
-func add(fields []message.Field, id message.FieldID, name, value []byte) []message.Field {
+// appendField appends a field of ours, as it goes over the wire, unless its value is empty. name is one of those below.
+func appendField(lines []byte, name string, value []byte) []byte {
 	if len(value) == 0 {
-		return fields
+		return lines
 	}
-	return append(fields, message.Field{Name: name, Value: value, ID: id})
+	lines = append(lines, name...)
+	lines = append(lines, value...)
+	return append(lines, "\r\n"...)
 }
 
-// addFraming sets Content-Length or Transfer-Encoding and returns the fields and
-// the scratch buffer.
-func addFraming(fields []message.Field, chunked bool, length int64, scratch []byte) (_ []message.Field, _ []byte) {
+// appendFraming appends Content-Length or Transfer-Encoding.
+func appendFraming(lines []byte, chunked bool, length int64) []byte {
 	switch {
 	case chunked:
-		fields = add(fields, message.TransferEncoding, nameTransferEncoding, valueChunked)
+		return append(lines, nameTransferEncoding+"chunked\r\n"...)
 	case length >= 0:
-		from := len(scratch)
-		scratch = strconv.AppendInt(scratch, length, 10)
-		fields = add(fields, message.ContentLength, nameContentLength, scratch[from:])
+		lines = append(lines, nameContentLength...)
+		lines = strconv.AppendInt(lines, length, 10)
+		return append(lines, "\r\n"...)
 	}
-	return fields, scratch
+	return lines
 }
 
-// addUpgrade sets the two fields that offer a protocol, or agree to it.
-func addUpgrade(fields []message.Field, protocol []byte) []message.Field {
-	if len(protocol) == 0 {
-		return fields
-	}
-	fields = append(fields, message.Field{Name: nameConnection, Value: valueUpgrade, ID: message.Connection})
-	return append(fields, message.Field{Name: nameUpgrade, Value: protocol, ID: message.Upgrade})
-}
-
-// addVia appends our entry, for a message of HTTP/major.minor, to the Via list,
+// appendVia appends our entry, for a message of HTTP/major.minor, to the Via list,
 // which becomes one line.
-func addVia(fields []message.Field, major, minor uint8, list, pseudonym, scratch []byte) (_ []message.Field, _ []byte) {
+func appendVia(lines []byte, major, minor uint8, list, pseudonym []byte) []byte {
 	if len(pseudonym) == 0 {
-		return add(fields, message.Via, nameVia, list), scratch
+		return appendField(lines, nameVia, list)
 	}
-	from := len(scratch)
-	scratch = append(scratch, list...)
-	if len(list) > 0 {
-		scratch = append(scratch, ", "...)
+	lines = appendList(append(lines, nameVia...), list)
+	lines = append(lines, '0'+max(major, 1), '.', '0'+minor, ' ')
+	lines = append(lines, pseudonym...)
+	return append(lines, "\r\n"...)
+}
+
+// appendList appends the members there are of a list that goes on.
+func appendList(value, members []byte) []byte {
+	if len(members) == 0 {
+		return value
 	}
-	scratch = append(scratch, '0'+max(major, 1), '.', '0'+minor, ' ')
-	scratch = append(scratch, pseudonym...)
-	return add(fields, message.Via, nameVia, scratch[from:]), scratch
+	return append(append(value, members...), ", "...)
 }
 
 // Join returns the values of all fields with this ID as one list, and the scratch
@@ -150,34 +138,33 @@ func Join(fields []message.Field, id message.FieldID, scratch []byte) (list, _ [
 	return list, scratch
 }
 
-// Field names and values the gateway writes. Never written to.
-var (
-	nameHost             = []byte("Host")
-	nameContentLength    = []byte("Content-Length")
-	nameTransferEncoding = []byte("Transfer-Encoding")
-	nameConnection       = []byte("Connection")
-	nameUpgrade          = []byte("Upgrade")
-	nameExpect           = []byte("Expect")
-	nameVia              = []byte("Via")
-	nameDate             = []byte("Date")
-	nameStrictTransport  = []byte("Strict-Transport-Security")
-	nameAltSvc           = []byte("Alt-Svc")
-	nameForwarded        = []byte("Forwarded")
-	nameXForwardedFor    = []byte("X-Forwarded-For")
-	nameXForwardedProto  = []byte("X-Forwarded-Proto")
-	nameXForwardedHost   = []byte("X-Forwarded-Host")
-	nameTraceparent      = []byte("traceparent")
-	namePVLeistung       = []byte("PV-Leistung")
-	namePVARS            = []byte("PV-ARS")
-	namePVLevel          = []byte("PV-Area-Level")
-	namePVSender         = []byte("PV-Sender")
-	namePVOE             = []byte("PV-OE")
-	namePVLanguage       = []byte("PV-Language")
-	namePVTrace          = []byte("PV-Trace")
+// nameHost is never written to.
+var nameHost = []byte("Host")
 
-	valueChunked   = []byte("chunked")
-	valueContinue  = []byte("100-continue")
-	valueClose     = []byte("close")
-	valueUpgrade   = []byte("Upgrade")
-	valueKeepAlive = []byte("keep-alive")
+// The names of the other fields that the gateway writes, with what stands behind a name.
+const (
+	nameContentLength    = "Content-Length: "
+	nameTransferEncoding = "Transfer-Encoding: "
+	nameConnection       = "Connection: "
+	nameUpgrade          = "Upgrade: "
+	nameExpect           = "Expect: "
+	nameVia              = "Via: "
+	nameDate             = "Date: "
+	nameStrictTransport  = "Strict-Transport-Security: "
+	nameAltSvc           = "Alt-Svc: "
+	nameForwarded        = "Forwarded: "
+	nameXForwardedFor    = "X-Forwarded-For: "
+	nameXForwardedProto  = "X-Forwarded-Proto: "
+	nameXForwardedHost   = "X-Forwarded-Host: "
+	nameTraceparent      = "traceparent: "
+	namePVLeistung       = "PV-Leistung: "
+	namePVARS            = "PV-ARS: "
+	namePVLevel          = "PV-Area-Level: "
+	namePVSender         = "PV-Sender: "
+	namePVOE             = "PV-OE: "
+	namePVLanguage       = "PV-Language: "
+	namePVTrace          = "PV-Trace: "
+
+	// lineUpgrade stands before nameUpgrade.
+	lineUpgrade = nameConnection + "Upgrade\r\n"
 )

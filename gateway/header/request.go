@@ -34,7 +34,7 @@ type Request struct {
 	// Edit is the operator's; nil = none.
 	Edit *Edit
 
-	// Scratch holds the values Apply assembles; it is appended to and kept, so the
+	// Scratch holds what Apply writes; it is appended to and kept, so the
 	// owner empties it (Scratch[:0]) when the head is serialised.
 	Scratch []byte
 }
@@ -53,9 +53,10 @@ type Removed struct {
 func (r Removed) Any() bool { return r != Removed{} }
 
 // Apply turns the client's fields in h into the fields for the backend, Host
-// first. It returns FaultLoop if the request has been here before or through too
-// many others, FaultGrammar if its fields contradict each other; then h is as
-// it was but for IDs, and must not be sent.
+// first, and puts the gateway's own into h.Own. It returns FaultLoop if the
+// request has been here before or through too many others, FaultGrammar if its
+// fields contradict each other; then h is as it was but for IDs, and must not be
+// sent.
 func (r *Request) Apply(h *message.Head) (removed Removed, fault message.Fault) {
 	there := message.FieldsOf(h.Fields) // most requests have little of what follows
 	if there.Has(message.Connection) && !nominate(h.Fields) {
@@ -81,21 +82,24 @@ func (r *Request) Apply(h *message.Head) (removed Removed, fault message.Fault) 
 	if r.Edit != nil {
 		h.Fields = r.Edit.apply(h.Fields)
 	}
-	out := h.Fields
-	out, r.Scratch = addFraming(out, r.Chunked, r.ContentLength, r.Scratch)
-	out = addUpgrade(out, r.Upgrade)
-	if h.Expect100 {
-		out = add(out, message.Expect, nameExpect, valueContinue)
+	from := len(r.Scratch)
+	own := appendFraming(r.Scratch, r.Chunked, r.ContentLength)
+	if len(r.Upgrade) > 0 {
+		own = appendField(append(own, lineUpgrade...), nameUpgrade, r.Upgrade)
 	}
-	out, r.Scratch = addVia(out, h.Major, h.Minor, via, r.Via, r.Scratch)
-	out = r.addForwarded(out, hops, hopsX)
-	out = add(out, message.PVLeistung, namePVLeistung, r.Leistung)
-	out = add(out, message.PVARS, namePVARS, r.ARS)
-	out = add(out, message.PVOther, namePVLevel, r.Level)
-	out = add(out, message.PVOther, namePVSender, r.Sender)
-	out = add(out, message.PVOther, namePVOE, r.OE)
-	out = add(out, message.PVLanguage, namePVLanguage, r.Language)
-	h.Fields = add(out, message.Traceparent, nameTraceparent, r.Traceparent)
+	if h.Expect100 {
+		own = append(own, nameExpect+"100-continue\r\n"...)
+	}
+	own = appendVia(own, h.Major, h.Minor, via, r.Via)
+	own = r.appendForwarded(own, hops, hopsX)
+	own = appendField(own, namePVLeistung, r.Leistung)
+	own = appendField(own, namePVARS, r.ARS)
+	own = appendField(own, namePVLevel, r.Level)
+	own = appendField(own, namePVSender, r.Sender)
+	own = appendField(own, namePVOE, r.OE)
+	own = appendField(own, namePVLanguage, r.Language)
+	own = appendField(own, nameTraceparent, r.Traceparent)
+	h.Own, r.Scratch = own[from:], own
 	return removed, message.FaultNone
 }
 
@@ -115,7 +119,7 @@ func (r *Request) filter(h *message.Head) (removed Removed) {
 	h.Fields[0] = host
 	kept := 1
 	for i := 1; i < len(h.Fields); i++ {
-		if !keep(h.Fields[i].ID, r.KnownSender, &removed) {
+		if id := h.Fields[i].ID; !id.Passes() && !keep(id, r.KnownSender, &removed) {
 			continue
 		}
 		if kept != i { // a copy costs more than all the rest here
@@ -130,17 +134,17 @@ func (r *Request) filter(h *message.Head) (removed Removed) {
 // Forged counts the fields that Apply would take out of a request, for one that is answered without a backend.
 func Forged(fields []message.Field, knownSender bool) (n Removed) {
 	for i := range fields {
-		keep(fields[i].ID, knownSender, &n)
+		if id := fields[i].ID; !id.Passes() {
+			keep(id, knownSender, &n)
+		}
 	}
 	return n
 }
 
-// keep decides about one field of the client.
+// keep decides about one field of the client that does not pass by its kind.
 func keep(id message.FieldID, knownSender bool, removed *Removed) bool {
 	switch {
-	case id.Passes():
-		return true
-	case hopByHop(id):
+	case hopByHop.Has(id):
 		return false
 	case id.PV():
 		// Even a known sender's are never passed as sent: the gateway sets its own.

@@ -48,32 +48,25 @@ type Response struct {
 // returns them. A response without body by its status (1xx, 204) gets no framing
 // whatever r says (RFC 9110, section 8.6).
 func (r *Response) Apply(h *message.Head) []message.Field {
-	there := message.FieldsOf(h.Fields)
-	tooMany := there.Has(message.Connection) && !nominate(h.Fields)
+	there, ends := message.FieldsOf(h.Fields), endHere
+	if there.Has(message.Connection) && !nominate(h.Fields) {
+		ends |= 1 << message.FieldOther // more names than we compare: keep nothing that may be one
+	}
+	if len(r.StrictTransport) > 0 {
+		ends |= 1 << message.StrictTransportSecurity
+	}
 	var via []byte
 	if there.Has(message.Via) {
 		via, r.Scratch = Join(h.Fields, message.Via, r.Scratch)
 	}
-	date := false
 	kept := h.Fields[:0]
 	for i := range h.Fields {
 		f := &h.Fields[i]
 		switch {
-		case hopByHop(f.ID), f.ID.PV():
-			continue // PV-Reason and PV-Trace are ours to say
-		case f.ID == message.StrictTransportSecurity && len(r.StrictTransport) > 0:
-			continue
-		case f.ID == message.Via, f.ID == message.AltSvc:
-			// Alt-Svc would lead the client past us to a host of the backend's choice.
-			continue
-		case f.ID == message.FieldOther && tooMany:
-			// More names in Connection than we compare: keep nothing that may be one.
+		case ends.Has(f.ID):
 			continue
 		case f.ID == message.Date:
-			if date {
-				continue
-			}
-			date = true
+			ends |= 1 << message.Date // one is enough
 		case f.ID >= message.SetCookie && f.ID <= message.StrictTransportSecurity:
 			if !r.origin(f) {
 				continue
@@ -88,25 +81,53 @@ func (r *Response) Apply(h *message.Head) []message.Field {
 	if r.Edit != nil {
 		kept = r.Edit.apply(kept)
 	}
-	if !date {
-		kept = add(kept, message.Date, nameDate, r.Date)
+	l := list{kept, r.Scratch}
+	if !there.Has(message.Date) {
+		l.enter(message.Date, nameDate, appendField(l.text, nameDate, r.Date))
 	}
-	if h.Status >= 200 && h.Status != 204 {
-		kept, r.Scratch = addFraming(kept, r.Chunked, r.ContentLength, r.Scratch)
+	switch final := h.Status >= 200 && h.Status != 204; {
+	case final && r.Chunked:
+		l.enter(message.TransferEncoding, nameTransferEncoding, appendFraming(l.text, true, -1))
+	case final:
+		l.enter(message.ContentLength, nameContentLength, appendFraming(l.text, false, r.ContentLength))
 	}
 	switch {
 	case len(r.Upgrade) > 0:
-		kept = addUpgrade(kept, r.Upgrade)
+		l.enter(message.Connection, nameConnection, append(l.text, lineUpgrade...))
+		l.enter(message.Upgrade, nameUpgrade, appendField(l.text, nameUpgrade, r.Upgrade))
 	case r.Close:
-		kept = add(kept, message.Connection, nameConnection, valueClose)
+		l.enter(message.Connection, nameConnection, append(l.text, nameConnection+"close\r\n"...))
 	case r.KeepAlive10:
-		kept = add(kept, message.Connection, nameConnection, valueKeepAlive)
+		l.enter(message.Connection, nameConnection, append(l.text, nameConnection+"keep-alive\r\n"...))
 	}
-	kept, r.Scratch = addVia(kept, h.Major, h.Minor, via, r.Via, r.Scratch)
-	kept = add(kept, message.StrictTransportSecurity, nameStrictTransport, r.StrictTransport)
-	kept = add(kept, message.AltSvc, nameAltSvc, r.AltSvc)
-	h.Fields = add(kept, message.PVOther, namePVTrace, r.Trace)
+	l.enter(message.Via, nameVia, appendVia(l.text, h.Major, h.Minor, via, r.Via))
+	l.enter(message.StrictTransportSecurity, nameStrictTransport, appendField(l.text, nameStrictTransport, r.StrictTransport))
+	l.enter(message.AltSvc, nameAltSvc, appendField(l.text, nameAltSvc, r.AltSvc))
+	l.enter(message.PVOther, namePVTrace, appendField(l.text, namePVTrace, r.Trace))
+	h.Fields, r.Scratch = l.fields, l.text
 	return h.Fields
+}
+
+// endHere are the fields of a backend that never pass. Of the PV- names PV-Reason and PV-Trace are ours to say; Alt-Svc would
+// lead the client past us to a host of the backend's choice.
+const endHere = hopByHop | 1<<message.PVLeistung | 1<<message.PVARS | 1<<message.PVLanguage | 1<<message.PVSignature |
+	1<<message.PVOther | 1<<message.Via | 1<<message.AltSvc
+
+// list is a list of fields to which the gateway's own are added. These stand in text as they go over HTTP/1.1, one behind the
+// other, so that whoever writes them there copies all at once.
+type list struct {
+	fields []message.Field
+	text   []byte
+}
+
+// enter enters the field whose line was appended to text, if one was.
+func (l *list) enter(id message.FieldID, name string, text []byte) {
+	line := text[len(l.text):]
+	if len(line) == 0 {
+		return
+	}
+	l.text = text
+	l.fields = append(l.fields, message.Field{Name: line[:len(name)-len(": ")], Value: line[len(name) : len(line)-len("\r\n")], ID: id})
 }
 
 // origin decides about a field by which a backend could reach beyond its own origin: into other backends of the same

@@ -2,20 +2,15 @@
 
 package http1
 
-import (
-	"slices"
-
-	"github.com/pvgate/pvgate/gateway/message"
-)
+import "github.com/pvgate/pvgate/gateway/message"
 
 // LastChunk ends a chunked body without trailers.
 const LastChunk = "0\r\n\r\n"
 
 // AppendRequest appends a request head: the method of h, the target, HTTP/1.1,
 // all fields of h, and the empty line. It writes what it is given; whoever sets
-// h.Fields (package header) answers for the framing fields in it.
+// h.Fields and h.Own (package header) answers for the framing fields in them.
 func AppendRequest(dst []byte, h *message.Head, target []byte) []byte {
-	dst = slices.Grow(dst, len(h.MethodText)+len(target)+32+fieldsLen(h.Fields))
 	if len(h.MethodText) > 0 {
 		dst = append(dst, h.MethodText...)
 	} else {
@@ -24,56 +19,52 @@ func AppendRequest(dst []byte, h *message.Head, target []byte) []byte {
 	dst = append(dst, ' ')
 	dst = append(dst, target...)
 	dst = append(dst, " HTTP/1.1\r\n"...)
-	return appendFields(dst, h.Fields)
+	dst = append(appendFields(dst, h.Fields), h.Own...)
+	return append(dst, "\r\n"...)
 }
 
 // AppendResponse appends a response head with our own reason phrase: what the
 // upstream wrote there has no meaning and is not relayed.
 func AppendResponse(dst []byte, status int, fields []message.Field) []byte {
-	dst = slices.Grow(dst, 64+fieldsLen(fields))
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = append(dst, byte('0'+status/100%10), byte('0'+status/10%10), byte('0'+status%10), ' ')
 	dst = append(dst, Reason(status)...)
 	dst = append(dst, "\r\n"...)
-	return appendFields(dst, fields)
+	return append(appendFields(dst, fields), "\r\n"...)
 }
 
-func fieldsLen(fields []message.Field) int {
-	n := len("\r\n")
-	for i := range fields {
-		n += len(fields[i].Name) + len(fields[i].Value) + len(": \r\n")
-	}
-	return n
-}
-
+// appendFields appends field lines.
 func appendFields(dst []byte, fields []message.Field) []byte {
-	for i := range fields {
-		f := &fields[i]
-		if line := asReceived(f); line != nil {
-			dst = append(dst, line...)
-			continue
+	for len(fields) > 0 {
+		lines, n := row(fields)
+		dst = append(dst, lines...)
+		if n == 0 {
+			f := &fields[0]
+			dst = append(append(dst, f.Name...), ": "...)
+			dst = append(append(dst, f.Value...), "\r\n"...)
+			n = 1
 		}
-		dst = append(dst, f.Name...)
-		dst = append(dst, ": "...)
-		dst = append(dst, f.Value...)
-		dst = append(dst, "\r\n"...)
+		fields = fields[n:]
 	}
-	return append(dst, "\r\n"...)
+	return dst
 }
 
-// asReceived returns a field's line if name and value still stand where they were parsed, and what is around them there
-// is, octet for octet, what would be written: then one copy does for four. nil if not.
-func asReceived(f *message.Field) []byte {
-	n, v := len(f.Name), len(f.Value)
-	end := n + len(": ") + v
-	if v == 0 || end+len("\r\n") > cap(f.Name) {
-		return nil
+// row returns the lines of the first n fields, as many as stand one behind the other in lines that are, octet for octet, what
+// would be written: most of those that were received do, and then one copy does for four a field.
+func row(fields []message.Field) (lines []byte, n int) {
+	text, at := fields[0].Name[:cap(fields[0].Name)], 0
+	for n < len(fields) {
+		f := &fields[n]
+		value := at + len(f.Name) + len(": ")
+		end := value + len(f.Value)
+		if len(f.Name) == 0 || len(f.Value) == 0 || end+len("\r\n") > len(text) || &text[at] != &f.Name[0] || &text[value] != &f.Value[0] ||
+			string(text[value-2:value]) != ": " || string(text[end:end+2]) != "\r\n" {
+			break
+		}
+		at = end + len("\r\n")
+		n++
 	}
-	line := f.Name[:end+len("\r\n")]
-	if &line[n+len(": ")] != &f.Value[0] || line[n] != ':' || line[n+1] != ' ' || line[end] != '\r' || line[end+1] != '\n' {
-		return nil
-	}
-	return line
+	return text[:at], n
 }
 
 // AppendChunk appends one chunk with its framing. Empty data appends nothing: an

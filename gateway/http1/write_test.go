@@ -6,6 +6,8 @@ package http1
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,8 +24,8 @@ func fields(pairs ...string) []message.Field {
 
 func TestAppendRequest(t *testing.T) {
 	t.Parallel()
-	h := message.Head{Method: message.GET, Fields: fields("Host", "amt.example", "X", "")}
-	want := "kept GET /a?b HTTP/1.1\r\nHost: amt.example\r\nX: \r\n\r\n"
+	h := message.Head{Method: message.GET, Fields: fields("Host", "amt.example", "X", ""), Own: []byte("Via: 1.1 gw\r\n")}
+	want := "kept GET /a?b HTTP/1.1\r\nHost: amt.example\r\nX: \r\nVia: 1.1 gw\r\n\r\n"
 	if got := string(AppendRequest([]byte("kept "), &h, []byte("/a?b"))); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -112,9 +114,9 @@ func TestFieldsWrittenFromWhereTheyStandAreTheSame(t *testing.T) {
 	}
 	asTheyAre := 0
 	for i := range h.Fields {
-		if f := &h.Fields[i]; asReceived(f) != nil {
+		if line, n := row(h.Fields[i : i+1]); n > 0 {
 			asTheyAre++
-			if got, want := string(asReceived(f)), string(f.Name)+": "+string(f.Value)+"\r\n"; got != want {
+			if got, want := string(line), string(h.Fields[i].Name)+": "+string(h.Fields[i].Value)+"\r\n"; got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		}
@@ -122,10 +124,113 @@ func TestFieldsWrittenFromWhereTheyStandAreTheSame(t *testing.T) {
 	if asTheyAre != 3 { // Host, A, L
 		t.Errorf("%d fields written from where they stand, want 3", asTheyAre)
 	}
+	if lines, n := row(h.Fields); string(lines) != "Host: a\r\nA: b\r\n" || n != 2 {
+		t.Errorf("%d fields in a row, %q", n, lines)
+	}
 	h.Fields[1].Value = []byte("other") // what is changed stands elsewhere
 	h.Fields[2].Value = h.Fields[2].Value[:0]
 	want := "GET / HTTP/1.1\r\nHost: a\r\nA: other\r\nC: \r\nE: f\r\nG: h\r\nI: j\r\nK: \r\nL: m: n\r\n\r\n"
 	if got := string(AppendRequest(nil, &h, []byte("/"))); got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// Whatever stands where, what is written is what the fields say.
+func TestRunsOfFieldsAreWrittenAsTheFieldsSay(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	copied := 0
+	for range 20_000 {
+		all, text := someFields(random)
+		var want []byte
+		for _, f := range all {
+			want = append(append(append(append(want, f.Name...), ": "...), f.Value...), "\r\n"...)
+		}
+		if len(all) > 0 {
+			_, n := row(all)
+			copied += n
+		}
+		before := string(text)
+		if got := appendFields([]byte("kept"), all); string(got) != "kept"+string(want) || string(text) != before {
+			t.Fatalf("%q of %q: got %q, want %q", lines(all), text, got, want)
+		}
+	}
+	if copied < 1000 {
+		t.Errorf("%d fields stood in rows", copied)
+	}
+}
+
+// someFields returns fields of a text that holds lines: most where they stand, one behind the other, others dropped, changed, in
+// another order or twice, of a capacity that ends anywhere.
+func someFields(random *rand.Rand) (all []message.Field, text []byte) {
+	separators, ends := []string{": ", ": ", ": ", ":", ":\t", " :"}, []string{"\r\n", "\r\n", "\r\n", "\n", " \r\n", ""}
+	type span struct{ name, colon, value, end int }
+	var spans []span
+	for range random.IntN(8) {
+		s := span{name: len(text)}
+		text = append(text, "Name"[:1+random.IntN(4)]...)
+		s.colon = len(text)
+		text = append(text, separators[random.IntN(len(separators))]...)
+		s.value = len(text)
+		text = append(text, "value"[:random.IntN(6)]...)
+		s.end = len(text)
+		text = append(text, ends[random.IntN(len(ends))]...)
+		spans = append(spans, s)
+	}
+	text = slices.Clip(text)
+	for _, s := range spans {
+		limit := len(text)
+		if random.IntN(8) == 0 {
+			limit = s.colon + random.IntN(len(text)-s.colon+1)
+		}
+		f := message.Field{Name: text[s.name:s.colon:limit], Value: text[s.value:s.end]}
+		switch random.IntN(12) {
+		case 0:
+			continue
+		case 1:
+			f.Value = []byte("other")
+		case 2:
+			f.Name = []byte("Other")
+		case 3:
+			f.Value = f.Value[:len(f.Value)/2]
+		case 4:
+			all = append(all, f)
+		case 5:
+			f.Name = f.Name[:0]
+		}
+		all = append(all, f)
+	}
+	if n := len(all); n > 1 && random.IntN(4) == 0 {
+		i, j := random.IntN(n), random.IntN(n)
+		all[i], all[j] = all[j], all[i]
+	}
+	return all, text
+}
+
+func lines(all []message.Field) (out []string) {
+	for _, f := range all {
+		out = append(out, string(f.Name)+": "+string(f.Value))
+	}
+	return out
+}
+
+// What was received in a row goes out in one piece, what stands between and is not passed on excepted.
+func TestARowIsCopiedAtOnce(t *testing.T) {
+	t.Parallel()
+	row := []byte("A: b\r\nC: d\r\nE: f\r\n")
+	of := func(at int) message.Field { return message.Field{Name: row[at : at+1], Value: row[at+3 : at+4]} }
+	for _, c := range []struct {
+		fields []message.Field
+		want   string
+	}{
+		{[]message.Field{of(0), of(6), of(12)}, "A: b\r\nC: d\r\nE: f\r\n"},
+		{[]message.Field{of(0), of(12)}, "A: b\r\nE: f\r\n"},
+		{[]message.Field{of(6), of(0), of(12)}, "C: d\r\nA: b\r\nE: f\r\n"},
+		{[]message.Field{of(12), of(0)}, "E: f\r\nA: b\r\n"},
+		{[]message.Field{of(0), of(0)}, "A: b\r\nA: b\r\n"},
+	} {
+		if got := string(appendFields(nil, c.fields)); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
 	}
 }

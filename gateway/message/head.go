@@ -28,6 +28,7 @@ type Head struct {
 	Major  uint8   // of HTTP: 2 or 3, and 0 for 1
 	Minor  uint8   // of HTTP/1.x: 0 or 1
 	Fields []Field // in the order received
+	Own    []byte  // of a request that is sent on: the lines that stand behind Fields, as they go over the wire
 
 	ContentLength int64 // octets; -1 = no Content-Length
 	Chunked       bool  // Transfer-Encoding: chunked
@@ -55,7 +56,7 @@ func (h *Head) Get(id FieldID) []byte {
 
 // Size is how many octets the texts of the head have.
 func (h *Head) Size() int {
-	n := len(h.MethodText) + len(h.Target) + len(h.Authority) + len(h.Path) + len(h.Query)
+	n := len(h.MethodText) + len(h.Target) + len(h.Authority) + len(h.Path) + len(h.Query) + len(h.Own)
 	for i := range h.Fields {
 		n += len(h.Fields[i].Name) + len(h.Fields[i].Value)
 	}
@@ -75,7 +76,7 @@ func (h *Head) Clone() Head {
 	}
 	c := *h
 	c.Fields = make([]Field, len(h.Fields))
-	for _, b := range [...]*[]byte{&c.MethodText, &c.Target, &c.Authority, &c.Path, &c.Query} {
+	for _, b := range [...]*[]byte{&c.MethodText, &c.Target, &c.Authority, &c.Path, &c.Query, &c.Own} {
 		*b = own(*b)
 	}
 	for i := range h.Fields {
