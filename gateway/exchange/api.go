@@ -178,7 +178,10 @@ func (p *Plan) Expect(backend int) {
 
 // reset clears the plan and keeps its storage.
 func (p *Plan) reset() {
-	*p = Plan{behind: p.behind, Backend: -1, Land: LandNone, Scratch: p.Scratch[:0], Reply: Reply{Fields: p.Reply.Fields[:0], Body: p.Reply.Body[:0]}}
+	behind, scratch, fields, body := p.behind, p.Scratch[:0], p.Reply.Fields[:0], p.Reply.Body[:0]
+	*p = Plan{}
+	p.behind, p.Scratch, p.Reply.Fields, p.Reply.Body = behind, scratch, fields, body
+	p.Backend, p.Land = -1, LandNone
 }
 
 // Reply is an answer of our own. Date, Connection and Content-Length are added by the exchange; everything else,

@@ -26,6 +26,7 @@
 package exchange
 
 import (
+	"encoding/binary"
 	"net/netip"
 
 	"github.com/pvgate/pvgate/gateway/header"
@@ -91,7 +92,7 @@ type Exchange struct {
 
 	id        [24]byte // random: trace, span, seed
 	trace     [32]byte
-	parent    [55]byte // traceparent
+	parent    [traceparentLen]byte
 	path      []byte   // storage of the normalised path
 	authority []byte   // where clients reach the backend, for rewriting Location
 	target    []byte   // what the backend was asked for, if it is known under other paths here
@@ -137,7 +138,8 @@ func (x *Exchange) begin(host Host, front Front, client *Client) {
 	x.isHEAD, x.extended, x.replayable, x.bodyEnded, x.expecting, x.unasked = false, false, false, false, false, false
 	x.answered, x.retried = false, false
 	x.earlyLeft = earlyBody
-	x.rec = Record{Protocol: client.Protocol, Backend: -1, Land: LandNone, Snapshot: x.snapshot.ID}
+	x.rec = Record{}
+	x.rec.Protocol, x.rec.Backend, x.rec.Land, x.rec.Snapshot = client.Protocol, -1, LandNone, x.snapshot.ID
 	x.logged = x.snapshot.Logged // the snapshot is let go before a tunnel ends
 	x.plan.reset()
 }
@@ -149,16 +151,18 @@ func (x *Exchange) Over() bool { return x.state == over || x.state == idle }
 func (x *Exchange) ask(h *message.Head) {
 	id := &x.id // in the exchange, for what goes through an interface escapes
 	x.host.Random(id[:])
-	hex(x.trace[:], id[:16])
-	x.req = Request{
-		Head: h, Peer: x.client.Addr, TLS: x.client.TLS, Certificate: x.client.Certificate, Listener: x.client.Listener,
-		Likely: x.likely, Now: x.host.Wall(), Tick: x.began, Trace: x.trace[:], Seed: uint64(id[0]) | uint64(id[1])<<8 | uint64(id[2])<<16 | uint64(id[3])<<24,
-	}
-	p := append(x.parent[:0], "00-"...)
-	p = append(p, x.trace[:]...)
-	p = append(p, '-')
-	hex(p[len(p):len(p)+16], id[16:24])
-	copy(x.parent[52:], "-00") // we record no span: whether theirs are is for those behind us to say (W3C Trace Context, section 3.2.2.5.1)
+	p := &x.parent
+	copy(p[:], "00-")
+	hex(p[traceFrom:traceTo], id[:16])
+	p[traceTo] = '-'
+	hex(p[spanFrom:spanTo], id[16:])
+	copy(p[spanTo:], "-00") // we record no span: whether theirs are is for those behind us to say (W3C Trace Context, section 3.2.2.5.1)
+	x.trace = [32]byte(p[traceFrom:traceTo])
+	r := &x.req // field by field, as all that is large here: what is written as a whole is made elsewhere and copied
+	*r = Request{}
+	r.Head, r.Peer, r.TLS, r.Certificate, r.Listener = h, x.client.Addr, x.client.TLS, x.client.Certificate, x.client.Listener
+	r.Likely, r.Now, r.Tick = x.likely, x.host.Wall(), x.began
+	r.Trace, r.Seed = x.trace[:], uint64(binary.LittleEndian.Uint32(id[:]))
 }
 
 // decide normalises the path and asks the resolver: our own answer, or which backend.
@@ -271,22 +275,22 @@ func (x *Exchange) prepare(h *message.Head) bool {
 	if len(x.plan.Public) > 0 {
 		x.authority = append(x.authority[:0], x.plan.Public...)
 	}
-	edit, _ := x.backend.Edits()
-	outgoing := &x.host.Scratch().outgoing
-	*outgoing = header.Request{
-		Host: x.backend.Host(), Via: x.snapshot.Via, For: client, Proto: scheme(secure), OrigHost: asked, Chain: chain, Edit: edit,
-		Leistung: x.plan.Leistung, ARS: x.plan.ARS, Level: x.plan.Level, Sender: x.plan.Sender, OE: x.plan.OE,
-		Language: x.plan.Language, KnownSender: x.plan.KnownSender, Chunked: h.Chunked, ContentLength: h.ContentLength,
-		Upgrade: x.tunnel.protocol, Scratch: outgoing.Scratch[:0],
-	}
-	outgoing.Traceparent = x.parent[:]
+	out := &x.host.Scratch().outgoing
+	scratch := out.Scratch[:0]
+	*out = header.Request{}
+	out.Host, out.Via, out.For, out.Proto, out.OrigHost, out.Chain = x.backend.Host(), x.snapshot.Via, client, scheme(secure), asked, chain
+	out.Leistung, out.ARS, out.Level = x.plan.Leistung, x.plan.ARS, x.plan.Level
+	out.Sender, out.OE, out.Language, out.KnownSender = x.plan.Sender, x.plan.OE, x.plan.Language, x.plan.KnownSender
+	out.Chunked, out.ContentLength, out.Upgrade = h.Chunked, h.ContentLength, x.tunnel.protocol
+	out.Edit, _ = x.backend.Edits()
+	out.Scratch, out.Traceparent = scratch, x.parent[:]
 	if x.req.adopted() {
-		outgoing.Traceparent = x.req.parent[:]
+		out.Traceparent = x.req.parent[:]
 	}
 	if x.plan.InPlace || x.plan.OwnCookie || len(x.plan.StayName) > 0 || len(x.plan.Prefix) > 0 {
 		x.leaveOrigin(h)
 	}
-	removed, fault := outgoing.Apply(h)
+	removed, fault := out.Apply(h)
 	x.rec.Removed = removed
 	if fault != message.FaultNone {
 		x.fail(fault)
@@ -318,18 +322,20 @@ func (x *Exchange) lend() Upstream {
 func (x *Exchange) remember(h *message.Head) {
 	x.wish.Reset()
 	x.wish.Method, x.wish.HasQuery = h.Method, h.HasQuery
-	k := append(x.kept[:0], h.Query...)
+	k, fields := append(x.kept[:0], h.Query...), x.wish.Fields
 	x.wish.Query = k
 	for i := range h.Fields {
-		f := &h.Fields[i]
-		if f.ID == message.Accept || f.ID == message.AcceptLanguage || f.ID == message.PVLanguage {
+		if f := &h.Fields[i]; wishes.Has(f.ID) {
 			at := len(k)
 			k = append(k, f.Value...)
-			x.wish.Fields = append(x.wish.Fields, message.Field{Value: k[at:len(k):len(k)], ID: f.ID})
+			fields = append(fields, message.Field{Value: k[at:len(k):len(k)], ID: f.ID})
 		}
 	}
-	x.kept = k
+	x.kept, x.wish.Fields = k, fields
 }
+
+// wishes are the fields that say which page is wanted.
+const wishes message.FieldSet = 1<<message.Accept | 1<<message.AcceptLanguage | 1<<message.PVLanguage
 
 // UpstreamHead takes the head of the final answer and relays it. Its slices are valid during the call.
 func (x *Exchange) UpstreamHead(h *message.Head) {
@@ -349,17 +355,18 @@ func (x *Exchange) UpstreamHead(h *message.Head) {
 	x.rec.Upstream = x.host.Now() - x.asked
 	x.backend.Answered(x.asked, h.Status)
 	bodyless := x.isHEAD || h.Status == 204 || h.Status == 304
-	_, edit := x.backend.Edits()
-	incoming := &x.host.Scratch().incoming
-	*incoming = header.Response{
-		Via: x.snapshot.Via, Trace: x.trace[:], Date: x.host.Date(), ContentLength: h.ContentLength, Edit: edit,
-		OwnCookie: x.plan.CookieName, StayCookie: x.plan.StayName, Prefix: x.plan.Prefix, Target: x.target, InPlace: x.plan.InPlace,
-		StrictTransport: x.plan.StrictTransport, AltSvc: x.altSvc(), Scratch: incoming.Scratch[:0],
-	}
+	in := &x.host.Scratch().incoming
+	scratch := in.Scratch[:0]
+	*in = header.Response{}
+	in.Via, in.Trace, in.Date, in.ContentLength = x.snapshot.Via, x.trace[:], x.host.Date(), h.ContentLength
+	in.OwnCookie, in.StayCookie, in.Prefix, in.Target, in.InPlace = x.plan.CookieName, x.plan.StayName, x.plan.Prefix, x.target, x.plan.InPlace
+	in.StrictTransport, in.AltSvc = x.plan.StrictTransport, x.altSvc()
+	_, in.Edit = x.backend.Edits()
+	in.Scratch = scratch
 	f := x.front.Frame(h.ContentLength, bodyless)
-	incoming.Chunked, incoming.Close, incoming.KeepAlive10 = f.Chunked, f.Close, f.KeepAlive10
-	fields := incoming.Apply(h)
-	if incoming.Refers {
+	in.Chunked, in.Close, in.KeepAlive10 = f.Chunked, f.Close, f.KeepAlive10
+	fields := in.Apply(h)
+	if in.Refers {
 		x.relocate(h.Status, fields)
 	}
 	x.front.Head(h.Status, x.stays(fields))
