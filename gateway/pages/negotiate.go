@@ -33,7 +33,7 @@ func weights(h *message.Head) (html, json preference) {
 		}
 		for list := h.Fields[i].Value; len(list) > 0; {
 			var item []byte
-			item, list = element(list)
+			item, list = segment(list, ',')
 			name, weight, ok := weighted(item)
 			if !ok {
 				continue
@@ -86,7 +86,7 @@ func AcceptLanguage(h *message.Head) (lang reason.Lang, ok bool) {
 		}
 		for list := h.Fields[i].Value; len(list) > 0; {
 			var item []byte
-			item, list = element(list)
+			item, list = segment(list, ',')
 			name, weight, valid := weighted(item)
 			// Strictly greater: of two with equal weight the first counts.
 			if !valid || weight <= best {
@@ -118,18 +118,18 @@ func Language[S ~string | ~[]byte](tag S) (lang reason.Lang, ok bool) {
 	}
 }
 
-// element cuts the first element off a comma-separated list. A comma inside a
-// quoted string separates nothing.
-func element(list []byte) (item, rest []byte) {
-	quoted := false
+// segment cuts the first element off a list. A separator inside a quoted string separates nothing.
+func segment(list []byte, separator byte) (element, rest []byte) {
 	for i := 0; i < len(list); i++ {
-		switch c := list[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case c == ',' && !quoted:
+		switch list[i] {
+		case separator:
 			return list[:i], list[i+1:]
+		case '"':
+			for i++; i < len(list) && list[i] != '"'; i++ {
+				if list[i] == '\\' {
+					i++
+				}
+			}
 		}
 	}
 	return list, nil
@@ -146,7 +146,7 @@ func weighted(item []byte) (name []byte, weight int, ok bool) {
 	first := true
 	for len(item) > 0 {
 		var part []byte
-		part, item = parameter(item)
+		part, item = segment(item, ';')
 		part = message.TrimOWS(part)
 		if first {
 			name, first = part, false
@@ -159,21 +159,6 @@ func weighted(item []byte) (name []byte, weight int, ok bool) {
 		}
 	}
 	return name, weight, len(name) > 0
-}
-
-func parameter(item []byte) (part, rest []byte) {
-	quoted := false
-	for i := 0; i < len(item); i++ {
-		switch c := item[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case c == ';' && !quoted:
-			return item[:i], item[i+1:]
-		}
-	}
-	return item, nil
 }
 
 // thousandths reads a qvalue: "0", "0.8", "1.000".

@@ -3,6 +3,7 @@
 package pages
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/pvgate/pvgate/gateway/message"
@@ -72,6 +73,32 @@ func TestLanguageIsLookedUpAmongGermanAndEnglish(t *testing.T) {
 		got, ok := AcceptLanguage(head(message.AcceptLanguage, tt.accept))
 		if got != tt.want || ok != tt.ok {
 			t.Errorf("Accept-Language %q: %v %v, want %v %v", tt.accept, got, ok, tt.want, tt.ok)
+		}
+	}
+}
+
+func TestQuotesKeepASegmentTogether(t *testing.T) {
+	t.Parallel()
+	for list, want := range map[string][]string{
+		"a,b;c":              {"a", "b;c"},
+		`a,`:                 {"a"},
+		`,a`:                 {"", "a"},
+		`"a,b",c`:            {`"a,b"`, "c"},
+		`a"b\",c"d,e`:        {`a"b\",c"d`, "e"},
+		`"a\\",b`:            {`"a\\"`, "b"},
+		`a\",b,c`:            {`a\",b,c`}, // outside of quotes a backslash is nothing
+		`a,"b,c`:             {"a", `"b,c`},
+		`a,"b,c\`:            {"a", `"b,c\`},
+		`"","a,b","c",d,"e"`: {`""`, `"a,b"`, `"c"`, "d", `"e"`},
+	} {
+		var got []string
+		for rest := []byte(list); len(rest) > 0; {
+			var one []byte
+			one, rest = segment(rest, ',')
+			got = append(got, string(one))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: got %q, want %q", list, got, want)
 		}
 	}
 }

@@ -114,10 +114,10 @@ func (l *listener) lists(host []byte) bool {
 	return false
 }
 
-// belowDomain cuts ".{domain}" off a host.
+// belowDomain cuts ".{domain}" off a host. Nearly everybody writes it as it is written here.
 func (s *Surface) belowDomain(host []byte) (name []byte, ok bool) {
 	n := len(host) - len(s.domain) - 1
-	if s.domain == "" || n < 1 || host[n] != '.' || !message.EqualFold(host[n+1:], s.domain) {
+	if s.domain == "" || n < 1 || host[n] != '.' || string(host[n+1:]) != s.domain && !message.EqualFold(host[n+1:], s.domain) {
 		return nil, false
 	}
 	return host[:n], true
