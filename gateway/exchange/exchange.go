@@ -151,13 +151,8 @@ func (x *Exchange) Over() bool { return x.state == over || x.state == idle }
 func (x *Exchange) ask(h *message.Head) {
 	id := &x.id // in the exchange, for what goes through an interface escapes
 	x.host.Random(id[:])
-	p := &x.parent
-	copy(p[:], "00-")
-	hex(p[traceFrom:traceTo], id[:16])
-	p[traceTo] = '-'
-	hex(p[spanFrom:spanTo], id[16:])
-	copy(p[spanTo:], "-00") // we record no span: whether theirs are is for those behind us to say (W3C Trace Context, section 3.2.2.5.1)
-	x.trace = [32]byte(p[traceFrom:traceTo])
+	nameParent(&x.parent, id)
+	x.trace = [32]byte(x.parent[traceFrom:traceTo])
 	r := &x.req // field by field, as all that is large here: what is written as a whole is made elsewhere and copied
 	*r = Request{}
 	r.Head, r.Peer, r.TLS, r.Certificate, r.Listener = h, x.client.Addr, x.client.TLS, x.client.Certificate, x.client.Listener

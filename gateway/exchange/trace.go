@@ -4,6 +4,7 @@ package exchange
 
 import (
 	"bytes"
+	"encoding/binary"
 
 	"github.com/pvgate/pvgate/gateway/message"
 )
@@ -18,6 +19,31 @@ const (
 	spanTo         = 52
 	flagsFrom      = 53
 )
+
+// nameParent writes the traceparent of a trace and a span of ours.
+func nameParent(dst *[traceparentLen]byte, id *[24]byte) {
+	const trace = (traceTo - traceFrom) / 2
+	copy(dst[:], "00-")
+	for i := range trace / 4 {
+		binary.BigEndian.PutUint64(dst[traceFrom+8*i:], digits(binary.BigEndian.Uint32(id[4*i:])))
+	}
+	dst[traceTo] = '-'
+	for i := range (len(id) - trace) / 4 {
+		binary.BigEndian.PutUint64(dst[spanFrom+8*i:], digits(binary.BigEndian.Uint32(id[trace+4*i:])))
+	}
+	copy(dst[spanTo:], "-00") // we record no span: whether theirs are is for those behind us to say (W3C Trace Context, section 3.2.2.5.1)
+}
+
+// digits returns the eight lower-case hexadecimal digits of n, the first one on top.
+func digits(n uint32) uint64 {
+	const ones = 0x0101010101010101
+	d := uint64(n)
+	d = (d | d<<16) & 0x0000ffff0000ffff
+	d = (d | d<<8) & 0x00ff00ff00ff00ff
+	d = (d | d<<4) & (0x0f * ones)
+	letters := (d + 6*ones) >> 4 & ones // 1 where a digit is above 9
+	return d + '0'*ones + letters*('a'-'0'-10)
+}
 
 // maxStates is how many members a tracestate may have (W3C Trace Context, section 3.3.1.1); maxState how long one's key,
 // and one's value, may be.

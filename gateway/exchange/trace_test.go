@@ -4,6 +4,7 @@ package exchange
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -127,6 +128,21 @@ func TestATracestateIsKeptOnlyIfValidAndWithItsTraceparent(t *testing.T) {
 		}
 		if _, got = adopting(fields[1:]...); len(got) != 0 {
 			t.Errorf("%s: kept without a traceparent", tt.name)
+		}
+	}
+}
+
+func TestOurTraceparentIsItsOctetsInHex(t *testing.T) {
+	t.Parallel()
+	random := rand.NewChaCha8([32]byte{})
+	var id [24]byte
+	for i := range 1000 {
+		_, _ = random.Read(id[:])
+		id[i%len(id)] = byte(i) // each octet there is
+		var got [traceparentLen]byte
+		nameParent(&got, &id)
+		if want := fmt.Sprintf("00-%x-%x-00", id[:16], id[16:]); string(got[:]) != want {
+			t.Fatalf("got %q, want %q", got, want)
 		}
 	}
 }

@@ -67,14 +67,18 @@ func DropCookies(fields []message.Field) {
 	}
 }
 
-// named returns the value of a cookie pair if it has this name. Names compare
-// with case.
+// named returns the value of a cookie pair if it has this name, which holds
+// neither spaces nor "=". Names compare with case.
 func named(pair []byte, name string) (value []byte, ok bool) {
-	n, value, ok := bytes.Cut(pair, equals)
-	if !ok || string(message.TrimOWS(n)) != name {
+	pair = message.TrimOWS(pair)
+	if len(pair) <= len(name) || string(pair[:len(name)]) != name {
 		return nil, false
 	}
-	return message.TrimOWS(value), true
+	pair = message.TrimOWS(pair[len(name):])
+	if len(pair) == 0 || pair[0] != '=' {
+		return nil, false
+	}
+	return message.TrimOWS(pair[1:]), true
 }
 
 var equals = []byte("=")

@@ -3,6 +3,7 @@
 package header
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -210,6 +211,31 @@ func staysHome(t *testing.T, in, out, prefix, target string) {
 	for _, u := range others {
 		if got := jar.Cookies(u); len(got) > 0 {
 			t.Errorf("%q → %q: %s gets %v", in, out, u, got)
+		}
+	}
+}
+
+// A pair has a name if what stands before its first "=" is that, spaces and tabs around it apart.
+func TestNamedIsWhatStandsBeforeTheFirstEqualsSign(t *testing.T) {
+	t.Parallel()
+	const octets = " \tpv=x"
+	var text [6]byte
+	for n := range len(text) + 1 {
+		count := 1
+		for range n {
+			count *= len(octets)
+		}
+		for k := range count {
+			for i, rest := 0, k; i < n; i, rest = i+1, rest/len(octets) {
+				text[i] = octets[rest%len(octets)]
+			}
+			pair := text[:n]
+			before, after, found := bytes.Cut(pair, equals)
+			want := found && string(message.TrimOWS(before)) == "pv"
+			value, ok := named(pair, "pv")
+			if ok != want || ok && string(value) != string(message.TrimOWS(after)) {
+				t.Fatalf("%q: got %q, %v", pair, value, ok)
+			}
 		}
 	}
 }

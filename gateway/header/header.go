@@ -4,8 +4,9 @@
 // is set, what is rewritten, in both directions and for every protocol version.
 //
 // The calls you want: Request.Apply on the way to a backend, Response.Apply on
-// the way back. Both edit the head's field list in place and append to it; with
-// enough capacity in Head.Fields and Scratch they do not allocate.
+// the way back. Both edit the head's field list in place, and write the gateway's
+// own fields as lines of HTTP/1.1; with enough capacity in Head.Fields and Scratch
+// they do not allocate.
 //
 // The order of the steps is the point (RFC 9110, section 7.6.1, and the CVEs of
 // proxies that did it otherwise): first everything goes that the sender had no
@@ -13,7 +14,7 @@
 // are added. So nobody can make the gateway drop a field of its own, and no field
 // of ours survives from outside because we had nothing to put in its place.
 //
-// It is pure and deliberately does not parse or serialise (http1), decide where
+// It is pure and deliberately does not parse or serialise heads (http1), decide where
 // a request goes, or know who is a trusted peer (it is told).
 package header
 

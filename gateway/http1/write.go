@@ -35,36 +35,37 @@ func AppendResponse(dst []byte, status int, fields []message.Field) []byte {
 
 // appendFields appends field lines.
 func appendFields(dst []byte, fields []message.Field) []byte {
-	for len(fields) > 0 {
-		lines, n := row(fields)
-		dst = append(dst, lines...)
-		if n == 0 {
-			f := &fields[0]
-			dst = append(append(dst, f.Name...), ": "...)
-			dst = append(append(dst, f.Value...), "\r\n"...)
-			n = 1
+	for i := 0; i < len(fields); {
+		lines, next := row(fields, i)
+		if next > i {
+			dst = append(dst, lines...)
+			i = next
+			continue
 		}
-		fields = fields[n:]
+		f := &fields[i]
+		dst = append(append(dst, f.Name...), ": "...)
+		dst = append(append(dst, f.Value...), "\r\n"...)
+		i++
 	}
 	return dst
 }
 
-// row returns the lines of the first n fields, as many as stand one behind the other in lines that are, octet for octet, what
-// would be written: most of those that were received do, and then one copy does for four a field.
-func row(fields []message.Field) (lines []byte, n int) {
-	text, at := fields[0].Name[:cap(fields[0].Name)], 0
-	for n < len(fields) {
-		f := &fields[n]
-		value := at + len(f.Name) + len(": ")
-		end := value + len(f.Value)
-		if len(f.Name) == 0 || len(f.Value) == 0 || end+len("\r\n") > len(text) || &text[at] != &f.Name[0] || &text[value] != &f.Value[0] ||
-			string(text[value-2:value]) != ": " || string(text[end:end+2]) != "\r\n" {
+// row returns the lines of the fields from i on up to next, as many as stand one behind the other in lines that are, octet for
+// octet, what would be written: most of those that were received do, and then one copy does for four a field.
+func row(fields []message.Field, i int) (lines []byte, next int) {
+	text := fields[i].Name[:cap(fields[i].Name)]
+	end := 0
+	for ; i < len(fields); i++ {
+		name, value := fields[i].Name, fields[i].Value
+		colon := end + len(name)
+		to := colon + len(": ") + len(value)
+		if len(name) == 0 || len(value) == 0 || to+len("\r\n") > len(text) || &text[end] != &name[0] || &text[colon+2] != &value[0] ||
+			string(text[colon:colon+2]) != ": " || string(text[to:to+2]) != "\r\n" {
 			break
 		}
-		at = end + len("\r\n")
-		n++
+		end = to + len("\r\n")
 	}
-	return text[:at], n
+	return text[:end], i
 }
 
 // AppendChunk appends one chunk with its framing. Empty data appends nothing: an

@@ -114,7 +114,7 @@ func TestFieldsWrittenFromWhereTheyStandAreTheSame(t *testing.T) {
 	}
 	asTheyAre := 0
 	for i := range h.Fields {
-		if line, n := row(h.Fields[i : i+1]); n > 0 {
+		if line, n := row(h.Fields[i:i+1], 0); n > 0 {
 			asTheyAre++
 			if got, want := string(line), string(h.Fields[i].Name)+": "+string(h.Fields[i].Value)+"\r\n"; got != want {
 				t.Errorf("got %q, want %q", got, want)
@@ -124,7 +124,7 @@ func TestFieldsWrittenFromWhereTheyStandAreTheSame(t *testing.T) {
 	if asTheyAre != 3 { // Host, A, L
 		t.Errorf("%d fields written from where they stand, want 3", asTheyAre)
 	}
-	if lines, n := row(h.Fields); string(lines) != "Host: a\r\nA: b\r\n" || n != 2 {
+	if lines, n := row(h.Fields, 0); string(lines) != "Host: a\r\nA: b\r\n" || n != 2 {
 		t.Errorf("%d fields in a row, %q", n, lines)
 	}
 	h.Fields[1].Value = []byte("other") // what is changed stands elsewhere
@@ -147,7 +147,7 @@ func TestRunsOfFieldsAreWrittenAsTheFieldsSay(t *testing.T) {
 			want = append(append(append(append(want, f.Name...), ": "...), f.Value...), "\r\n"...)
 		}
 		if len(all) > 0 {
-			_, n := row(all)
+			_, n := row(all, 0)
 			copied += n
 		}
 		before := string(text)

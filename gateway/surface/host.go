@@ -83,6 +83,9 @@ const (
 // bytes without case, never as Unicode: a fullwidth or Kelvin letter is
 // another host (CVE-2026-39821 was the opposite). likely is as in exchange.Request.
 func (s *Surface) whose(l *listener, authority []byte, likely int) (whose, int) {
+	if l.subdomains && s.writtenAs(authority, likely) {
+		return backends, likely
+	}
 	host, _, _ := message.SplitAuthority(authority)
 	if len(host) > maxHost {
 		return nobodys, 0
@@ -103,6 +106,18 @@ func (s *Surface) whose(l *listener, authority []byte, likely int) (whose, int) 
 		}
 	}
 	return nobodys, 0
+}
+
+// writtenAs reports whether an authority is the host of the backend at a place as it is written here, as nearly always where
+// one is likely.
+func (s *Surface) writtenAs(authority []byte, place int) bool {
+	if uint(place) >= uint(len(s.backends)) || s.domain == "" {
+		return false
+	}
+	l := &s.backends[place].label
+	n := int(l[maxLabel])
+	return n > 0 && len(authority) == n+1+len(s.domain) && len(authority) <= maxHost &&
+		string(authority[:n]) == string(l[:n]) && authority[n] == '.' && string(authority[n+1:]) == s.domain
 }
 
 func (l *listener) lists(host []byte) bool {

@@ -164,6 +164,34 @@ func TestAGuessDecidesNothing(t *testing.T) {
 	}
 }
 
+// A host that is written as it is here is known at once, and nothing else is: without a guess all is as it is with one.
+func TestAGuessedHostIsComparedWhole(t *testing.T) {
+	t.Parallel()
+	s := labelled(t, []string{"b0", "b1", "b"})
+	s.backends = append(s.backends, backend{}) // without a host of its own
+	for _, domain := range []string{"gw.example", strings.Repeat("d.", 126) + "e", ""} {
+		s.domain = domain
+		for _, l := range []listener{{subdomains: true}, {subdomains: true, any: true}, {any: true}, {exact: []string{"b1.gw.example"}}, {}} {
+			for _, host := range []string{
+				"b0.", "b1.", "b.", "B1.", "b2.", ".", "", "b1x.", "xb1.", "b1..", "b1-", "x.b1.", "b1.x", "b1\x00.", strings.Repeat("b", maxLabel) + ".",
+			} {
+				for _, authority := range []string{host + domain, strings.ToUpper(host + domain), host + domain + ":80", host + domain + ".", host + "x" + domain, host, host + strings.Repeat("x", len(domain))} {
+					want, which := s.whose(&l, []byte(authority), -1)
+					for likely := -2; likely <= len(s.backends); likely++ {
+						if got, at := s.whose(&l, []byte(authority), likely); got != want || at != which {
+							t.Errorf("%q, guess %d: got %d, %d, want %d, %d", authority, likely, got, at, want, which)
+						}
+					}
+				}
+			}
+		}
+	}
+	s.domain = "gw.example"
+	if !s.writtenAs([]byte("b1.gw.example"), 1) || s.writtenAs([]byte("b1.gw.example"), 0) {
+		t.Error("a host as it is written here is not known")
+	}
+}
+
 // What is asked from memory ahead of time is what stands there.
 func TestTouchedIsWhatRequestsTouch(t *testing.T) {
 	t.Parallel()
