@@ -260,8 +260,9 @@ func (c *H1) Room() int {
 func (c *H1) room(n int) []byte {
 	if c.gather == nil {
 		c.gather = c.host.loop.Buffer(n)
+	} else {
+		c.gather = c.host.loop.Grow(c.gather, n)
 	}
-	c.gather = c.host.loop.Grow(c.gather, n)
 	return c.gather
 }
 

@@ -67,7 +67,9 @@ func (ln *Listener) event(Flags) {
 	})
 }
 
-func (ln *Listener) foresee(Flags) bool { return false }
+func (ln *Listener) foresee(Flags) {}
+
+func (ln *Listener) answers() bool { return false }
 
 // full reports that there are as many accepted connections as allowed.
 func (l *Loop) full() bool {

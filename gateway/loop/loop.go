@@ -65,8 +65,10 @@ type Stats struct {
 
 type source interface {
 	event(Flags)
-	// foresee notes what has been reported; it reports whether that is a backend's.
-	foresee(Flags) (answers bool)
+	// foresee notes what has been reported.
+	foresee(Flags)
+	// answers reports whether what it says is a backend's.
+	answers() bool
 }
 
 // descriptor is whose it is, nil for nobody's, and for the how manieth time somebody has it.
@@ -103,7 +105,7 @@ type Loop struct {
 	row      int  // looks since something was sent,
 	gathered int  // and what they have found
 	events   [eventBatch]Event
-	rest     [eventBatch]Event // scratch of foresee
+	rest     [eventBatch]Event // scratch of answersFirst
 	lag      lag
 	wheel    wheel
 	pool     pool

@@ -484,10 +484,9 @@ func (s *Stream) forget() {
 }
 
 // foresee notes what epoll has reported before it is dispatched, so that nobody takes the stream for silent.
-func (s *Stream) foresee(f Flags) (answers bool) {
-	answers = s.side == dialed
+func (s *Stream) foresee(f Flags) {
 	if s.connecting {
-		return answers
+		return
 	}
 	if f&(EventHangup|EventError) != 0 {
 		s.brief = s.brief || !s.reported && f&EventError == 0
@@ -497,8 +496,9 @@ func (s *Stream) foresee(f Flags) (answers bool) {
 	if f&(EventRead|EventError) != 0 {
 		s.readable = true
 	}
-	return answers
 }
+
+func (s *Stream) answers() bool { return s.side == dialed }
 
 // event takes one readiness report.
 func (s *Stream) event(f Flags) {

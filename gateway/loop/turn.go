@@ -175,20 +175,29 @@ func (l *Loop) notice(p poll) {
 // once for each.
 func (l *Loop) Late() bool { return l.lag.late() }
 
-// foresee notes what has been reported before anything of it is served. Where more may wait than a poll takes, what backends
-// say comes first: what was admitted ends before more is, and those of a kind are served in a row, in warm caches.
+// foresee notes what has been reported before anything of it is served.
 func (l *Loop) foresee(n int) {
-	first, rest := 0, l.rest[:0]
 	for i := range n {
 		ev := &l.events[i]
-		o := l.owner(ev)
-		answers := o != nil && o.foresee(ev.Flags)
-		switch {
-		case n < eventBatch:
-		case answers:
+		if o := l.owner(ev); o != nil {
+			o.foresee(ev.Flags)
+		}
+	}
+	if n == eventBatch {
+		l.answersFirst()
+	}
+}
+
+// answersFirst has what backends say served first, where more may wait than a poll takes: what was admitted ends before more is, and
+// those of a kind are served in a row, in warm caches.
+func (l *Loop) answersFirst() {
+	first, rest := 0, l.rest[:0]
+	for i := range l.events {
+		ev := &l.events[i]
+		if o := l.owner(ev); o != nil && o.answers() {
 			l.events[first] = *ev
 			first++
-		default:
+		} else {
 			rest = append(rest, *ev)
 		}
 	}

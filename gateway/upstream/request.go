@@ -23,8 +23,9 @@ func (c *Conn) SendHead(h *message.Head, target []byte, keep bool) {
 func (c *Conn) room(n int) []byte {
 	if c.gather == nil {
 		c.gather = c.loop.Buffer(n)
+	} else {
+		c.gather = c.loop.Grow(c.gather, n)
 	}
-	c.gather = c.loop.Grow(c.gather, n)
 	return c.gather
 }
 
