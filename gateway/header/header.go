@@ -165,7 +165,11 @@ const (
 	namePVOE             = "PV-OE: "
 	namePVLanguage       = "PV-Language: "
 	namePVTrace          = "PV-Trace: "
+)
 
-	// lineUpgrade stands before nameUpgrade.
-	lineUpgrade = nameConnection + "Upgrade\r\n"
+// Values the gateway writes. Never written to.
+var (
+	valueClose     = []byte("close")
+	valueUpgrade   = []byte("Upgrade")
+	valueKeepAlive = []byte("keep-alive")
 )

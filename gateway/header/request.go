@@ -85,7 +85,8 @@ func (r *Request) Apply(h *message.Head) (removed Removed, fault message.Fault) 
 	from := len(r.Scratch)
 	own := appendFraming(r.Scratch, r.Chunked, r.ContentLength)
 	if len(r.Upgrade) > 0 {
-		own = appendField(append(own, lineUpgrade...), nameUpgrade, r.Upgrade)
+		own = appendField(own, nameConnection, valueUpgrade)
+		own = appendField(own, nameUpgrade, r.Upgrade)
 	}
 	if h.Expect100 {
 		own = append(own, nameExpect+"100-continue\r\n"...)

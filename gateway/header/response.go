@@ -83,27 +83,28 @@ func (r *Response) Apply(h *message.Head) []message.Field {
 	}
 	l := list{kept, r.Scratch}
 	if !there.Has(message.Date) {
-		l.enter(message.Date, nameDate, appendField(l.text, nameDate, r.Date))
+		l.add(message.Date, nameDate, r.Date)
 	}
-	switch final := h.Status >= 200 && h.Status != 204; {
-	case final && r.Chunked:
-		l.enter(message.TransferEncoding, nameTransferEncoding, appendFraming(l.text, true, -1))
-	case final:
-		l.enter(message.ContentLength, nameContentLength, appendFraming(l.text, false, r.ContentLength))
+	if h.Status >= 200 && h.Status != 204 {
+		id, name := message.ContentLength, nameContentLength
+		if r.Chunked {
+			id, name = message.TransferEncoding, nameTransferEncoding
+		}
+		l.enter(id, name, appendFraming(l.text, r.Chunked, r.ContentLength))
 	}
 	switch {
 	case len(r.Upgrade) > 0:
-		l.enter(message.Connection, nameConnection, append(l.text, lineUpgrade...))
-		l.enter(message.Upgrade, nameUpgrade, appendField(l.text, nameUpgrade, r.Upgrade))
+		l.add(message.Connection, nameConnection, valueUpgrade)
+		l.add(message.Upgrade, nameUpgrade, r.Upgrade)
 	case r.Close:
-		l.enter(message.Connection, nameConnection, append(l.text, nameConnection+"close\r\n"...))
+		l.add(message.Connection, nameConnection, valueClose)
 	case r.KeepAlive10:
-		l.enter(message.Connection, nameConnection, append(l.text, nameConnection+"keep-alive\r\n"...))
+		l.add(message.Connection, nameConnection, valueKeepAlive)
 	}
 	l.enter(message.Via, nameVia, appendVia(l.text, h.Major, h.Minor, via, r.Via))
-	l.enter(message.StrictTransportSecurity, nameStrictTransport, appendField(l.text, nameStrictTransport, r.StrictTransport))
-	l.enter(message.AltSvc, nameAltSvc, appendField(l.text, nameAltSvc, r.AltSvc))
-	l.enter(message.PVOther, namePVTrace, appendField(l.text, namePVTrace, r.Trace))
+	l.add(message.StrictTransportSecurity, nameStrictTransport, r.StrictTransport)
+	l.add(message.AltSvc, nameAltSvc, r.AltSvc)
+	l.add(message.PVOther, namePVTrace, r.Trace)
 	h.Fields, r.Scratch = l.fields, l.text
 	return h.Fields
 }
@@ -118,6 +119,13 @@ const endHere = hopByHop | 1<<message.PVLeistung | 1<<message.PVARS | 1<<message
 type list struct {
 	fields []message.Field
 	text   []byte
+}
+
+// add adds a field unless its value is empty.
+func (l *list) add(id message.FieldID, name string, value []byte) {
+	if len(value) > 0 {
+		l.enter(id, name, appendField(l.text, name, value))
+	}
 }
 
 // enter enters the field whose line was appended to text, if one was.
