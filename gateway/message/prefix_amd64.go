@@ -2,23 +2,19 @@
 
 package message
 
-import (
-	"unsafe"
-
-	"golang.org/x/sys/cpu"
-)
+import "golang.org/x/sys/cpu"
 
 // Prefix returns how many leading octets belong to the class. Heads consist of
 // long runs of few classes, so it looks at as many at a time as the processor can.
 func (c Class) Prefix(b []byte) int {
-	return prefix(unsafe.SliceData(b), len(b), &nibbles[c])
+	return prefix(b, &nibbles[c])
 }
 
-// prefix returns how many of the n octets at p belong to a class before the first that does not. It reads up to fifteen
-// octets behind them, but none in another page.
+// prefix returns how many octets of b belong to a class before the first that does not. It reads up to fifteen octets behind
+// b, but none in another page.
 //
 //go:noescape
-func prefix(p *byte, n int, class *nibbleSets) int
+func prefix(b []byte, class *nibbleSets) int
 
 // wide says whether the processor has AVX2; prefix goes octet by octet where it has not.
 var wide = cpu.X86.HasAVX2

@@ -14,11 +14,11 @@
 	VPCMPEQB  ZERO, IN, IN     \
 	VPMOVMSKB IN, R9
 
-// func prefix(p *byte, n int, class *nibbleSets) int
-TEXT ·prefix(SB), NOSPLIT, $0-32
-	MOVQ p+0(FP), SI
-	MOVQ n+8(FP), CX
-	MOVQ class+16(FP), DX
+// func prefix(b []byte, class *nibbleSets) int
+TEXT ·prefix(SB), NOSPLIT, $0-40
+	MOVQ b_base+0(FP), SI
+	MOVQ b_len+8(FP), CX
+	MOVQ class+24(FP), DX
 	XORL AX, AX              // how many so far
 	CMPB ·wide(SB), $1
 	JNE  single
@@ -72,7 +72,7 @@ found:
 
 done:
 	VZEROUPPER
-	MOVQ AX, ret+24(FP)
+	MOVQ AX, ret+32(FP)
 	RET
 
 narrow:
@@ -92,5 +92,5 @@ single:                      // octet by octet
 	JMP  single
 
 end:
-	MOVQ AX, ret+24(FP)
+	MOVQ AX, ret+32(FP)
 	RET
