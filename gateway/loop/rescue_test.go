@@ -156,3 +156,37 @@ func TestBrokenInvariantWhileSomeLeaveEarly(t *testing.T) {
 		t.Errorf("when the next is served %q has left, and %q after it; %d panics", got, rest, l.Stats().Panics)
 	}
 }
+
+// Nobody has looked for what a backend says of which a request is asked while all leaves, as here by one that takes over from a
+// connection that breaks: it is looked for then.
+func TestRequestThatIsMadeWhileAllLeavesIsGuarded(t *testing.T) {
+	t.Parallel()
+	for _, surplus := range []string{"", "surplus"} {
+		net, l, ends, at := salon(t, 2)
+		heir := at[1]
+		at[0].stream.Own(executor{at[0], func() {
+			heir.stream.Guard(heir, false)
+			heir.stream.Write([]byte("request"))
+		}})
+		l.Post(func() { at[0].stream.AtEnd(executor{scribe: at[0]}) })
+		net.Midturn = func() { ends[1].Write([]byte(surplus)) }
+		l.Turn()
+		l.Turn()
+		want := "request"
+		if surplus != "" {
+			want = ""
+		}
+		if got := string(ends[1].Read()); got != want || (heir.spoke == 1) != (surplus != "") || l.Stats().Panics != 1 {
+			t.Errorf("surplus %q: sent %q, warned %d times, %d panics", surplus, got, heir.spoke, l.Stats().Panics)
+		}
+	}
+}
+
+// executor breaks when it is asked for more to write, and has something done then.
+type executor struct {
+	*scribe
+	last func()
+}
+
+func (e executor) Fill()   { panic("executor") }
+func (e executor) Broken() { e.last(); e.stream.Reset() }

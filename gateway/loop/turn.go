@@ -136,9 +136,9 @@ func (l *Loop) presses() bool {
 	return false
 }
 
-// unsure reports whether a backend may have spoken whom no look has shown: before what leaves early there is none, and one that is
-// full does not show all.
-func (l *Loop) unsure() bool { return l.early || l.lag.full }
+// unsure reports whether a backend may have spoken whom no look has shown: before what leaves early there is none, nor before what
+// is asked while all leaves, and one that is full does not show all.
+func (l *Loop) unsure() bool { return l.early || l.guarded || l.lag.full }
 
 // slept is how long a poll must have taken to have waited: one that finds something is faster.
 const slept = int64(100 * time.Microsecond)
