@@ -35,8 +35,10 @@ func classifyText(name []byte) FieldID {
 func TestScanNameIsTheSameOneByOne(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
-	names := []string{"Accept-Language", "X-Forwarded-Host", "x_forwarded_for", "PV-ARS", "TE", "Sec-WebSocket-Key1", "", "Proxy-Authentication-Info-And-More-Than-That",
-		"PV-a_b", "X-Forwarded-Something_Other", "X.PVP_User-And.What-Stands-Behind_It", "x-remote_user", "a_b"}
+	names := []string{
+		"Accept-Language", "X-Forwarded-Host", "x_forwarded_for", "PV-ARS", "TE", "Sec-WebSocket-Key1", "", "Proxy-Authentication-Info-And-More-Than-That",
+		"PV-a_b", "X-Forwarded-Something_Other", "X.PVP_User-And.What-Stands-Behind_It", "x-remote_user", "a_b",
+	}
 	for range 300_000 {
 		line := append([]byte(names[r.IntN(len(names))]), ": value"...)
 		for range r.IntN(3) {
