@@ -25,6 +25,9 @@ const (
 // Has reports whether the octet belongs to the class.
 func (c Class) Has(b byte) bool { return classes[b]>>c&1 != 0 }
 
+// All reports whether every octet belongs to the class; an empty slice does.
+func (c Class) All(b []byte) bool { return c.Prefix(b) == len(b) }
+
 var classes = makeClasses()
 
 func makeClasses() (t [256]uint16) {
