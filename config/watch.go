@@ -143,15 +143,27 @@ func (w *Watcher) changed() bool {
 	// New folders first: a file that appears in one after the digest then makes
 	// an event of its own.
 	w.addFolders()
-	loaded := w.inputs
-	if w.o.Loaded != nil { // it waits; what is looked at before would be old
-		loaded = w.o.Loaded()
-	}
+	inputs, loaded, inputsErr := w.lookAtInputs()
 	roots, rootsErr := w.o.Digests.Of(w.rootFiles())
-	inputs, inputsErr := w.o.Digests.Of(w.inputFiles())
 	same := rootsErr == nil && inputsErr == nil && roots == w.roots && (inputs == w.inputs || inputs == loaded)
 	w.roots, w.inputs = roots, inputs
 	return !same
+}
+
+// lookAtInputs is the digest over Inputs and the one of what is loaded. Loaded is asked before, for it waits and what is
+// looked at meanwhile would be old, and after: what is loaded while they are looked at may be what they are now.
+func (w *Watcher) lookAtInputs() (inputs, loaded Hash, err error) {
+	if w.o.Loaded == nil {
+		inputs, err = w.o.Digests.Of(w.inputFiles())
+		return inputs, w.inputs, err
+	}
+	for loaded = w.o.Loaded(); ; {
+		inputs, err = w.o.Digests.Of(w.inputFiles())
+		before := loaded
+		if loaded = w.o.Loaded(); loaded == before || inputs == loaded || err != nil {
+			return inputs, loaded, err
+		}
+	}
 }
 
 // matters reports whether an event may be about a file of the configuration. The

@@ -262,6 +262,40 @@ func TestWatcherFollowsFilesThatAreNamedLater(t *testing.T) {
 	}
 }
 
+// What is loaded while the watcher looks is no change, however slow its look is.
+func TestWatcherPassesOverWhatIsLoadedMeanwhile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "a")
+	write(t, file, "1")
+	names := []string{file}
+	digest := func() Hash { h, _ := new(Digests).Of(names); return h }
+	asked := 0
+	w, err := NewWatcher(WatchOptions{
+		Inputs: func() []string { return names },
+		Loaded: func() Hash {
+			loaded := digest()
+			if asked++; asked <= 2 { // behind the watcher's back, twice
+				write(t, file, "more than "+string(loaded[:]))
+			}
+			return loaded
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if w.changed() {
+		t.Error("what has been loaded is told as a change")
+	}
+	write(t, file, "2")
+	loaded := digest()
+	write(t, file, "3")
+	w.o.Loaded = func() Hash { return loaded }
+	if !w.changed() {
+		t.Error("what has been written since it was loaded is not told")
+	}
+}
+
 // What is no file has no content to wait for: a pipe that nobody writes to would hold up whoever reads it.
 func TestDigestPassesOverWhatIsNoFile(t *testing.T) {
 	t.Parallel()

@@ -68,15 +68,7 @@ func TestRS01NetworkLimitOverHTTP3(t *testing.T) {
 		t.Errorf("%d closed for their network, %v", st.Closed[conn.NetworkLimit], err)
 	}
 	_ = first.CloseWithError(0x100, "")
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		st, err := s.Stats()
-		if err != nil || time.Now().After(deadline) {
-			t.Fatalf("%d connections are open, %v", st.Open, err)
-		}
-		if st.Open == 1 {
-			break
-		}
-	}
+	wantsConnections(t, s, 1)
 	ask()
 }
 
