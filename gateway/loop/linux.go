@@ -102,16 +102,18 @@ func (k *linuxKernel) Wait(events []Event, timeout int64) (_, sleeps int) {
 	if n > 0 {
 		return k.report(events, n), 0
 	}
+	short, rest := shortWait, -1
+	if timeout > 0 {
+		ms := int((timeout + 999_999) / 1_000_000)
+		short = min(ms, shortWait)
+		rest = ms - short
+	}
 	sleeps = 1
-	n = k.poll(len(events), shortWait)
-	if n == 0 && (timeout < 0 || timeout > shortWait*1e6) {
+	n = k.poll(len(events), short)
+	if n == 0 && rest != 0 {
 		sleeps++
-		ms := -1
-		if timeout > 0 {
-			ms = int((timeout + 999_999) / 1_000_000)
-		}
 		var err error
-		if n, err = unix.EpollWait(k.epoll, k.raw[:len(events)], ms); err != nil {
+		if n, err = unix.EpollWait(k.epoll, k.raw[:len(events)], rest); err != nil {
 			n = 0
 		}
 	}

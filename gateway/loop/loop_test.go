@@ -3,6 +3,8 @@
 package loop
 
 import (
+	"math"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -94,6 +96,41 @@ func TestWakeAfterReleaseTouchesNoDescriptor(t *testing.T) {
 			t.Errorf("descriptor %d of somebody else (ours was %d) got %d bytes", fd, was, n)
 		}
 		unix.Close(fd)
+	}
+}
+
+// A wait ends when it should, be it the sleep that the runtime does not hear of or the one behind it. One of many does in time,
+// however busy the machine is.
+func TestAWaitLastsNoLongerThanItIsTold(t *testing.T) {
+	t.Parallel()
+	k, err := NewKernel(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.Release)
+	// The runtime's signals would end the first sleep now and then.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var all, before unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = ^all.Val[i]
+	}
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, &before); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil) }()
+	events := make([]Event, 1)
+	k.Poll(events) // that the wake-up descriptor can be written to is its first report
+	for _, timeout := range []time.Duration{time.Millisecond, 3 * time.Millisecond, shortWait * time.Millisecond, (shortWait + 5) * time.Millisecond} {
+		best := time.Duration(math.MaxInt64)
+		for tries := 0; best > timeout+10*time.Millisecond && tries < 100; tries++ {
+			from := time.Now()
+			k.Wait(events, int64(timeout))
+			best = min(best, time.Since(from))
+		}
+		if best > timeout+10*time.Millisecond {
+			t.Errorf("told to wait for %v, the shortest of 100 waits took %v", timeout, best)
+		}
 	}
 }
 
