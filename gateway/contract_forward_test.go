@@ -3,6 +3,7 @@
 package gateway_test
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -73,7 +74,7 @@ func TestContract4HEADEqualsGETWithoutBody(t *testing.T) {
 		{entryHost, "/leistung/" + gatewaytest.Equal + "/010530032032"},
 		{entryHost, "/leistung/" + gatewaytest.Expired + "/01"},
 	} {
-		get, head := g.Ask(t, tt[0], "GET "+tt[1]), g.Ask(t, tt[0], "HEAD "+tt[1])
+		get, head := atOnce(t, func() *gatewaytest.Answer { return g.Ask(t, tt[0], "GET "+tt[1]) }, func() *gatewaytest.Answer { return g.Ask(t, tt[0], "HEAD "+tt[1]) })
 		if head.Status != get.Status || head.Body != "" {
 			t.Errorf("%s: HEAD %d with %d bytes, GET %d", tt[1], head.Status, len(head.Body), get.Status)
 		}
@@ -90,6 +91,19 @@ func TestContract4HEADEqualsGETWithoutBody(t *testing.T) {
 			t.Errorf("%s: HEAD is answered with a body: %q", tt[1], raw)
 		}
 	}
+}
+
+// atOnce asks twice within one second: a link to a portal says in seconds when it ends.
+func atOnce(t *testing.T, first, second func() *gatewaytest.Answer) (a, b *gatewaytest.Answer) {
+	t.Helper()
+	inTime(t, func() string {
+		a, b = first(), second()
+		if one, other := a.Header.Get("Location"), b.Header.Get("Location"); one != other {
+			return fmt.Sprintf("Location: %q and %q", one, other)
+		}
+		return ""
+	})
+	return a, b
 }
 
 // 3: in query forms our parameters are cut out byte-exactly; beside an area in the path nothing is; what is routed is

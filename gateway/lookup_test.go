@@ -83,23 +83,26 @@ func lookedUp(t testing.TB, s *slowSource, p gateway.Parking, o lookup.Options) 
 // parked waits until so many requests wait.
 func parked(t testing.TB, s *gateway.Server, n int) {
 	t.Helper()
-	if waiting := parkedWithin(t, s, n, 20*time.Second); waiting != n {
-		t.Fatalf("%d wait, want %d", waiting, n)
-	}
+	eventually(t, func() string {
+		if waiting := stats(t, s).Parked; waiting != n {
+			return fmt.Sprintf("%d wait, want %d", waiting, n)
+		}
+		return ""
+	})
 }
 
-// parkedWithin returns how many requests wait, as soon as it is n.
-func parkedWithin(t testing.TB, s *gateway.Server, n int, d time.Duration) int {
+// parkedOrRefused waits until so many requests wait or have been refused over HTTP/2, and returns how many have been.
+func parkedOrRefused(t testing.TB, s *gateway.Server, n int) (refused int) {
 	t.Helper()
-	for deadline := time.Now().Add(d); ; time.Sleep(2 * time.Millisecond) {
-		st, err := s.Stats()
-		if err != nil {
-			t.Fatal(err)
+	eventually(t, func() string {
+		st := stats(t, s)
+		refused = int(st.Meter.Codes[exchange.HTTP2][503])
+		if st.Parked+refused == n {
+			return ""
 		}
-		if st.Parked == n || time.Now().After(deadline) {
-			return st.Parked
-		}
-	}
+		return fmt.Sprintf("%d wait and %d were refused, want %d", st.Parked, refused, n)
+	})
+	return refused
 }
 
 const augsburg = "/leistung/99050012104000/097610000000"
@@ -216,18 +219,18 @@ func TestTenThousandRequestsWaitForLookups(t *testing.T) { //nolint:paralleltest
 		defer c.Close()
 		c.ask(t, augsburg, pipeline, size)
 		all = append(all, c)
-		for want := (i + 1) * pipeline; ; {
-			missing := want - parkedWithin(t, s, want, 2*time.Second)
-			if missing == 0 {
+		for {
+			more := parkedOrRefused(t, s, (i+1)*pipeline+refused) - refused
+			if more == 0 {
 				break
 			}
-			if refused += missing; refused > waiting/10 {
-				t.Fatalf("%d are missing of %d, and %d before", missing, want, refused-missing)
+			if refused += more; refused > waiting/10 {
+				t.Fatalf("%d are refused, %d of them on connection %d", refused, more, i)
 			}
-			if got := c.statuses(t, missing); got["503"] != missing {
-				t.Fatalf("%d do not wait: %v", missing, got)
+			if got := c.statuses(t, more); got["503"] != more {
+				t.Fatalf("%d do not wait: %v", more, got)
 			}
-			c.ask(t, augsburg, missing, size)
+			c.ask(t, augsburg, more, size)
 		}
 	}
 	each := (heap() - before) / waiting

@@ -222,7 +222,7 @@ func TestProxiedConnectionsCountForTheirNetwork(t *testing.T) {
 		t.Errorf("%v refused, want 3", n)
 	}
 	open[0].Close()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(20 * time.Second)
 	for {
 		c := dial(t, g, proxy)
 		_, _ = io.WriteString(c, v1("203.0.113.9")+get)

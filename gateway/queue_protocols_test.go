@@ -4,6 +4,7 @@ package gateway_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -58,11 +59,12 @@ func TestTheQueueOverEveryProtocol(t *testing.T) {
 		}
 		waits := func(n int64) {
 			t.Helper()
-			for deadline := time.Now().Add(10 * time.Second); limiter.Usage(0).Queued != n; time.Sleep(time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatalf("%d wait, want %d", limiter.Usage(0).Queued, n)
+			eventually(t, func() string {
+				if got := limiter.Usage(0).Queued; got != n {
+					return fmt.Sprintf("%d wait, want %d", got, n)
 				}
-			}
+				return ""
+			})
 		}
 		first := ask(t.Context(), "GET", "/first", "")
 		<-entered
@@ -94,10 +96,11 @@ func TestTheQueueOverEveryProtocol(t *testing.T) {
 			t.Fatal(err)
 		}
 		waits(0)
-		for deadline := time.Now().Add(10 * time.Second); limiter.Usage(0).InFlight != 0; time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%d in flight, want none", limiter.Usage(0).InFlight)
+		eventually(t, func() string {
+			if got := limiter.Usage(0).InFlight; got != 0 {
+				return fmt.Sprintf("%d in flight, want none", got)
 			}
-		}
+			return ""
+		})
 	})
 }

@@ -90,6 +90,43 @@ func client(t testing.TB) *http.Client {
 	return &http.Client{Transport: tr, Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
+// stats are the server's as of now.
+func stats(t testing.TB, s *gateway.Server) *gateway.Stats {
+	t.Helper()
+	st, err := s.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+// eventually waits until nothing is wrong: for what is sure to come, and nobody says when.
+func eventually(t testing.TB, wrong func() string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		why := wrong()
+		if why == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(why)
+		}
+	}
+}
+
+// inTime tries what has to happen before something else does, which a machine that is busy with other tests may keep it from:
+// once is enough. What may never happen, in time or not, the try tells itself.
+func inTime(t testing.TB, try func() (late string)) {
+	t.Helper()
+	late := ""
+	for range 10 {
+		if late = try(); late == "" {
+			return
+		}
+	}
+	t.Error(late)
+}
+
 // over makes a server speak a protocol, for a.example.
 func over(t *testing.T, p *gatewaytest.Protocol) func(*gateway.Options, *gateway.Snapshot) {
 	return func(o *gateway.Options, _ *gateway.Snapshot) {

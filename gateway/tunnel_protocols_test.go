@@ -47,7 +47,7 @@ func octetEcho(t *testing.T) string {
 			return
 		}
 		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
 		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: "+accept(r)+"\r\n\r\n")
 		_, _ = io.Copy(c, in)
 		_ = c.(*net.TCPConn).CloseWrite()
@@ -56,12 +56,12 @@ func octetEcho(t *testing.T) string {
 }
 
 // eachSocket is Each with a gateway before a backend that speaks WebSocket.
-func eachSocket(t *testing.T, edit func(*gateway.Options, *gateway.Snapshot), body func(t *testing.T, s *gateway.Server, dial func() *gatewaytest.Tunnel)) {
+func eachSocket(t *testing.T, edit func(*gateway.Options, *gateway.Snapshot), body func(t *testing.T, s *gateway.Server, dial func(early ...string) *gatewaytest.Tunnel)) {
 	t.Helper()
 	gatewaytest.Each(t, func(t *testing.T, p *gatewaytest.Protocol) {
 		p.WebSocket = true
 		s, address := start(t, octetEcho(t), over(t, p), sockets, edit)
-		body(t, s, func() *gatewaytest.Tunnel { return p.Tunnel(t, address, "a.example") })
+		body(t, s, func(early ...string) *gatewaytest.Tunnel { return p.Tunnel(t, address, "a.example", early...) })
 	})
 }
 
@@ -76,7 +76,7 @@ func wantsOpen(t *testing.T, u *gatewaytest.Tunnel) {
 
 func TestTunnelOverEveryProtocol(t *testing.T) {
 	t.Parallel()
-	eachSocket(t, same, func(t *testing.T, s *gateway.Server, dial func() *gatewaytest.Tunnel) {
+	eachSocket(t, same, func(t *testing.T, s *gateway.Server, dial func(early ...string) *gatewaytest.Tunnel) {
 		u := dial()
 		wantsOpen(t, u)
 		if a := u.Header.Get("Sec-WebSocket-Accept"); (a != "") != (u.Status == http.StatusSwitchingProtocols) {
@@ -152,13 +152,12 @@ func TestTunnelHasNoBodyOverEveryProtocol(t *testing.T) {
 func TestUP03DeadlinesOfTunnelsOverEveryProtocol(t *testing.T) {
 	t.Parallel()
 	for what, rules := range map[string]exchange.Tunnels{
-		"idle": {Idle: 500 * time.Millisecond, Life: time.Hour}, "life": {Idle: time.Hour, Life: time.Second},
+		"idle": {Idle: 3 * time.Second, Life: time.Hour}, "life": {Idle: time.Hour, Life: 3 * time.Second},
 	} {
 		rules.Protocols = [][]byte{[]byte("websocket")}
-		eachSocket(t, func(_ *gateway.Options, s *gateway.Snapshot) { s.Backends[0].Tunnels = &rules }, func(t *testing.T, s *gateway.Server, dial func() *gatewaytest.Tunnel) {
-			u := dial()
+		eachSocket(t, func(_ *gateway.Options, s *gateway.Snapshot) { s.Backends[0].Tunnels = &rules }, func(t *testing.T, s *gateway.Server, dial func(early ...string) *gatewaytest.Tunnel) {
+			u := dial("hello")
 			wantsOpen(t, u)
-			_, _ = io.WriteString(u, "hello")
 			began := time.Now()
 			got, err := io.ReadAll(u)
 			if string(got) != "hello" || err == nil || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -203,19 +202,15 @@ func jam(t *testing.T, s *gateway.Server, u *gatewaytest.Tunnel) {
 		}
 	}()
 	last := uint64(0)
-	for rounds := 0; ; rounds++ {
+	for begun := time.Now(); ; {
 		time.Sleep(100 * time.Millisecond)
-		st, err := s.Stats()
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := uint64(0)
+		st, n := stats(t, s), uint64(0)
 		if len(st.Meter.Backends) > 0 { // something has come already
 			n = st.Meter.Backends[0].BytesIn
 		}
 		if n == last && n > 0 {
 			return
-		} else if last = n; n > uint64(most) || rounds == 100 {
+		} else if last = n; n > uint64(most) || time.Since(begun) > 30*time.Second {
 			t.Fatalf("%d octets went in and nothing is read", n)
 		}
 	}
@@ -224,7 +219,7 @@ func jam(t *testing.T, s *gateway.Server, u *gatewaytest.Tunnel) {
 // The faster side is held back, whatever carries it: what a backend does not take, the client is not let in with.
 func TestTunnelHoldsBackTheClientOverEveryProtocol(t *testing.T) {
 	t.Parallel()
-	eachSocket(t, same, func(t *testing.T, s *gateway.Server, dial func() *gatewaytest.Tunnel) {
+	eachSocket(t, same, func(t *testing.T, s *gateway.Server, dial func(early ...string) *gatewaytest.Tunnel) {
 		u := dial()
 		wantsOpen(t, u)
 		jam(t, s, u)
@@ -236,9 +231,11 @@ func TestTunnelHoldsBackTheClientOverEveryProtocol(t *testing.T) {
 // A tunnel in which octets wait to be taken is not silent, whatever carries it.
 func TestUP03TunnelThatIsJammedIsNotSilentOverEveryProtocol(t *testing.T) {
 	t.Parallel()
-	const idle = 500 * time.Millisecond
+	const idle = 2 * time.Second
 	rules := exchange.Tunnels{Protocols: [][]byte{[]byte("websocket")}, Idle: idle, Life: time.Hour}
-	eachSocket(t, func(_ *gateway.Options, s *gateway.Snapshot) { s.Backends[0].Tunnels = &rules }, func(t *testing.T, s *gateway.Server, dial func() *gatewaytest.Tunnel) {
+	eachSocket(t, func(_ *gateway.Options, s *gateway.Snapshot) {
+		s.Backends[0].Tunnels, s.Backends[0].Timeouts.Idle = &rules, time.Minute // who takes nothing is left after that
+	}, func(t *testing.T, s *gateway.Server, dial func(early ...string) *gatewaytest.Tunnel) {
 		u := dial()
 		wantsOpen(t, u)
 		jam(t, s, u)
@@ -253,7 +250,7 @@ func TestUP03TunnelThatIsJammedIsNotSilentOverEveryProtocol(t *testing.T) {
 
 func TestTunnelThatItsClientResetsOverEveryProtocol(t *testing.T) {
 	t.Parallel()
-	eachSocket(t, same, func(t *testing.T, s *gateway.Server, dial func() *gatewaytest.Tunnel) {
+	eachSocket(t, same, func(t *testing.T, s *gateway.Server, dial func(early ...string) *gatewaytest.Tunnel) {
 		u := dial()
 		wantsOpen(t, u)
 		_, _ = io.WriteString(u, "hello")
@@ -294,7 +291,7 @@ func TestUP01TunnelThatIsRefusedOverEveryProtocol(t *testing.T) {
 // Tunnels that are left at a drain's deadline are broken off, over every protocol.
 func TestUP03DrainDeadlineEndsTunnelsOverEveryProtocol(t *testing.T) {
 	t.Parallel()
-	eachSocket(t, same, func(t *testing.T, s *gateway.Server, dial func() *gatewaytest.Tunnel) {
+	eachSocket(t, same, func(t *testing.T, s *gateway.Server, dial func(early ...string) *gatewaytest.Tunnel) {
 		u := dial()
 		wantsOpen(t, u)
 		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
