@@ -28,7 +28,7 @@ func TestRS02DeadlinesOverEveryProtocol(t *testing.T) {
 		late = 5 * time.Second // how long after its deadline a slow machine may be
 	)
 	times := conn.DefaultTimeouts()
-	times.Head, times.Body, times.Write, times.Idle, times.Linger = 600*time.Millisecond, 600*time.Millisecond, 600*time.Millisecond, 900*time.Millisecond, 100*time.Millisecond
+	times.Head, times.Body, times.Write, times.Idle, times.Linger = 2*time.Second, 2*time.Second, 2*time.Second, 2300*time.Millisecond, 100*time.Millisecond
 	gatewaytest.EachHTTP1(t, "it writes requests octet by octet; TestH2… hold the deadlines of streams", func(t *testing.T, p *gatewaytest.Protocol) {
 		_, address := start(t, back, func(o *gateway.Options, _ *gateway.Snapshot) {
 			o.Timeouts, o.Listen = times, []gateway.Listener{p.Listener(t, "a")}
