@@ -100,9 +100,14 @@ func TestLookUpSurvivesAServerThatIsSilentAboutAFamily(t *testing.T) {
 	s := newServer(t)
 	s.set("deaf.example.", "A", zone{addresses: addrs("20.0.0.1"), ttl: 70})
 	s.set("deaf.example.", "AAAA", zone{silent: true})
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	a, err := System(s.dial)(ctx, "deaf.example")
+	var a Answer
+	err := context.DeadlineExceeded
+	// A busy machine may take longer than that for the answer that comes, and for as long as is waited none comes about the other.
+	for patience := 300 * time.Millisecond; err != nil && patience < 30*time.Second; patience *= 4 {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		a, err = System(s.dial)(ctx, "deaf.example")
+		cancel()
+	}
 	if err != nil || !slices.Equal(a.Addresses, addrs("20.0.0.1")) || !a.NoSix {
 		t.Errorf("%+v, %v", a, err)
 	}
