@@ -206,7 +206,7 @@ func TestCP02KillLeavesAGoodBundle(t *testing.T) {
 	t.Logf("seed %d", seed)
 	dir := t.TempDir()
 	var kept uint64
-	midway := 0
+	midway, most := 0, 60*time.Millisecond
 	for i := range kills {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), putter+"="+dir)
@@ -215,7 +215,7 @@ func TestCP02KillLeavesAGoodBundle(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(10*time.Millisecond + time.Duration(random.Int64N(int64(60*time.Millisecond))))
+		time.Sleep(10*time.Millisecond + time.Duration(random.Int64N(int64(most))))
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -236,7 +236,9 @@ func TestCP02KillLeavesAGoodBundle(t *testing.T) {
 		if got < kept || got > kept+1 || len(skipped) > 0 {
 			t.Fatalf("kill %d: found %d, but %d had been kept; passed over %v", i, got, kept, skipped)
 		}
-		kept = got
+		if kept = got; kept == 0 {
+			most = min(2*most, 10*time.Second) // a busy machine takes longer to start a process
+		}
 	}
 	if kept == 0 {
 		t.Error("nothing was ever put")

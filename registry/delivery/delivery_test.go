@@ -199,9 +199,26 @@ func (p *publisher) requests() (out []string) {
 
 func (p *publisher) options(t *testing.T, path string) *Options {
 	t.Helper()
-	c := fetch.Client(fetch.Policy{HTTP: true, Stall: 300 * time.Millisecond})
+	return &Options{Source: "sh", Place: p.URL + path, Dir: t.TempDir(), Client: client(t, patient)}
+}
+
+// patient is how long a server may stall that is well: a busy machine must not make it ill.
+const patient = 20 * time.Second
+
+// client gives a server up that stalls for so long.
+func client(t *testing.T, stall time.Duration) *http.Client {
+	t.Helper()
+	c := fetch.Client(fetch.Policy{HTTP: true, Stall: stall})
 	t.Cleanup(c.CloseIdleConnections)
-	return &Options{Source: "sh", Place: p.URL + path, Dir: t.TempDir(), Client: c}
+	return c
+}
+
+// patience is how long a server may stall of whom a refusal with this cause is wanted.
+func patience(want source.Cause) time.Duration {
+	if want == source.CauseTimeout {
+		return 300 * time.Millisecond
+	}
+	return patient
 }
 
 func TestAWebServerIsADelivery(t *testing.T) {
@@ -297,6 +314,7 @@ func TestServersThatAreIll(t *testing.T) {
 			p := publish(t, map[string]string{"/index.txt": "a.xml\r\nb.xml\r\n", "/a.xml": "A", "/b.xml": "B"})
 			p.becomes(func() { p.ill[c.at] = c.ill })
 			o := p.options(t, "/index.txt")
+			o.Client = client(t, patience(c.want))
 			w, err := Index(t.Context(), o)
 			if causeOf(err) != c.want {
 				t.Errorf("%+v, %v; want %s", w, err, c.want)
@@ -306,6 +324,7 @@ func TestServersThatAreIll(t *testing.T) {
 				t.Errorf("again after %v", r.RetryAfter)
 			}
 			p.becomes(func() { delete(p.ill, c.at) })
+			o.Client = client(t, patient)
 			if w, err = Index(t.Context(), o); err != nil {
 				t.Fatal(err)
 			}
@@ -501,12 +520,16 @@ func TestNoTokenNoPage(t *testing.T) {
 		"no service":     {func(p *publisher) { p.ill["/token"] = status(503) }, source.CauseUnreachable},
 		"elsewhere":      {func(p *publisher) { p.ill["/token"] = status(307, "Location", "http://192.0.2.1/token") }, source.CauseURLPolicy},
 		"silence": {func(p *publisher) {
-			p.ill["/token"] = func(http.ResponseWriter, *http.Request) { time.Sleep(600 * time.Millisecond) }
+			p.ill["/token"] = func(_ http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				<-r.Context().Done() // until the client gives up
+			}
 		}, source.CauseTimeout},
 		"a token that is no good": {func(p *publisher) { p.ill["/v3"] = status(401) }, source.CauseUnreachable},
 	} {
 		p := publish(t, map[string]string{"/v3": page("<a/>", true, 1, "")})
 		o := p.options(t, "/v3")
+		o.Client = client(t, patience(c.want))
 		p.withToken(t, o)
 		p.wants("/v3")
 		c.change(p)
