@@ -56,6 +56,9 @@ func (k *Book) Watch(f func(Event)) (stop func()) {
 			case e := <-events:
 				f(e)
 			case <-end:
+				for len(events) > 0 { // nobody tells any more
+					f(<-events)
+				}
 				return
 			}
 		}

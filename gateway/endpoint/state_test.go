@@ -323,6 +323,9 @@ func TestEventsAreTold(t *testing.T) {
 		if k.Lost() == 0 {
 			t.Error("more events than there is room for, and none was lost")
 		}
+		if n := len(got) - 3 + int(k.Lost()); n != maxEvents*2 {
+			t.Errorf("%d events were told or lost when nobody watches any more, want %d", n, maxEvents*2)
+		}
 	})
 }
 
