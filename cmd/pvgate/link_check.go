@@ -26,7 +26,8 @@ type linkDesk struct {
 	log     *slog.Logger
 	changed chan struct{} // told when there may be something else to check
 
-	mu      sync.Mutex // guards checker
+	mu      sync.Mutex // guards what stands below
+	wanted  bool       // by what is in service
 	checker *links.Checker
 }
 
@@ -34,8 +35,12 @@ func newLinkDesk(log *slog.Logger) *linkDesk {
 	return &linkDesk{log: log, changed: make(chan struct{}, 1)}
 }
 
-// look tells that something else is in service.
-func (d *linkDesk) look() {
+// look tells that something else is in service. From now on nothing is shown if it wants no links to be checked, whenever the
+// checker ends.
+func (d *linkDesk) look(cfg *config.Config) {
+	d.mu.Lock()
+	_, d.wanted = linkSettingsOf(cfg)
+	d.mu.Unlock()
 	select {
 	case d.changed <- struct{}{}:
 	default: // it is to look anyway
@@ -48,9 +53,13 @@ func (d *linkDesk) set(c *links.Checker) {
 	d.checker = c
 }
 
+// now is the checker whose links are shown; nil where they are not checked.
 func (d *linkDesk) now() *links.Checker {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if !d.wanted {
+		return nil
+	}
 	return d.checker
 }
 

@@ -129,3 +129,19 @@ adoptions:
 		}
 	}
 }
+
+// Links are shown for as long as what is in service wants them checked, whenever their checker begins and ends.
+func TestLinksAreShownWhileTheyAreWanted(t *testing.T) {
+	t.Parallel()
+	wanted := &config.Config{Root: config.Root{LinkCheck: &config.LinkCheck{}}}
+	d := newLinkDesk(slog.New(slog.DiscardHandler))
+	d.look(wanted)
+	d.set(links.New(links.Options{Dir: t.TempDir()}))
+	if d.summary() == nil {
+		t.Error("links are checked, and status says nothing of them")
+	}
+	d.look(&config.Config{Root: config.Root{}})
+	if d.summary() != nil {
+		t.Error("status shows links that nobody wants checked any more")
+	}
+}

@@ -172,7 +172,7 @@ func (s *service) took(l *live, how reloadResult) {
 	case s.sources <- struct{}{}:
 	default: // it is to look anyway
 	}
-	s.links.look()
+	s.links.look(l.cfg)
 	for _, w := range watchers {
 		w.Look()
 	}
