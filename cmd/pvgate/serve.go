@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -209,8 +210,9 @@ func (o *operatorsListener) Close() {
 	<-o.done
 }
 
-// retire ends a service that another process goes on with: what asks the admin listener from now on, asks that one.
+// retire ends a service that another process goes on with: Upgrade has closed the admin listener.
 func (o *operatorsListener) retire(s *service, next *successor) error {
+	<-o.done
 	l, _, _ := s.now()
 	end, cancel := context.WithTimeout(context.Background(), l.cfg.Root.Drain.Time.V)
 	defer cancel()
@@ -241,7 +243,7 @@ func serveAdmin(s *service) *operatorsListener {
 	}
 	go func() {
 		defer close(o.done)
-		if err := o.Serve(s.operators); !errors.Is(err, http.ErrServerClosed) {
+		if err := o.Serve(s.operators); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			s.log.Error("admin listener ended", "error", err.Error())
 		}
 	}()

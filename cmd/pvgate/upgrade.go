@@ -95,6 +95,7 @@ func (s *service) Upgrade(wait time.Duration) (upgradeResult, error) {
 	r.OK, r.PID = true, next.cmd.Process.Pid
 	s.log.Info("the successor serves", "pid", r.PID)
 	s.ending()
+	_ = s.operators.Close() // whoever asks from now on, and be it who asked for this, asks the successor
 	s.upgrade.done <- next
 	return r, nil
 }
