@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 //	dead NAME               an address where nobody listens, which stays so
 //	expand FILE...          fill $VARIABLES in files
 //	code N COMMAND...       run a command that must end with exit code N
+//	until COMMAND...        run a command again and again until it ends with exit code 0
 //	start NAME PATTERN COMMAND...   run a command beside the script, until it prints a line like PATTERN, whose named
 //	                        groups become variables
 //	await NAME PATTERN      wait for a further line of it
@@ -59,7 +60,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"origin": cmdOrigin, "socket": cmdSocket, "dead": cmdDead, "expand": cmdExpand, "code": cmdCode, "start": cmdStart, "await": cmdAwait,
+			"origin": cmdOrigin, "socket": cmdSocket, "dead": cmdDead, "expand": cmdExpand, "code": cmdCode, "until": cmdUntil, "start": cmdStart, "await": cmdAwait,
 			"signal": cmdSignal, "issue": cmdIssue, "finish": cmdFinish, "arrived": cmdArrived, "release": cmdRelease,
 			"suchdienst": cmdSuchdienst, "routings": cmdRoutings, "fault": cmdFault, "asked": cmdAsked,
 		},
@@ -198,6 +199,19 @@ func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if fmt.Sprint(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 1, "until COMMAND...")
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		err := ts.Exec(args[0], args[1:]...)
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("still %v after %v", err, patience)
+		}
 	}
 }
 
