@@ -69,11 +69,14 @@ func newInjured(t *testing.T, injuries []*injury, root ...string) *injured {
 			endpoint = "http://127.0.0.1:1"
 		}
 		if !strings.Contains(in.conf, "timeouts:") {
-			first := "20s" // for a busy machine
-			if in.reason == "response_timeout" {
+			connect, first := "20s", "20s" // for a busy machine
+			switch in.reason {
+			case "connect_timeout", "dns_timeout", "tls_failed":
+				connect = "3s"
+			case "response_timeout":
 				first = "500ms"
 			}
-			in.conf += ", timeouts: {connect: 3s, first_byte: " + first + ", idle: 800ms}"
+			in.conf += ", timeouts: {connect: " + connect + ", first_byte: " + first + ", idle: 800ms}"
 		}
 		fmt.Fprintf(&conf, "  b%d: {mode: proxy, endpoints: [%q]%s}\n", i, endpoint, in.conf)
 	}
@@ -259,7 +262,7 @@ func (b *injured) logged(t *testing.T, traces []string) {
 		if len(missing) == 0 {
 			return
 		}
-		if time.Since(begin) > 5*time.Second {
+		if time.Since(begin) > patience {
 			t.Errorf("the access log says\n%s", strings.Join(missing, "\n"))
 			return
 		}
