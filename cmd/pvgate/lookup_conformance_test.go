@@ -111,7 +111,8 @@ func (b *lookupBed) ask(leistung string) (string, lookup.Result) {
 	return strings.Trim(strings.TrimPrefix(strings.Join(said, " "), "https:"), "/"), r
 }
 
-// hears waits until a key that was known is answered so: nobody waits for a source that has failed before.
+// hears waits until a key is answered so: nobody waits for a source that has failed before. A call that a busy machine has
+// cut short is made again when a minute of the source's has passed.
 func (b *lookupBed) hears(want string, as lookup.Result) {
 	b.t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
@@ -122,6 +123,7 @@ func (b *lookupBed) hears(want string, as lookup.Result) {
 		if time.Now().After(end) {
 			b.t.Fatalf("still %q, %v; want %q, %v", host, r, want, as)
 		}
+		b.pass(time.Minute)
 	}
 }
 
@@ -135,9 +137,7 @@ func TestEveryLookupSourceKeepsItsPromises(t *testing.T) {
 		t.Run(form, func(t *testing.T) {
 			t.Parallel()
 			b := newLookupBed(t, form)
-			if host, r := b.ask(conformanceKnow); host != "old.example" {
-				t.Fatalf("%q, %v", host, r)
-			}
+			b.hears("old.example", lookup.Hit)
 			calls := b.service.Total()
 			if host, r := b.ask(conformanceKnow); host != "old.example" || r != lookup.Hit || b.service.Total() != calls {
 				t.Errorf("again: %q, %v, %d calls", host, r, b.service.Total()-calls)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pvgate/pvgate/registry/objects"
@@ -210,19 +211,21 @@ func TestProgressIsShown(t *testing.T) {
 	want := []string{"reading a.xml: 7.0 MB, 3 objects", "comparing: 9 objects", "writing: 5 of 10 changes"}
 	bars := []string{"[=======                       ]", "[==============================]", "[===============               ]"}
 	for i, step := range steps {
-		var lines, bar strings.Builder
-		p, q := &progressLines{w: &lines}, &progressLines{w: &bar, terminal: true}
-		for range 3 {
-			p.tell(step)
-			q.tell(step)
-		}
-		p.end()
-		q.end()
-		if lines.String() != want[i]+"\n" {
-			t.Errorf("lines %q", lines.String())
-		}
-		if bar.String() != "\r\x1b[K"+bars[i]+" "+want[i]+"\r\x1b[K" {
-			t.Errorf("bar %q", bar.String())
-		}
+		synctest.Test(t, func(t *testing.T) { // where no time passes between two steps
+			var lines, bar strings.Builder
+			p, q := &progressLines{w: &lines}, &progressLines{w: &bar, terminal: true}
+			for range 3 {
+				p.tell(step)
+				q.tell(step)
+			}
+			p.end()
+			q.end()
+			if lines.String() != want[i]+"\n" {
+				t.Errorf("lines %q", lines.String())
+			}
+			if bar.String() != "\r\x1b[K"+bars[i]+" "+want[i]+"\r\x1b[K" {
+				t.Errorf("bar %q", bar.String())
+			}
+		})
 	}
 }
