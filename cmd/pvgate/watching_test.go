@@ -352,36 +352,47 @@ func TestDashboardShowsSomething(t *testing.T) {
 	w.rulesAreWell()
 }
 
+// evaluated is a rule as Prometheus has it.
+type evaluated struct{ Name, Health, LastError string }
+
 // rulesAreWell sees that Prometheus has had no trouble with any rule.
 func (w *watched) rulesAreWell() {
 	w.t.Helper()
-	res, err := ownClient(w.t).Get(w.prometheus + "/api/v1/rules")
+	rules := w.rules()
+	unknown := func(r evaluated) bool { return r.Health == "unknown" } // it was not evaluated yet
+	for end := time.Now().Add(patience); slices.ContainsFunc(rules, unknown) && time.Now().Before(end); rules = w.rules() {
+		time.Sleep(100 * time.Millisecond)
+	}
+	for _, r := range rules {
+		if r.Health != "ok" {
+			w.t.Errorf("rule %s: %s %s", r.Name, r.Health, r.LastError)
+		}
+	}
+	if n, want := len(rules), len(alertRules(w.t)); n != want {
+		w.t.Errorf("Prometheus has %d rules, want %d", n, want)
+	}
+}
+
+// rules asks Prometheus for them.
+func (w *watched) rules() (all []evaluated) {
+	w.t.Helper()
+	res, err := w.client.Get(w.prometheus + "/api/v1/rules")
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer res.Body.Close()
 	var answer struct {
 		Data struct {
-			Groups []struct {
-				Rules []struct{ Name, Health, LastError string } `json:"rules"`
-			} `json:"groups"`
+			Groups []struct{ Rules []evaluated } `json:"groups"`
 		} `json:"data"`
 	}
 	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
 		w.t.Fatal(err)
 	}
-	n := 0
 	for _, g := range answer.Data.Groups {
-		for _, r := range g.Rules {
-			n++
-			if r.Health != "ok" {
-				w.t.Errorf("rule %s: %s %s", r.Name, r.Health, r.LastError)
-			}
-		}
+		all = append(all, g.Rules...)
 	}
-	if want := len(alertRules(w.t)); n != want {
-		w.t.Errorf("Prometheus has %d rules, want %d", n, want)
-	}
+	return all
 }
 
 // startPrometheus starts a Prometheus that reads a gateway twice a second.
