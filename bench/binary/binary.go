@@ -21,6 +21,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -126,13 +127,23 @@ func (p *Process) start(ctx context.Context, o Options) error {
 	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Env = append(cleanEnv(), o.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = logFile, logFile
-	// The gateway must not outlive the program that tests it.
+	// The gateway must not outlive the program that tests it. For Linux that is the thread that has started it, which nobody else gets
+	// meanwhile: some end theirs.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			p.exited <- p.cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
 		return fmt.Errorf("start %s: %w", o.Path, err)
 	}
 	p.pid = p.cmd.Process.Pid
-	go func() { p.exited <- p.cmd.Wait() }()
 	return p.awaitReady(ctx, o.Wait)
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -43,7 +44,10 @@ func inChild(ctx context.Context, args []string, plan, report any, env ...string
 	cmd.Stdin = bytes.NewReader(text)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
-	// It ends with this process, and is a group of its own so that all of its threads can be told to be nice.
+	// It ends with this process: for Linux, with the thread that has started it. That one waits here, and lends itself to nobody who
+	// ends it (aside). It is a group of its own so that all of its threads can be told to be nice.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
