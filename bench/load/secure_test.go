@@ -33,8 +33,9 @@ func startSecure(t *testing.T) netip.AddrPort {
 // startHTTP1 is one that knows no HTTP/2.
 func startHTTP1(t *testing.T) netip.AddrPort {
 	t.Helper()
-	s := httptest.NewTLSServer(http.NotFoundHandler())
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
 	t.Cleanup(s.Close)
 	return netip.MustParseAddrPort(s.Listener.Addr().String())
 }

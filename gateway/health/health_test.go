@@ -128,7 +128,6 @@ func TestConnectionsAreEnoughWithoutAPath(t *testing.T) {
 // TestTLSIsThatOfTheTraffic: who shows a certificate that is not trusted is not healthy.
 func TestTLSIsThatOfTheTraffic(t *testing.T) {
 	s := httptest.NewTLSServer(http.NotFoundHandler())
-	s.Config.ErrorLog = nil
 	defer s.Close()
 	trust := x509.NewCertPool()
 	trust.AddCert(s.Certificate())

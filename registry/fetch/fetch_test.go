@@ -552,9 +552,7 @@ func TestOnlyAllowedAddressesAreAsked(t *testing.T) {
 // Nobody but the server that the certificate names is believed.
 func TestCertificatesAreVerified(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewUnstartedServer(static(`"a"`, content()))
-	server.Config.ErrorLog = nil
-	server.StartTLS()
+	server := httptest.NewTLSServer(static(`"a"`, content()))
 	defer server.Close()
 	if _, err := Get(t.Context(), got(t, server.URL, Policy{}), Version{}); causeOf(err) != source.CauseUnreachable || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("an unknown authority: %v", err)

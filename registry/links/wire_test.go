@@ -229,7 +229,6 @@ func TestNamesConnectionsAndCertificatesThatDoNotHold(t *testing.T) {
 	t.Parallel()
 	const dead = "http://127.0.0.1:1/" // a port that was free a moment ago may be another test's by now
 	secure := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	secure.Config.ErrorLog = nil
 	defer secure.Close()
 	plain := served(t, func(http.ResponseWriter, *http.Request) {})
 	roots := x509.NewCertPool()
